@@ -1,0 +1,18 @@
+//! Time, names, classes, limits: words that every layer uses.
+
+mod class;
+mod entropy;
+mod id;
+pub mod limits;
+mod name;
+mod refusal;
+mod stage;
+mod time;
+
+pub use class::{Channel, Class, Flow};
+pub use entropy::Entropy;
+pub use id::{ApplicationId, FencingToken, PathId, SessionId, StopId};
+pub use name::{Name, NameError, NodeKind, NodeName};
+pub use refusal::Refusal;
+pub use stage::Stage;
+pub use time::{ClockSample, MonoTime};

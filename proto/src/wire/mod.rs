@@ -1,0 +1,27 @@
+//! What stands on the wire: packets of a leg, chunks in them, parcels in those, and what is sealed inside.
+//!
+//! `docs/wire.md` is the norm; each type here carries its picture, whose example bytes are a test.
+
+mod beat;
+mod chunk;
+mod command;
+mod content;
+mod notice;
+mod packet;
+mod parcel;
+mod request;
+mod signed;
+mod telemetry;
+
+pub use beat::{
+    AgentBeat, ClockEcho, ControllerBeat, FlowReport, FunctionReport, Outcome, Renewal,
+};
+pub use chunk::{Chunk, Trail};
+pub use command::{Body, Command, Drive};
+pub use content::{Content, FragmentOf};
+pub use notice::{Notice, RouteRefusal};
+pub use packet::{AckState, Packet, PathReport};
+pub use parcel::{Parcel, SealedHeader};
+pub use request::{Description, FunctionKind, Reply, Request, SessionMessage};
+pub use signed::{Signed, Statement};
+pub use telemetry::{Telemetry, VehicleState};

@@ -1,0 +1,1 @@
+//! Takes fields off bytes from the network.

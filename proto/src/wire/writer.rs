@@ -1,0 +1,1 @@
+//! Appends fields to bytes for the network.
