@@ -4,6 +4,16 @@
 //! Modules are layers; each uses only those before it:
 //! [`base`] → [`wire`] → [`path`] → [`leg`] → [`crypto`] → [`session`] → [`control`] → [`role`].
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::cast_possible_truncation
+    )
+)]
+
 pub mod base;
 pub mod control;
 pub mod crypto;

@@ -1,5 +1,8 @@
 //! A command: what a controller sends on a function's channel.
 
+use super::reader::{DecodeError, Reader};
+use super::writer::Writer;
+use crate::base::limits::MESSAGE_BYTES_MAX;
 use crate::base::{ApplicationId, FencingToken};
 
 /// What a controller sends on a function's channel.
@@ -15,6 +18,55 @@ pub struct Command {
     pub application_id: Option<ApplicationId>,
     /// What to do.
     pub body: Body,
+}
+
+impl Command {
+    /// The command's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let bit = |on: bool, bit: u8| if on { bit } else { 0 };
+        let mut writer = Writer::new();
+        writer.u8(bit(self.dead_man, DEAD_MAN)
+            | bit(self.resume, RESUME)
+            | bit(self.application_id.is_some(), APPLICATION_ID)
+            | bit(matches!(self.body, Body::Drive(_)), DRIVE));
+        writer.token(self.token);
+        if let Some(ApplicationId(id)) = self.application_id {
+            writer.bytes(&id);
+        }
+        match &self.body {
+            Body::Drive(drive) => drive.encode(&mut writer),
+            Body::Opaque(bytes) => writer.bytes(bytes),
+        }
+        writer.into_vec()
+    }
+
+    /// The command that these bytes are.
+    ///
+    /// # Errors
+    /// They are none: the agent refuses it as malformed.
+    pub fn decode(bytes: &[u8]) -> Result<Command, DecodeError> {
+        let mut reader = Reader::new(bytes, MESSAGE_BYTES_MAX)?;
+        let bits = reader.bits(DEAD_MAN | RESUME | APPLICATION_ID | DRIVE)?;
+        let token = reader.token()?;
+        let application_id = if bits & APPLICATION_ID == 0 {
+            None
+        } else {
+            Some(ApplicationId(reader.array()?))
+        };
+        let body = if bits & DRIVE == 0 {
+            Body::Opaque(reader.rest(MESSAGE_BYTES_MAX)?.to_vec())
+        } else {
+            Body::Drive(Drive::decode(&mut reader)?)
+        };
+        reader.finish()?;
+        Ok(Command {
+            token,
+            dead_man: bits & DEAD_MAN != 0,
+            resume: bits & RESUME != 0,
+            application_id,
+            body,
+        })
+    }
 }
 
 /// What to do.
@@ -43,6 +95,20 @@ impl Drive {
     };
 }
 
+impl Drive {
+    pub(super) fn encode(&self, writer: &mut Writer) {
+        writer.i16(self.speed_mm_s);
+        writer.i16(self.curvature_per_km);
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Drive, DecodeError> {
+        Ok(Drive {
+            speed_mm_s: reader.i16()?,
+            curvature_per_km: reader.i16()?,
+        })
+    }
+}
+
 impl Body {
     /// Whether this asks for no motion. Opaque bytes count as neutral only when they are empty.
     pub fn is_neutral(&self) -> bool {
@@ -52,3 +118,12 @@ impl Body {
         }
     }
 }
+
+/// Bit: the operator's enabling hand is on.
+const DEAD_MAN: u8 = 0x01;
+/// Bit: the operator wants motion again.
+const RESUME: u8 = 0x02;
+/// Bit: an application id follows.
+const APPLICATION_ID: u8 = 0x04;
+/// Bit: the body is a typed drive command.
+const DRIVE: u8 = 0x08;

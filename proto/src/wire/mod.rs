@@ -9,9 +9,19 @@ mod content;
 mod notice;
 mod packet;
 mod parcel;
+pub(crate) mod reader;
 mod request;
 mod signed;
 mod telemetry;
+mod word;
+pub(crate) mod writer;
+
+#[cfg(test)]
+mod overhead;
+#[cfg(test)]
+mod property;
+#[cfg(test)]
+mod strategy;
 
 pub use beat::{
     AgentBeat, ClockEcho, ControllerBeat, FlowReport, FunctionReport, Outcome, Renewal,
@@ -21,7 +31,8 @@ pub use command::{Body, Command, Drive};
 pub use content::{Content, FragmentOf};
 pub use notice::{Notice, RouteRefusal};
 pub use packet::{AckState, Packet, PathReport};
-pub use parcel::{Parcel, SealedHeader};
+pub use parcel::{Parcel, ParcelHead, SealedHeader};
+pub use reader::DecodeError;
 pub use request::{Description, FunctionKind, Reply, Request, SessionMessage};
 pub use signed::{Signed, Statement};
 pub use telemetry::{Telemetry, VehicleState};

@@ -1,5 +1,8 @@
 //! Words between a node and its relay.
 
+use super::reader::{DecodeError, Reader, UNKNOWN_KIND};
+use super::writer::Writer;
+use crate::base::limits::NAMES_PER_NOTICE_MAX;
 use crate::base::{NodeKind, NodeName, SessionId};
 
 /// A word between a node and its relay.
@@ -51,6 +54,83 @@ pub enum Notice {
     Draining,
 }
 
+impl Notice {
+    pub(super) fn encode(&self, writer: &mut Writer) {
+        match self {
+            Notice::Route { session, to } => {
+                writer.u8(ROUTE);
+                writer.session(*session);
+                writer.node_name(to);
+            }
+            Notice::Routed { session, present } => {
+                writer.u8(ROUTED);
+                writer.session(*session);
+                writer.bool(*present);
+            }
+            Notice::Unroute { session } => {
+                writer.u8(UNROUTE);
+                writer.session(*session);
+            }
+            Notice::RouteRefused { session, why } => {
+                writer.u8(ROUTE_REFUSED);
+                writer.session(*session);
+                writer.u8(*why as u8);
+            }
+            Notice::Query { ask, kind } => {
+                writer.u8(QUERY);
+                writer.u32(*ask);
+                writer.u8(*kind as u8);
+            }
+            Notice::Nodes { ask, more, names } => {
+                writer.u8(NODES);
+                writer.u32(*ask);
+                writer.bool(*more);
+                writer.count(names.len());
+                for name in names {
+                    writer.node_name(name);
+                }
+            }
+            Notice::Draining => writer.u8(DRAINING),
+        }
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Notice, DecodeError> {
+        Ok(match reader.u8()? {
+            ROUTE => Notice::Route {
+                session: reader.session()?,
+                to: reader.node_name()?,
+            },
+            ROUTED => Notice::Routed {
+                session: reader.session()?,
+                present: reader.bool()?,
+            },
+            UNROUTE => Notice::Unroute {
+                session: reader.session()?,
+            },
+            ROUTE_REFUSED => Notice::RouteRefused {
+                session: reader.session()?,
+                why: RouteRefusal::decode(reader)?,
+            },
+            QUERY => Notice::Query {
+                ask: reader.u32()?,
+                kind: reader.node_kind()?,
+            },
+            NODES => Notice::Nodes {
+                ask: reader.u32()?,
+                more: reader.bool()?,
+                names: {
+                    let count = reader.count(NAMES_PER_NOTICE_MAX)?;
+                    (0..count)
+                        .map(|_| reader.node_name())
+                        .collect::<Result<_, _>>()?
+                },
+            },
+            DRAINING => Notice::Draining,
+            _ => return Err(UNKNOWN_KIND),
+        })
+    }
+}
+
 /// Why a relay refuses a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RouteRefusal {
@@ -61,3 +141,22 @@ pub enum RouteRefusal {
     /// Only controllers and services may open sessions, and only with agents.
     NotAllowed = 3,
 }
+
+impl RouteRefusal {
+    fn decode(reader: &mut Reader<'_>) -> Result<RouteRefusal, DecodeError> {
+        match reader.u8()? {
+            1 => Ok(RouteRefusal::SessionTaken),
+            2 => Ok(RouteRefusal::TooMany),
+            3 => Ok(RouteRefusal::NotAllowed),
+            _ => Err(UNKNOWN_KIND),
+        }
+    }
+}
+
+const ROUTE: u8 = 1;
+const ROUTED: u8 = 2;
+const UNROUTE: u8 = 3;
+const ROUTE_REFUSED: u8 = 4;
+const QUERY: u8 = 5;
+const NODES: u8 = 6;
+const DRAINING: u8 = 7;

@@ -1,5 +1,8 @@
 //! What goes over the session channel's reliable flow.
 
+use super::reader::{DecodeError, Reader, UNKNOWN_KIND};
+use super::writer::Writer;
+use crate::base::limits::{FUNCTIONS_MAX, MESSAGE_BYTES_MAX};
 use crate::base::{Channel, FencingToken, Name, Refusal};
 
 /// A message of the session channel's reliable flow.
@@ -25,6 +28,54 @@ pub enum SessionMessage {
     Bye,
 }
 
+impl SessionMessage {
+    /// The message's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        match self {
+            SessionMessage::Request { ask, request } => {
+                writer.u8(REQUEST);
+                writer.u32(*ask);
+                request.encode(&mut writer);
+            }
+            SessionMessage::Reply { ask, reply } => {
+                writer.u8(REPLY);
+                writer.u32(*ask);
+                reply.encode(&mut writer);
+            }
+            SessionMessage::Description(description) => {
+                writer.u8(DESCRIPTION);
+                description.encode(&mut writer);
+            }
+            SessionMessage::Bye => writer.u8(BYE),
+        }
+        writer.into_vec()
+    }
+
+    /// The message that these bytes are.
+    ///
+    /// # Errors
+    /// They are none: the far end is broken. Counted and dropped.
+    pub fn decode(bytes: &[u8]) -> Result<SessionMessage, DecodeError> {
+        let mut reader = Reader::new(bytes, MESSAGE_BYTES_MAX)?;
+        let message = match reader.u8()? {
+            REQUEST => SessionMessage::Request {
+                ask: reader.u32()?,
+                request: Request::decode(&mut reader)?,
+            },
+            REPLY => SessionMessage::Reply {
+                ask: reader.u32()?,
+                reply: Reply::decode(&mut reader)?,
+            },
+            DESCRIPTION => SessionMessage::Description(Description::decode(&mut reader)?),
+            BYE => SessionMessage::Bye,
+            _ => return Err(UNKNOWN_KIND),
+        };
+        reader.finish()?;
+        Ok(message)
+    }
+}
+
 /// What a controller asks of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -47,6 +98,42 @@ pub enum Request {
     },
 }
 
+impl Request {
+    fn encode(&self, writer: &mut Writer) {
+        match self {
+            Request::Take { channel } => {
+                writer.u8(TAKE);
+                writer.channel(*channel);
+            }
+            Request::Release { channel, token } => {
+                writer.u8(RELEASE);
+                writer.channel(*channel);
+                writer.token(*token);
+            }
+            Request::ResetStop { generation } => {
+                writer.u8(RESET_STOP);
+                writer.leb((*generation).into());
+            }
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Request, DecodeError> {
+        Ok(match reader.u8()? {
+            TAKE => Request::Take {
+                channel: reader.channel()?,
+            },
+            RELEASE => Request::Release {
+                channel: reader.channel()?,
+                token: reader.token()?,
+            },
+            RESET_STOP => Request::ResetStop {
+                generation: reader.leb_u32(u32::MAX)?,
+            },
+            _ => return Err(UNKNOWN_KIND),
+        })
+    }
+}
+
 /// What an agent answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
@@ -65,11 +152,70 @@ pub enum Reply {
     Refused(Refusal),
 }
 
+impl Reply {
+    fn encode(&self, writer: &mut Writer) {
+        match self {
+            Reply::Granted {
+                channel,
+                token,
+                ttl_ms,
+            } => {
+                writer.u8(GRANTED);
+                writer.channel(*channel);
+                writer.token(*token);
+                writer.u16(*ttl_ms);
+            }
+            Reply::Done => writer.u8(DONE),
+            Reply::Refused(refusal) => {
+                writer.u8(REFUSED);
+                writer.refusal(refusal);
+            }
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Reply, DecodeError> {
+        Ok(match reader.u8()? {
+            GRANTED => Reply::Granted {
+                channel: reader.channel()?,
+                token: reader.token()?,
+                ttl_ms: reader.u16()?,
+            },
+            DONE => Reply::Done,
+            REFUSED => Reply::Refused(reader.refusal()?),
+            _ => return Err(UNKNOWN_KIND),
+        })
+    }
+}
+
 /// What an agent is and does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
     /// The functions; the first one is channel 1.
     pub functions: Vec<(Name, FunctionKind)>,
+}
+
+impl Description {
+    fn encode(&self, writer: &mut Writer) {
+        writer.count(self.functions.len());
+        for (name, kind) in &self.functions {
+            writer.u8(*kind as u8);
+            writer.name(name);
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Description, DecodeError> {
+        let count = reader.count(FUNCTIONS_MAX)?;
+        let mut functions = Vec::new();
+        for _ in 0..count {
+            let kind = match reader.u8()? {
+                1 => FunctionKind::Drive,
+                2 => FunctionKind::Opaque,
+                _ => return Err(UNKNOWN_KIND),
+            };
+            functions.push((reader.name()?, kind));
+        }
+        Ok(Description { functions })
+    }
 }
 
 /// What commands a function takes.
@@ -80,3 +226,16 @@ pub enum FunctionKind {
     /// Bytes.
     Opaque = 2,
 }
+
+const REQUEST: u8 = 1;
+const REPLY: u8 = 2;
+const DESCRIPTION: u8 = 3;
+const BYE: u8 = 4;
+
+const TAKE: u8 = 1;
+const RELEASE: u8 = 2;
+const RESET_STOP: u8 = 3;
+
+const GRANTED: u8 = 1;
+const DONE: u8 = 2;
+const REFUSED: u8 = 3;

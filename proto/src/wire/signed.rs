@@ -1,5 +1,8 @@
 //! Statements that their author signs, so that they need no session.
 
+use super::reader::{DecodeError, Reader, TOO_LONG, UNKNOWN_KIND};
+use super::writer::Writer;
+use crate::base::limits::{CERTIFICATE_BYTES_MAX, HANDSHAKE_BYTES_MAX, SIGNATURE_BYTES_MAX};
 use crate::base::{NodeName, StopId};
 
 /// A statement with its author's certificate and signature.
@@ -11,6 +14,48 @@ pub struct Signed {
     pub certificate: Vec<u8>,
     /// Over the author, the addressee and the statement.
     pub signature: Vec<u8>,
+}
+
+impl Signed {
+    /// The bytes that the author signs: they name the author, the addressee and the statement, and cannot be mistaken for
+    /// anything else that a node signs.
+    // [WIRE-35]
+    pub fn to_be_signed(author: &NodeName, to: &NodeName, statement: &Statement) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.bytes(DOMAIN);
+        writer.node_name(author);
+        writer.node_name(to);
+        statement.encode(&mut writer);
+        writer.into_vec()
+    }
+
+    /// The bytes of the signed statement. The caller keeps certificate and signature within their limits.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        self.statement.encode(&mut writer);
+        writer.u16(u16::try_from(self.certificate.len()).unwrap_or(u16::MAX));
+        writer.bytes(&self.certificate);
+        writer.bytes(&self.signature);
+        writer.into_vec()
+    }
+
+    /// The signed statement that these bytes are; nothing is verified.
+    ///
+    /// # Errors
+    /// They are none: counted and dropped.
+    pub fn decode(bytes: &[u8]) -> Result<Signed, DecodeError> {
+        let mut reader = Reader::new(bytes, HANDSHAKE_BYTES_MAX)?;
+        let statement = Statement::decode(&mut reader)?;
+        let length = usize::from(reader.u16()?);
+        if length > CERTIFICATE_BYTES_MAX {
+            return Err(TOO_LONG);
+        }
+        Ok(Signed {
+            statement,
+            certificate: reader.bytes(length)?.to_vec(),
+            signature: reader.rest(SIGNATURE_BYTES_MAX)?.to_vec(),
+        })
+    }
 }
 
 /// What is said.
@@ -33,3 +78,53 @@ pub enum Statement {
         latched: bool,
     },
 }
+
+impl Statement {
+    fn encode(&self, writer: &mut Writer) {
+        match self {
+            Statement::Stop { id, generation } => {
+                writer.u8(STOP);
+                writer.bytes(&id.0);
+                writer.bool(generation.is_some());
+                if let Some(generation) = generation {
+                    writer.leb((*generation).into());
+                }
+            }
+            Statement::Stopped {
+                id,
+                generation,
+                latched,
+            } => {
+                writer.u8(STOPPED);
+                writer.bytes(&id.0);
+                writer.leb((*generation).into());
+                writer.bool(*latched);
+            }
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Statement, DecodeError> {
+        Ok(match reader.u8()? {
+            STOP => Statement::Stop {
+                id: StopId(reader.array()?),
+                generation: if reader.bool()? {
+                    Some(reader.leb_u32(u32::MAX)?)
+                } else {
+                    None
+                },
+            },
+            STOPPED => Statement::Stopped {
+                id: StopId(reader.array()?),
+                generation: reader.leb_u32(u32::MAX)?,
+                latched: reader.bool()?,
+            },
+            _ => return Err(UNKNOWN_KIND),
+        })
+    }
+}
+
+/// Begins what is signed, so that no signature of a statement is one of anything else.
+const DOMAIN: &[u8] = b"longrein/1 statement\0";
+
+const STOP: u8 = 1;
+const STOPPED: u8 = 2;
