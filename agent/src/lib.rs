@@ -1,1 +1,61 @@
-//! placeholder
+//! The longrein agent: the daemon on the vehicle.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::cast_possible_truncation
+    )
+)]
+
+pub mod adapter;
+pub mod applied_log;
+pub mod config;
+pub mod control_thread;
+mod dispatch;
+mod error;
+mod flags;
+mod ledger;
+mod network;
+pub mod program;
+pub mod state;
+pub mod store;
+#[cfg(test)]
+mod testing;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use longrein_io::exit::Exit;
+use longrein_io::log;
+
+pub use crate::error::AgentError;
+use crate::flags::Flags;
+
+/// Does what the command line says; the exit code is as `--help` documents it.
+pub fn main() -> ExitCode {
+    match act(&Flags::parse()) {
+        Ok(()) => Exit::Done.into(),
+        Err(error) => {
+            eprintln!("longrein-agent: {error}");
+            error.exit().into()
+        }
+    }
+}
+
+fn act(flags: &Flags) -> Result<(), AgentError> {
+    let config = flags.config()?;
+    if flags.print_config {
+        return flags::print(&config.to_text());
+    }
+    config.check()?;
+    if flags.check_config {
+        program::load_identity(&config)?;
+        eprintln!("longrein-agent: the configuration is good");
+        return Ok(());
+    }
+    log::start(config.log.level);
+    program::start(&config)?.wait()
+}

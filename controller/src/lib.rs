@@ -1,1 +1,64 @@
-//! placeholder
+//! What an operator's program is made of: the connection to a fleet, its vehicles and leases, driving input, the fleet's
+//! certificates, and the command line `longrein`.
+//!
+//! ```no_run
+//! use longrein::{Connection, Drive, Settings};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let settings = Settings::new("harbour/controller-alice")
+//!     .relay("relay-a".parse()?, "192.0.2.1:4433")
+//!     .relay("relay-b".parse()?, "198.51.100.1:4433");
+//! let connection = Connection::connect(settings).await?;
+//! let truck = connection.open(&"truck-17".parse()?).await?;
+//! let lease = truck.take(&"drive".parse()?).await?;
+//! lease.drive(Drive::NEUTRAL, true, true).await?; // an explicit resume, with neutral input
+//! lease.release().await?;
+//! connection.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `examples/drive.rs` is a whole program.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::cast_possible_truncation
+    )
+)]
+
+pub mod cli;
+mod connection;
+mod contact;
+pub mod demo;
+mod desk;
+mod engine;
+mod error;
+mod events;
+pub mod fleet;
+pub mod input;
+mod lease;
+pub mod local_fleet;
+mod quality;
+mod settings;
+mod vehicle;
+
+pub use connection::{Connection, Stopped, VehicleInfo};
+pub use error::{ConnectError, OpenError, QueryError, RequestError, SendError, StopError};
+pub use events::{Events, VehicleEvent};
+pub use lease::{Lease, LeaseLoss, Receipt, Sent};
+pub use longrein_io::exit::Exit;
+pub use longrein_io::remote::RemoteError;
+pub use longrein_io::sections::{LinkSection, RelaySection};
+pub use longrein_proto::base::{
+    ApplicationId, Class, FencingToken, Name, NodeKind, NodeName, Refusal, Stage,
+};
+pub use longrein_proto::role::{Order, PathView, SendCommandError, VehicleStatus};
+pub use longrein_proto::session::{Age, Resolution};
+pub use longrein_proto::wire::{Body, Description, Drive, FunctionKind, Telemetry, VehicleState};
+pub use quality::Quality;
+pub use settings::Settings;
+pub use vehicle::Vehicle;

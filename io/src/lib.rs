@@ -1,1 +1,41 @@
-//! placeholder
+//! What the longrein programs share: QUIC, the drive loop, keys, configuration, logs.
+//!
+//! A program makes a role, gives it to a [`drive::Driver`], and lets it [dial](mod@dial) relays or
+//! [listen](mod@listen) as one. All of it runs on the one thread of [`runtime::run`].
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::cast_possible_truncation
+    )
+)]
+
+pub mod backoff;
+pub mod clock;
+pub mod config;
+pub mod congestion;
+pub mod date;
+pub mod dial;
+pub mod drive;
+pub mod ending;
+pub mod entropy;
+pub mod exit;
+pub mod files;
+pub mod keys;
+pub mod listen;
+pub mod log;
+mod outcome;
+pub mod path;
+pub mod remote;
+pub mod runtime;
+pub mod sections;
+pub mod shutdown;
+pub mod socket;
+mod sources;
+mod sparse;
+mod timer;
+pub mod tls;
+pub mod transport;

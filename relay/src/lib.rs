@@ -1,1 +1,52 @@
-//! placeholder
+//! The longrein relay: knows who is here and forwards what it cannot read.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::cast_possible_truncation
+    )
+)]
+
+pub mod config;
+mod flags;
+mod ledger;
+pub mod program;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use longrein_io::exit::Exit;
+use longrein_io::log;
+
+use crate::config::Config;
+use crate::flags::Flags;
+use crate::program::{RelayError, load_identity};
+
+/// Does what the command line says; the exit code is as `--help` documents it.
+pub fn main() -> ExitCode {
+    match act(&Flags::parse()) {
+        Ok(()) => Exit::Done.into(),
+        Err(error) => {
+            eprintln!("longrein-relay: {error}");
+            error.exit().into()
+        }
+    }
+}
+
+fn act(flags: &Flags) -> Result<(), RelayError> {
+    let config: Config = flags.config()?;
+    if flags.print_config {
+        return flags::print(&config.to_text());
+    }
+    config.check()?;
+    if flags.check_config {
+        load_identity(&config)?;
+        eprintln!("longrein-relay: the configuration is good");
+        return Ok(());
+    }
+    log::start(config.log.level);
+    program::run(&config)
+}

@@ -9,7 +9,7 @@ pub const PACKET_BYTES_MAX: usize = 1_150;
 pub const PARCEL_BYTES_MAX: usize = 1_080;
 /// Chunks of a packet: keeps what a packet of the smallest chunks costs in memory near its size.
 pub const CHUNKS_PER_PACKET_MAX: usize = 64;
-/// Longest stay that a trail tells, in units of 10 µs (21 s): three bytes, so that a drive command's overhead has a bound.
+/// Longest stay that a trail tells, in units of 10 µs (21 s): three bytes, so that a drive command's overhead has a bound. [WIRE-36]
 pub const TRAIL_10US_MAX: u32 = (1 << 21) - 1;
 /// Bytes of a handshake message or signed statement: fits a parcel beside the longest name.
 pub const HANDSHAKE_BYTES_MAX: usize = 1_000;
@@ -33,6 +33,20 @@ pub const BEAT_BYTES_MAX: usize = FRAGMENT_BYTES_MAX;
 pub const FLOWS_PER_BEAT_MAX: usize = 64;
 /// Longest time to live of a message; an old key stays as long as this after its successor's first use.
 pub const TTL_MAX: Duration = Duration::from_secs(60);
+/// Highest number of an envelope: far beyond any session, and far from where arithmetic ends.
+pub const NUMBER_MAX: u64 = 1 << 62;
+/// A session's key is replaced after this long in use, so that a captured machine gives away at most this much of the past.
+pub const KEY_AGE_MAX: Duration = Duration::from_secs(600);
+/// A session's key is replaced after this many envelopes, an eighth of [`KEY_ENVELOPES_LIMIT`].
+pub const KEY_ENVELOPES_MAX: u64 = 1 << 20;
+/// No key seals more envelopes than this: the confidentiality limit of AES-GCM (RFC 9001 §6.6 and appendix B.1).
+pub const KEY_ENVELOPES_LIMIT: u64 = 1 << 23;
+/// A session's key is not replaced sooner: by then all that was sealed under its predecessor has expired.
+pub const KEY_AGE_MIN: Duration = Duration::from_secs(2 * TTL_MAX.as_secs());
+
+const _: () = assert!(KEY_AGE_MIN.as_secs() > TTL_MAX.as_secs());
+const _: () = assert!(KEY_AGE_MAX.as_secs() >= KEY_AGE_MIN.as_secs());
+
 /// Unresolved messages of a reliable flow, and the length of its receipts' window.
 pub const RELIABLE_WINDOW: u64 = 128;
 /// Numbers that a replay window remembers below its highest one (128 bytes a flow).
@@ -53,6 +67,25 @@ pub const PATHS_PER_LEG_MAX: usize = 8;
 pub const FUNCTIONS_MAX: usize = 62;
 /// Established sessions at an agent.
 pub const SESSIONS_PER_AGENT_MAX: usize = 32;
+/// Messages of a session of which only some fragments have arrived: 1 MiB at most.
+pub const ASSEMBLIES_MAX: usize = 16;
+/// Messages of a session that its role has not taken yet; more are turned away unseen, so that they can come again.
+pub const DELIVERIES_MAX: usize = 1_024;
+/// Sealed envelopes of a session that its role has not taken yet.
+pub const TRANSMITS_MAX: usize = 1_024;
+/// Delivered messages of a flow whose outcome the role has not told; the oldest is forgotten.
+pub const OUTCOMES_AWAITED_MAX: usize = 256;
+/// Bytes of flow reports in one beat, so that leases and stages fit beside them.
+pub const REPORT_BYTES_MAX: usize = 500;
+/// Own beats whose echo is taken as a clock sample: 3 s at the fastest rate of beats, as long as the worst round trip.
+pub const BEATS_REMEMBERED: usize = 32;
+/// How long after a reliable message's deadline its receipt may still arrive before it is unknown: one period of the
+/// slowest beats.
+pub const RECEIPT_GRACE: Duration = Duration::from_secs(1);
+/// Shortest message that is compressed: zstd's frame alone takes a dozen bytes.
+pub const COMPRESSION_BYTES_MIN: usize = 64;
+/// Compression dictionaries of a session: one for each channel.
+pub const DICTIONARIES_MAX: usize = 63;
 /// Sessions of an agent whose handshake is not complete; the oldest gives way.
 pub const HALF_OPEN_SESSIONS_MAX: usize = 16;
 /// Sessions that one node may route through one relay.
@@ -66,3 +99,57 @@ pub const HEARTBEAT: Duration = Duration::from_millis(200);
 
 const _: () = assert!(ACK_BITMAP_BYTES_MAX as u64 * 8 == LEG_WINDOW);
 const _: () = assert!(OUTCOMES_PER_FLOW_MAX as u64 == RELIABLE_WINDOW);
+/// The protocol version that this build speaks.
+pub const VERSION: u8 = 1;
+/// Time between hellos on a path that is not welcomed yet, a small packet each.
+pub const HELLO_INTERVAL: Duration = Duration::from_millis(50);
+/// Longest life of a handshake message in queues; its sender repeats it.
+pub const HANDSHAKE_TTL: Duration = Duration::from_secs(2);
+/// Longest life of a signed statement in queues; its sender repeats it.
+pub const STOP_TTL: Duration = Duration::from_secs(5);
+/// Bytes a second that a node may send as signed statements, apart from its other budget: ten a second with certificate.
+pub const STOP_BYTES_PER_S: u64 = 10_000;
+/// Names in one part of the answer to a query: 16 names of 48 bytes fit a parcel.
+pub const NODES_PER_NOTICE_MAX: usize = 16;
+/// Node programs at one relay (measured: 27 to 35 KiB each for QUIC alone).
+pub const SEATS_MAX: usize = 10_000;
+/// Programs of one controller identity at one relay.
+pub const SEATS_PER_NODE_MAX: usize = 8;
+/// Time between beats of a session that holds no lease.
+pub const BEAT_INTERVAL_IDLE: Duration = Duration::from_secs(1);
+/// Time between offers of a reliable envelope that has no receipt, to every leg: above the round trip of any usable
+/// network, so that it only repairs what relays lose.
+pub const REOFFER_INTERVAL: Duration = Duration::from_secs(1);
+/// A controller calls again when a session was silent for this long.
+pub const SESSION_SILENCE: Duration = Duration::from_secs(2);
+/// An agent forgets a session that was silent for this long.
+pub const SESSION_LIFE: Duration = Duration::from_secs(10);
+/// Time between repeats of an unanswered stop on every leg; each leg retries on its own in between.
+pub const STOP_REPEAT_INTERVAL: Duration = Duration::from_millis(200);
+/// Time between repeats of a handshake message end to end; each leg retries on its own in between.
+pub const HANDSHAKE_REPEAT_INTERVAL: Duration = Duration::from_millis(200);
+/// A handshake that is not through after this long is given up and begun anew with another session number.
+pub const ATTEMPT_LIFE: Duration = Duration::from_secs(5);
+/// Renewals of a lease in its time to live: four may be lost in a row.
+pub const RENEWALS_PER_TTL: u32 = 5;
+/// Application ids of reliable commands that an agent remembers over restarts (16 KiB).
+pub const APPLICATION_IDS_MAX: usize = 1_024;
+/// Facts that wait for an agent's disk; more are refused.
+pub const PERSIST_PENDING_MAX: usize = 256;
+/// Handshakes that one relay can hold half-open at an agent; within them its oldest gives way.
+pub const HALF_OPEN_PER_RELAY_MAX: usize = 16;
+/// Stops whose answer an agent keeps for repeats.
+pub const STOP_ANSWERS_MAX: usize = 64;
+/// Signature checks of stops that one relay may cause a second: a bound on the processor time that it can take.
+pub const STOP_CHECKS_PER_S: u64 = 200;
+/// Distinct stops of one author that are honoured a second.
+pub const STOPS_PER_SENDER_PER_S: u64 = 5;
+/// Distinct stops of one author that are honoured at once.
+pub const STOP_BURST: u64 = 10;
+/// Commands that an agent's program has and has not judged yet.
+pub const APPLYING_MAX: usize = 1_024;
+
+/// Parcels of a leg's queue that only stops may use.
+pub const OUTBOX_STOPS_RESERVED: usize = 64;
+/// Packets that wait to be taken from a leg; nobody who drives one leaves more than a few.
+pub const TRANSMITS_PER_LEG_MAX: usize = 4_096;

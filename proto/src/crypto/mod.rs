@@ -1,1 +1,19 @@
-//! placeholder
+//! Who is who, and what only two ends can read: certificates, the handshake of a session, its keys, signed statements.
+
+mod credential;
+mod fleet;
+mod handshake;
+mod introduction;
+mod keys;
+mod noise;
+mod ratchet;
+mod secret;
+mod statement;
+#[cfg(test)]
+pub(crate) mod test_authority;
+
+pub use credential::{Credential, KeyError, KeyPair};
+pub use fleet::{CertificateError, Fleet, Peer};
+pub use handshake::{Established, HandshakeError, Initiator, Responder};
+pub use keys::{OpenError, OpenKey, SealError, SealKey};
+pub use statement::{sign_statement, verify_statement};

@@ -1,1 +1,85 @@
-//! placeholder
+//! The roles: agent, controller, relay. Each joins the layers below into one state machine with the same surface.
+
+mod agent;
+mod controller;
+mod line;
+mod node;
+mod record;
+mod relay;
+mod wall;
+
+pub use agent::{
+    Agent, AgentConfig, AgentCounters, AgentEvent, Apply, FunctionConfig, Journey, StopCounters,
+};
+pub use controller::{Controller, ControllerEvent, Order, SendCommandError, VehicleStatus};
+pub use node::{NodeCounters, PathView};
+pub use record::{AgentRecord, RecordError};
+pub use relay::{Relay, RelayConfig, RelayCounters, RelayEvent};
+
+use crate::base::{MonoTime, Name, PathId};
+use crate::crypto::Peer;
+
+/// A role of the protocol, as a drive loop sees it.
+pub trait Role {
+    /// What the role tells the program.
+    type Event;
+
+    /// Takes one fact. Never fails: bad input from the network is counted and dropped.
+    fn handle(&mut self, now: MonoTime, input: Input<'_>);
+
+    /// The next packet to send, if any; only pops.
+    fn poll_transmit(&mut self) -> Option<Transmit>;
+
+    /// The next event for the program, if any; only pops.
+    fn poll_event(&mut self) -> Option<Self::Event>;
+
+    /// When [`Input::Timeout`] is due at the latest.
+    fn next_timeout(&self) -> Option<MonoTime>;
+}
+
+/// A fact for a role.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A connection stands; its peer is authenticated.
+    PathUp {
+        /// The path's number; never used again by this process.
+        path: PathId,
+        /// The link that carries it, for people; the relay learns it from the hello.
+        link: Name,
+        /// The other end.
+        peer: Peer,
+    },
+    /// A connection is gone.
+    PathDown {
+        /// The path.
+        path: PathId,
+    },
+    /// A datagram arrived.
+    Packet {
+        /// On this path.
+        path: PathId,
+        /// Its bytes.
+        bytes: &'a [u8],
+    },
+    /// The wall clock, for certificates only.
+    Wall {
+        /// Milliseconds since 1970.
+        unix_ms: u64,
+    },
+    /// What an event asked to persist is on disk.
+    Persisted {
+        /// The event's ticket.
+        ticket: u64,
+    },
+    /// [`Role::next_timeout`] is reached.
+    Timeout,
+}
+
+/// A datagram to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// On this path.
+    pub path: PathId,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}

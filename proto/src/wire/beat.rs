@@ -1,14 +1,21 @@
 //! Beats: the state that both ends of a session repeat to each other on the session channel's `latest` flow.
 
-use super::reader::{DecodeError, Reader, TOO_LARGE, UNKNOWN_KIND};
+use super::FlowReport;
+use super::reader::{DecodeError, Reader, TOO_LARGE};
 use super::word::stage;
 use super::writer::Writer;
-use crate::base::limits::{
-    BEAT_BYTES_MAX, FLOWS_PER_BEAT_MAX, FUNCTIONS_MAX, OUTCOMES_PER_FLOW_MAX,
-};
-use crate::base::{Channel, FencingToken, Flow, NodeName, Refusal, Stage};
+use crate::base::limits::{BEAT_BYTES_MAX, FLOWS_PER_BEAT_MAX, FUNCTIONS_MAX};
+use crate::base::{Channel, FencingToken, NodeName, Stage};
 
 /// Answers the other end's newest beat: with the sending time of the beat that carries it, a clock sample.
+///
+/// ```text
+/// offset  bytes
+///      0  6      sent_at_us
+///      6  6      received_at_us
+///
+/// 0000d693a400 0000d693c340
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockEcho {
     /// Sealed sending time of that beat, on its sender's clock.
@@ -32,6 +39,18 @@ impl ClockEcho {
 }
 
 /// State of a controller, at TTL/5 while it holds a lease, else at 1 Hz.
+///
+/// ```text
+/// offset  bytes
+///      0  1      bit 0: echo, others zero
+///      1  [12]   echo, see ClockEcho
+///      .  1      count of renewals, at most 62
+///      .  ..     renewals: 1 channel, 1..10 token (LEB128)
+///      .  1      count of flow reports, at most 64
+///      .  ..     flow reports, see FlowReport
+///
+/// 01 0000d693a400 0000d693c340 01 01 07 01 02 03 05 05 c413 02 01 00 01 03 02
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ControllerBeat {
     /// Answers the agent's newest beat.
@@ -64,7 +83,9 @@ impl ControllerBeat {
     ///
     /// # Errors
     /// They are none: the far end is broken. Counted and dropped.
+    // [WIRE-27]
     pub fn decode(bytes: &[u8]) -> Result<ControllerBeat, DecodeError> {
+        // [WIRE-26]
         let mut reader = Reader::new(bytes, BEAT_BYTES_MAX)?;
         let bits = reader.bits(ECHO)?;
         let echo = decode_echo(bits, &mut reader)?;
@@ -95,6 +116,23 @@ pub struct Renewal {
 }
 
 /// State of an agent, at the same rate.
+///
+/// ```text
+/// offset  bytes
+///      0  1      bit 0: echo, bit 1: stopped, bit 2: times, others zero
+///      1  [12]   echo, see ClockEcho
+///      .  1..5   stop_generation (LEB128)
+///      .  1      count of holders, at most 62
+///      .  ..     holders, each once, in the order of the functions: 1 kind, 2+ name
+///      .  1      count of functions, at most 62
+///      .  ..     functions: 1 stage in bits 1..0 and place of the holder (from 1, 0 is none) in bits 7..2,
+///                1..10 token (LEB128)
+///      .  1      count of flow reports, at most 64
+///      .  ..     flow reports, see FlowReport
+///      .  [5+]   times of the newest command, see LegTimes
+///
+/// 06 04 01 02 04 6465736b 02 04 07 03 00 00 02 904e 05 904e 03
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AgentBeat {
     /// Answers the controller's newest beat.
@@ -107,6 +145,59 @@ pub struct AgentBeat {
     pub functions: Vec<FunctionReport>,
     /// As in [`ControllerBeat`].
     pub flows: Vec<FlowReport>,
+    /// Where the time of this session's newest applied command went.
+    pub times: Option<LegTimes>,
+}
+
+/// Where a command's time went, leg by leg, each in units of 10 µs.
+///
+/// ```text
+/// offset  bytes
+///      0  5+     controller, uplink, relay, downlink, agent: 1..5 each (LEB128)
+///
+/// 02 904e 05 904e 03
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LegTimes {
+    /// Held by the controller.
+    pub controller_10us: u32,
+    /// On the way to the relay.
+    pub uplink_10us: u32,
+    /// Held by the relay.
+    pub relay_10us: u32,
+    /// On the way to the agent.
+    pub downlink_10us: u32,
+    /// Held by the agent until it took effect.
+    pub agent_10us: u32,
+}
+
+impl LegTimes {
+    fn encode(self, writer: &mut Writer) {
+        for part in self.parts() {
+            writer.leb(part.into());
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<LegTimes, DecodeError> {
+        Ok(LegTimes {
+            controller_10us: reader.leb_u32(u32::MAX)?,
+            uplink_10us: reader.leb_u32(u32::MAX)?,
+            relay_10us: reader.leb_u32(u32::MAX)?,
+            downlink_10us: reader.leb_u32(u32::MAX)?,
+            agent_10us: reader.leb_u32(u32::MAX)?,
+        })
+    }
+
+    /// The parts in the order of the journey.
+    pub const fn parts(self) -> [u32; 5] {
+        [
+            self.controller_10us,
+            self.uplink_10us,
+            self.relay_10us,
+            self.downlink_10us,
+            self.agent_10us,
+        ]
+    }
 }
 
 impl AgentBeat {
@@ -116,7 +207,8 @@ impl AgentBeat {
         let mut writer = Writer::new();
         let echo = if self.echo.is_some() { ECHO } else { 0 };
         let stopped = if self.stopped { STOPPED } else { 0 };
-        writer.u8(echo | stopped);
+        let times = if self.times.is_some() { TIMES } else { 0 };
+        writer.u8(echo | stopped | times);
         if let Some(echo) = &self.echo {
             echo.encode(&mut writer);
         }
@@ -137,6 +229,9 @@ impl AgentBeat {
             writer.token(function.token);
         }
         encode_flows(&self.flows, &mut writer);
+        if let Some(times) = self.times {
+            times.encode(&mut writer);
+        }
         writer.into_vec()
     }
 
@@ -144,9 +239,10 @@ impl AgentBeat {
     ///
     /// # Errors
     /// They are none: the far end is broken. Counted and dropped.
+    // [WIRE-28]
     pub fn decode(bytes: &[u8]) -> Result<AgentBeat, DecodeError> {
         let mut reader = Reader::new(bytes, BEAT_BYTES_MAX)?;
-        let bits = reader.bits(ECHO | STOPPED)?;
+        let bits = reader.bits(ECHO | STOPPED | TIMES)?;
         let echo = decode_echo(bits, &mut reader)?;
         let stop_generation = reader.leb_u32(u32::MAX)?;
         let mut holders = Vec::new();
@@ -167,6 +263,10 @@ impl AgentBeat {
             });
         }
         let flows = decode_flows(&mut reader)?;
+        let times = match bits & TIMES {
+            0 => None,
+            _ => Some(LegTimes::decode(&mut reader)?),
+        };
         reader.finish()?;
         let beat = AgentBeat {
             echo,
@@ -174,6 +274,7 @@ impl AgentBeat {
             stop_generation,
             functions,
             flows,
+            times,
         };
         // [WIRE-30]
         if !beat.holders().into_iter().eq(&holders) {
@@ -207,110 +308,6 @@ pub struct FunctionReport {
     pub holder: Option<NodeName>,
 }
 
-/// How one flow stands, said by either end: as a receiver what became of the messages, as a reliable sender what is no
-/// longer worth waiting for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FlowReport {
-    /// The flow.
-    pub flow: Flow,
-    /// As its sender: numbers below this one will not be sent (again); their receipts are no longer needed.
-    pub send_floor: u64,
-    /// As its receiver: every number up to this one is resolved.
-    pub resolved: u64,
-    /// As its receiver: what became of single numbers at or above the other end's send floor, oldest first, at most 128.
-    /// A number up to `resolved` that is not listed was applied.
-    pub outcomes: Vec<(u64, Outcome)>,
-    /// As its receiver: the highest number that was applied, 0 before the first.
-    pub applied: u64,
-    /// Age of that message when it was applied, in µs.
-    pub applied_age_us: u32,
-}
-
-impl FlowReport {
-    /// Bytes that the report takes in a beat.
-    pub fn encoded_len(&self) -> usize {
-        let mut writer = Writer::new();
-        self.encode(&mut writer);
-        writer.into_vec().len()
-    }
-
-    fn encode(&self, writer: &mut Writer) {
-        writer.flow(self.flow);
-        writer.leb(self.send_floor);
-        writer.leb(self.resolved);
-        writer.leb(self.applied);
-        writer.leb(self.applied_age_us.into());
-        writer.count(self.outcomes.len());
-        let mut last = 0;
-        for (number, outcome) in &self.outcomes {
-            // A list that does not ascend wraps and is refused by its reader.
-            writer.leb(number.wrapping_sub(last).wrapping_sub(1));
-            outcome.encode(writer);
-            last = *number;
-        }
-    }
-
-    fn decode(reader: &mut Reader<'_>) -> Result<FlowReport, DecodeError> {
-        let flow = reader.flow()?;
-        let send_floor = reader.leb()?;
-        let resolved = reader.leb()?;
-        let applied = reader.leb()?;
-        let applied_age_us = reader.leb_u32(u32::MAX)?;
-        let mut outcomes = Vec::new();
-        let mut last = 0_u64;
-        for _ in 0..reader.count(OUTCOMES_PER_FLOW_MAX)? {
-            // [WIRE-31]
-            last = reader
-                .leb()?
-                .checked_add(1)
-                .and_then(|gap| last.checked_add(gap))
-                .ok_or(TOO_LARGE)?;
-            outcomes.push((last, Outcome::decode(reader)?));
-        }
-        Ok(FlowReport {
-            flow,
-            send_floor,
-            resolved,
-            outcomes,
-            applied,
-            applied_age_us,
-        })
-    }
-}
-
-/// What became of a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It took effect.
-    Applied,
-    /// It did not, and why.
-    Refused(Refusal),
-    /// Its time to live was over.
-    Expired,
-}
-
-impl Outcome {
-    fn encode(&self, writer: &mut Writer) {
-        match self {
-            Outcome::Applied => writer.u8(APPLIED),
-            Outcome::Refused(refusal) => {
-                writer.u8(REFUSED);
-                writer.refusal(refusal);
-            }
-            Outcome::Expired => writer.u8(EXPIRED),
-        }
-    }
-
-    fn decode(reader: &mut Reader<'_>) -> Result<Outcome, DecodeError> {
-        match reader.u8()? {
-            APPLIED => Ok(Outcome::Applied),
-            REFUSED => Ok(Outcome::Refused(reader.refusal()?)),
-            EXPIRED => Ok(Outcome::Expired),
-            _ => Err(UNKNOWN_KIND),
-        }
-    }
-}
-
 fn decode_echo(bits: u8, reader: &mut Reader<'_>) -> Result<Option<ClockEcho>, DecodeError> {
     if bits & ECHO == 0 {
         Ok(None)
@@ -338,7 +335,144 @@ fn decode_flows(reader: &mut Reader<'_>) -> Result<Vec<FlowReport>, DecodeError>
 const ECHO: u8 = 0x01;
 /// Bit: the emergency stop is latched.
 const STOPPED: u8 = 0x02;
+/// Times stand at the end of an agent's beat.
+const TIMES: u8 = 0x04;
 
-const APPLIED: u8 = 0;
-const REFUSED: u8 = 1;
-const EXPIRED: u8 = 2;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::flow_report::tests::flow_report;
+    use crate::wire::vector::{assert_vector, hex};
+
+    #[test]
+    fn a_controller_beat_looks_like_its_picture() {
+        // [WIRE-27]
+        let beat = ControllerBeat {
+            echo: Some(ClockEcho {
+                sent_at_us: 3_600_000_000,
+                received_at_us: 3_600_008_000,
+            }),
+            renewals: vec![Renewal {
+                channel: Channel::new(1).unwrap(),
+                token: FencingToken(7),
+            }],
+            flows: vec![flow_report()],
+        };
+        assert_vector(
+            "01 0000d693a400 0000d693c340 01 01 07 01 02 03 05 05 c413 02 01 00 01 03 02",
+            &beat,
+            ControllerBeat::encode,
+            ControllerBeat::decode,
+        );
+    }
+
+    #[test]
+    fn an_agent_beat_looks_like_its_picture() {
+        // [WIRE-28] [WIRE-30]
+        let beat = AgentBeat {
+            echo: None,
+            stopped: true,
+            stop_generation: 4,
+            functions: vec![
+                FunctionReport {
+                    stage: Stage::Nominal,
+                    token: FencingToken(7),
+                    holder: Some("controller/desk".parse().unwrap()),
+                },
+                FunctionReport {
+                    stage: Stage::MinimalRisk,
+                    token: FencingToken(0),
+                    holder: None,
+                },
+            ],
+            flows: vec![],
+            times: Some(LegTimes {
+                controller_10us: 2,
+                uplink_10us: 10_000,
+                relay_10us: 5,
+                downlink_10us: 10_000,
+                agent_10us: 3,
+            }),
+        };
+        assert_vector(
+            "06 04 01 02 04 6465736b 02 04 07 03 00 00 02 904e 05 904e 03",
+            &beat,
+            AgentBeat::encode,
+            AgentBeat::decode,
+        );
+    }
+
+    #[test]
+    fn holders_are_named_once_in_order_and_only_when_they_hold() {
+        // [WIRE-30]
+        for right in ["00 00 00 00 00", "00 00 02 020161 020162 02 0400 0800 00"] {
+            assert!(AgentBeat::decode(&hex(right)).is_ok(), "{right}");
+        }
+        for (wrong, why) in [
+            ("00 00 01 020161 01 0000 00", "no function names it"),
+            ("00 00 02 020161 020161 02 0400 0800 00", "named twice"),
+            ("00 00 02 020161 020162 02 0800 0400 00", "in another order"),
+            ("00 00 01 020161 01 0800 00", "no such place"),
+        ] {
+            assert!(AgentBeat::decode(&hex(wrong)).is_err(), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_beat_over_its_limits_is_refused() {
+        // [WIRE-26] [WIRE-27] [WIRE-28]
+        let report = FlowReport {
+            outcomes: vec![],
+            ..flow_report()
+        };
+        let mut beat = ControllerBeat {
+            flows: vec![report; FLOWS_PER_BEAT_MAX],
+            ..ControllerBeat::default()
+        };
+        assert!(ControllerBeat::decode(&beat.encode()).is_ok());
+        beat.flows.push(flow_report());
+        assert!(ControllerBeat::decode(&beat.encode()).is_err());
+
+        beat.flows.clear();
+        let renewal = Renewal {
+            channel: Channel::SESSION,
+            token: FencingToken(0),
+        };
+        beat.renewals = vec![renewal; FUNCTIONS_MAX + 1];
+        assert!(ControllerBeat::decode(&beat.encode()).is_err());
+
+        let function = FunctionReport {
+            stage: Stage::Hold,
+            token: FencingToken(u64::MAX),
+            holder: None,
+        };
+        let mut beat = AgentBeat {
+            functions: vec![function; FUNCTIONS_MAX],
+            ..AgentBeat::default()
+        };
+        assert!(AgentBeat::decode(&beat.encode()).is_ok());
+        beat.flows = vec![flow_report(); 40];
+        assert!(beat.encode().len() > BEAT_BYTES_MAX);
+        assert!(AgentBeat::decode(&beat.encode()).is_err());
+    }
+
+    #[test]
+    fn a_beat_of_62_functions_and_eight_holders_with_the_longest_names_leaves_room() {
+        // [WIRE-26]
+        let functions = (0..FUNCTIONS_MAX)
+            .map(|n| FunctionReport {
+                stage: Stage::Nominal,
+                token: FencingToken(10_000),
+                holder: format!("controller/{}", format!("{}", n % 8).repeat(48))
+                    .parse()
+                    .ok(),
+            })
+            .collect();
+        let beat = AgentBeat {
+            functions,
+            flows: vec![flow_report(); 30],
+            ..AgentBeat::default()
+        };
+        assert!(beat.encode().len() <= BEAT_BYTES_MAX);
+    }
+}

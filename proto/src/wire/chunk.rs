@@ -8,6 +8,23 @@ use crate::base::Name;
 use crate::base::limits::{PARCEL_BYTES_MAX, TRAIL_10US_MAX};
 
 /// One part of a packet.
+///
+/// ```text
+/// offset  bytes
+///      0  1      kind
+///                0x01 hello:     1 version_min, 1 version_max, 8 incarnation, 4 features, 1+ link (name)
+///                0x02 welcome:   1 version, 8 node_incarnation, 8 leg_incarnation, 4 features
+///                0x03 floor:     1..10 id (LEB128)
+///                0x10 untracked: 1..9 trail, 1..2 length (LEB128), parcel
+///                0x11 tracked:   1..10 id (LEB128), 1..9 trail, 1..2 length (LEB128), parcel
+///                0x12 and 0x13:  as 0x10 and 0x11, and the trail has its relayed part
+///
+/// 01 01 01 0102030405060708 00000000 05 6d6f64656d
+/// 02 01 0102030405060708 1112131415161718 00000000
+/// 03 2a
+/// 11 2a 05 02 aabb
+/// 12 05 c413 14 03 aabbcc
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Chunk {
     /// First words of a node on a path; repeated until the welcome.
@@ -130,6 +147,7 @@ impl Chunk {
             FLOOR => Ok(Chunk::Floor { id: reader.leb()? }),
             _ if kind & !RELAYED == TRACKED => {
                 let id = reader.leb()?;
+                // [WIRE-15]
                 if id == 0 {
                     return Err(DecodeError::Malformed("ids begin with 1"));
                 }
@@ -165,6 +183,8 @@ impl Chunk {
 
 /// Where a parcel's time went so far, in units of 10 µs, in the order of its journey: at the sender, and after a relay
 /// also on the way up and in the relay. A hint for queues and people; the deadline is judged on sealed times.
+///
+/// Written as one or three LEB128 numbers, each saturated at 2^21 - 1 (21 s).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trail {
     /// Held by the sending node.
@@ -235,3 +255,118 @@ const UNTRACKED: u8 = 0x10;
 const TRACKED: u8 = 0x11;
 /// Bit of the kinds with a parcel: the trail has its relayed part.
 const RELAYED: u8 = 0x02;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::limits::PACKET_BYTES_MAX;
+    use crate::wire::vector::{assert_vector, hex};
+
+    fn encode(chunk: &Chunk) -> Vec<u8> {
+        let mut writer = Writer::new();
+        chunk.encode(&mut writer);
+        writer.into_vec()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Chunk, DecodeError> {
+        let mut reader = Reader::new(bytes, PACKET_BYTES_MAX)?;
+        let chunk = Chunk::decode(&mut reader)?;
+        reader.finish()?;
+        Ok(chunk)
+    }
+
+    #[test]
+    fn chunks_look_like_their_pictures() {
+        let vectors = [
+            (
+                "01 01 01 0102030405060708 00000000 05 6d6f64656d",
+                Chunk::Hello {
+                    version_min: 1,
+                    version_max: 1,
+                    incarnation: 0x0102_0304_0506_0708,
+                    features: 0,
+                    link: "modem".parse().unwrap(),
+                },
+            ),
+            (
+                "02 01 0102030405060708 1112131415161718 00000000",
+                Chunk::Welcome {
+                    version: 1,
+                    node_incarnation: 0x0102_0304_0506_0708,
+                    leg_incarnation: 0x1112_1314_1516_1718,
+                    features: 0,
+                },
+            ),
+            ("03 2a", Chunk::Floor { id: 42 }),
+            (
+                "11 2a 05 02 aabb",
+                Chunk::Tracked {
+                    id: 42,
+                    trail: Trail {
+                        sender_10us: 5,
+                        relayed: None,
+                    },
+                    parcel: Arc::new([0xaa, 0xbb]),
+                },
+            ),
+            (
+                "12 05 c413 14 03 aabbcc",
+                Chunk::Untracked {
+                    trail: Trail {
+                        sender_10us: 5,
+                        relayed: Some((2_500, 20)),
+                    },
+                    parcel: Arc::new([0xaa, 0xbb, 0xcc]),
+                },
+            ),
+        ];
+        for (picture, chunk) in vectors {
+            assert_vector(picture, &chunk, encode, decode);
+        }
+    }
+
+    #[test]
+    fn a_hello_offers_at_least_one_version() {
+        // [WIRE-9]
+        assert!(decode(&hex("01 02 01 0102030405060708 00000000 01 61")).is_err());
+        assert!(decode(&hex("01 00 01 0102030405060708 00000000 01 61")).is_err());
+    }
+
+    #[test]
+    fn a_trail_saturates() {
+        // [WIRE-10]
+        let chunk = Chunk::Untracked {
+            trail: Trail {
+                sender_10us: u32::MAX,
+                relayed: None,
+            },
+            parcel: Arc::new([1]),
+        };
+        assert_eq!(encode(&chunk), hex("10 ffff7f 01 01"));
+        assert!(decode(&hex("10 80808001 01 01")).is_err());
+    }
+
+    #[test]
+    fn a_parcel_has_1_to_1080_bytes() {
+        // [WIRE-8]
+        let untracked = |length: &str, bytes| [hex("10 00"), hex(length), vec![1; bytes]].concat();
+        assert!(decode(&untracked("b808", 1_080)).is_ok());
+        assert_eq!(decode(&untracked("b908", 1_081)), Err(TOO_LONG));
+        assert_eq!(decode(&untracked("00", 0)), Err(TOO_SHORT));
+        assert_eq!(decode(&untracked("02", 1)), Err(TOO_SHORT));
+    }
+
+    #[test]
+    fn unknown_kinds_and_the_id_0_are_refused() {
+        // [WIRE-2] [WIRE-15]
+        for wrong in [
+            "00",
+            "04 01",
+            "14 00 01 01",
+            "90 00 01 01",
+            "11 00 00 01 01",
+        ] {
+            assert!(decode(&hex(wrong)).is_err(), "{wrong}");
+        }
+    }
+}

@@ -6,6 +6,18 @@ use crate::base::limits::MESSAGE_BYTES_MAX;
 use crate::base::{ApplicationId, FencingToken};
 
 /// What a controller sends on a function's channel.
+///
+/// ```text
+/// offset  bytes
+///      0  1      bit 0: dead-man, bit 1: resume, bit 2: application id, bit 3: typed drive command, others zero
+///      1  1..10  token (LEB128)
+///      .  [16]   application id
+///      .  4      drive: 2 speed_mm_s, 2 curvature_per_km (both signed)
+///      .  ..     or opaque bytes, to the end
+///
+/// 09 07 03e8 ff9c
+/// 04 07 000102030405060708090a0b0c0d0e0f 6f70656e
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     /// The token of the lease under which it is sent.
@@ -44,6 +56,7 @@ impl Command {
     ///
     /// # Errors
     /// They are none: the agent refuses it as malformed.
+    // [WIRE-20]
     pub fn decode(bytes: &[u8]) -> Result<Command, DecodeError> {
         let mut reader = Reader::new(bytes, MESSAGE_BYTES_MAX)?;
         let bits = reader.bits(DEAD_MAN | RESUME | APPLICATION_ID | DRIVE)?;
@@ -101,6 +114,7 @@ impl Drive {
         writer.i16(self.curvature_per_km);
     }
 
+    // [WIRE-21]
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Drive, DecodeError> {
         Ok(Drive {
             speed_mm_s: reader.i16()?,
@@ -127,3 +141,52 @@ const RESUME: u8 = 0x02;
 const APPLICATION_ID: u8 = 0x04;
 /// Bit: the body is a typed drive command.
 const DRIVE: u8 = 0x08;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::vector::{assert_vector, hex};
+
+    #[test]
+    fn commands_look_like_their_pictures() {
+        // [WIRE-20] [WIRE-21]
+        let drive = Command {
+            token: FencingToken(7),
+            dead_man: true,
+            resume: false,
+            application_id: None,
+            body: Body::Drive(Drive {
+                speed_mm_s: 1_000,
+                curvature_per_km: -100,
+            }),
+        };
+        let open = Command {
+            token: FencingToken(7),
+            dead_man: false,
+            resume: false,
+            application_id: Some(ApplicationId([
+                0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+            ])),
+            body: Body::Opaque(b"open".to_vec()),
+        };
+        for (picture, command) in [
+            ("09 07 03e8 ff9c", drive),
+            ("04 07 000102030405060708090a0b0c0d0e0f 6f70656e", open),
+        ] {
+            assert_vector(picture, &command, Command::encode, Command::decode);
+        }
+    }
+
+    #[test]
+    fn a_drive_command_has_exactly_four_bytes_of_body() {
+        // [WIRE-21] [WIRE-3]
+        for wrong in [
+            "09 07 03e8 ff",
+            "09 07 03e8 ff9c 00",
+            "19 07 03e8 ff9c",
+            "0c 07 00",
+        ] {
+            assert!(Command::decode(&hex(wrong)).is_err(), "{wrong}");
+        }
+    }
+}

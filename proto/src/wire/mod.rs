@@ -1,11 +1,13 @@
 //! What stands on the wire: packets of a leg, chunks in them, parcels in those, and what is sealed inside.
 //!
-//! `docs/wire.md` is the norm; each type here carries its picture, whose example bytes are a test.
+//! `docs/wire.md` is the norm; each type here carries its picture, whose example bytes are a test. What can be read is
+//! written as the same bytes, and everything else is refused. [WIRE-37]
 
 mod beat;
 mod chunk;
 mod command;
 mod content;
+mod flow_report;
 mod notice;
 mod packet;
 mod parcel;
@@ -22,13 +24,14 @@ mod overhead;
 mod property;
 #[cfg(test)]
 mod strategy;
+#[cfg(test)]
+mod vector;
 
-pub use beat::{
-    AgentBeat, ClockEcho, ControllerBeat, FlowReport, FunctionReport, Outcome, Renewal,
-};
+pub use beat::{AgentBeat, ClockEcho, ControllerBeat, FunctionReport, LegTimes, Renewal};
 pub use chunk::{Chunk, Trail};
 pub use command::{Body, Command, Drive};
 pub use content::{Content, FragmentOf};
+pub use flow_report::{FlowCounts, FlowReport, Outcome};
 pub use notice::{Notice, RouteRefusal};
 pub use packet::{AckState, Packet, PathReport};
 pub use parcel::{Parcel, ParcelHead, SealedHeader};

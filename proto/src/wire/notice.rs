@@ -6,6 +6,26 @@ use crate::base::limits::NAMES_PER_NOTICE_MAX;
 use crate::base::{NodeKind, NodeName, SessionId};
 
 /// A word between a node and its relay.
+///
+/// ```text
+/// offset  bytes  (after the parcel's kind, 0x04)
+///      0  1      type
+///                1 route:         4 session, 1 kind and 2+ name of the other end
+///                2 routed:        4 session, 1 present (0 or 1)
+///                3 unroute:       4 session
+///                4 route refused: 4 session, 1 why (1 session taken, 2 too many, 3 not allowed)
+///                5 query:         4 ask, 1 kind
+///                6 nodes:         4 ask, 1 more (0 or 1), 1 count, count x (1 kind and 2+ name)
+///                7 draining
+///
+/// 04 01 5a17c0de 01 08 747275636b2d3137
+/// 04 02 5a17c0de 01
+/// 04 03 5a17c0de
+/// 04 04 5a17c0de 02
+/// 04 05 00000007 01
+/// 04 06 00000007 00 01 01 08 747275636b2d3137
+/// 04 07
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Node to relay: envelopes of this session go to `to` from now on, and its answers come here.
@@ -94,6 +114,7 @@ impl Notice {
         }
     }
 
+    // [WIRE-17]
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Notice, DecodeError> {
         Ok(match reader.u8()? {
             ROUTE => Notice::Route {
@@ -160,3 +181,92 @@ const ROUTE_REFUSED: u8 = 4;
 const QUERY: u8 = 5;
 const NODES: u8 = 6;
 const DRAINING: u8 = 7;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Parcel;
+    use crate::wire::vector::{assert_vector, hex};
+
+    #[test]
+    fn notices_look_like_their_pictures() {
+        // [WIRE-17]
+        let session = SessionId(0x5a17_c0de);
+        let to: NodeName = "agent/truck-17".parse().unwrap();
+        let vectors = [
+            (
+                "04 01 5a17c0de 01 08 747275636b2d3137",
+                Notice::Route {
+                    session,
+                    to: to.clone(),
+                },
+            ),
+            (
+                "04 02 5a17c0de 01",
+                Notice::Routed {
+                    session,
+                    present: true,
+                },
+            ),
+            ("04 03 5a17c0de", Notice::Unroute { session }),
+            (
+                "04 04 5a17c0de 02",
+                Notice::RouteRefused {
+                    session,
+                    why: RouteRefusal::TooMany,
+                },
+            ),
+            (
+                "04 05 00000007 01",
+                Notice::Query {
+                    ask: 7,
+                    kind: NodeKind::Agent,
+                },
+            ),
+            (
+                "04 06 00000007 00 01 01 08 747275636b2d3137",
+                Notice::Nodes {
+                    ask: 7,
+                    more: false,
+                    names: vec![to],
+                },
+            ),
+            ("04 07", Notice::Draining),
+        ];
+        for (picture, notice) in vectors {
+            let parcel = Parcel::Notice(notice);
+            assert_vector(picture, &parcel, |p| p.encode().to_vec(), Parcel::decode);
+        }
+    }
+
+    #[test]
+    fn wrong_notices_are_refused() {
+        // [WIRE-17] [WIRE-3]
+        for wrong in [
+            "04",
+            "04 00",
+            "04 08",
+            "04 07 00",
+            "04 02 5a17c0de 02",
+            "04 04 5a17c0de 00",
+            "04 04 5a17c0de 04",
+            "04 05 00000007 06",
+        ] {
+            assert!(Parcel::decode(&hex(wrong)).is_err(), "{wrong}");
+        }
+        let many = [hex("04 06 00000007 00 11"), hex("01 01 61").repeat(17)].concat();
+        assert!(Parcel::decode(&many).is_err());
+    }
+
+    #[test]
+    fn the_longest_names_of_a_full_answer_fit_a_parcel() {
+        // [WIRE-17]
+        let name = NodeName::new(NodeKind::Agent, "a".repeat(48).parse().unwrap());
+        let nodes = Parcel::Notice(Notice::Nodes {
+            ask: u32::MAX,
+            more: true,
+            names: vec![name; NAMES_PER_NOTICE_MAX],
+        });
+        assert_eq!(Parcel::decode(&nodes.encode()), Ok(nodes));
+    }
+}

@@ -6,6 +6,18 @@ use super::writer::{Writer, leb_len};
 use crate::base::limits::{ACK_BITMAP_BYTES_MAX, CHUNKS_PER_PACKET_MAX, PACKET_BYTES_MAX};
 
 /// One QUIC datagram between a node and a relay.
+///
+/// ```text
+/// offset  bytes
+///      0  1      head: version 1 in bits 7..4, bit 0 when a report follows, bits 3..1 zero
+///      1  3      path_sequence
+///      4  4      tx_time_us
+///      8  [8+]   report, see PathReport
+///      .  2+     acknowledgement, see AckState
+///      .  ..     chunks, to the end
+///
+/// 11 02bf20 00002710 02bf1f 904e 0019 000c ac02 01 02 12 05 c413 14 03 aabbcc
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
     /// Low 24 bits of the packet's number on its path.
@@ -91,6 +103,16 @@ impl Packet {
 }
 
 /// What one end saw of the other's packets on one path.
+///
+/// ```text
+/// offset  bytes
+///      0  3      highest
+///      3  1..5   missing (LEB128)
+///      .  2      queue_100us
+///      .  2      hold_10us
+///
+/// 02bf1f 904e 0019 000c
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathReport {
     /// Low 24 bits of the highest path sequence received.
@@ -128,6 +150,15 @@ impl PathReport {
 
 /// The state of a receiver of tracked parcels: everything up to `cumulative`, and of the ids after it those whose bit is
 /// set (bit 0 of byte 0 is `cumulative + 1`).
+///
+/// ```text
+/// offset  bytes
+///      0  1..10  cumulative (LEB128)
+///      .  1      length of the bitmap, 0 to 16
+///      .  ..     bitmap
+///
+/// ac02 01 02
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AckState {
     /// Highest id below which nothing is missing; 0 before the first.
@@ -177,3 +208,90 @@ impl AckState {
 
 /// Bit of the head: a path report follows.
 const REPORT: u8 = 0x01;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::wire::Trail;
+    use crate::wire::vector::{assert_vector, hex};
+
+    fn packet() -> Packet {
+        Packet {
+            path_sequence: 180_000,
+            tx_time_us: 10_000,
+            report: Some(PathReport {
+                highest: 179_999,
+                missing: 10_000,
+                queue_100us: 25,
+                hold_10us: 12,
+            }),
+            ack: AckState {
+                cumulative: 300,
+                bitmap: vec![0b10],
+            },
+            chunks: vec![Chunk::Untracked {
+                trail: Trail {
+                    sender_10us: 5,
+                    relayed: Some((2_500, 20)),
+                },
+                parcel: Arc::new([0xaa, 0xbb, 0xcc]),
+            }],
+        }
+    }
+
+    #[test]
+    fn a_packet_looks_like_its_picture() {
+        assert_vector(
+            "11 02bf20 00002710 02bf1f 904e 0019 000c ac02 01 02 12 05 c413 14 03 aabbcc",
+            &packet(),
+            Packet::encode,
+            Packet::decode,
+        );
+    }
+
+    #[test]
+    fn another_version_is_told_apart_from_nonsense() {
+        // [WIRE-6]
+        let mut bytes = packet().encode();
+        bytes[0] = 0x21;
+        assert_eq!(Packet::decode(&bytes), Err(DecodeError::Version(2)));
+        bytes[0] = 0x13;
+        assert_eq!(Packet::decode(&bytes), Err(RESERVED));
+    }
+
+    #[test]
+    fn a_bitmap_is_short_and_does_not_end_with_zero() {
+        // [WIRE-7]
+        assert!(Packet::decode(&hex("10 000001 00000000 00 00")).is_ok());
+        assert!(Packet::decode(&hex("10 000001 00000000 00 01 00")).is_err());
+        let long = [hex("10 000001 00000000 00 11"), vec![1; 17]].concat();
+        assert_eq!(Packet::decode(&long), Err(TOO_MANY));
+    }
+
+    #[test]
+    fn a_bitmap_is_written_without_what_its_reader_would_refuse() {
+        // [WIRE-7]
+        let mut packet = packet();
+        packet.ack.bitmap = [vec![1, 0, 0], vec![0; 20]].concat();
+        let read = Packet::decode(&packet.encode()).unwrap();
+        assert_eq!(read.ack.bitmap, [1]);
+        packet.ack.bitmap = vec![1; 20];
+        let read = Packet::decode(&packet.encode()).unwrap();
+        assert_eq!(read.ack.bitmap, [1; 16]);
+    }
+
+    #[test]
+    fn a_packet_over_its_limits_is_refused() {
+        // [WIRE-8]
+        let head = hex("10 000001 00000000 00 00");
+        let floors = |count: usize| [head.clone(), hex("03 01").repeat(count)].concat();
+        assert!(Packet::decode(&floors(CHUNKS_PER_PACKET_MAX)).is_ok());
+        assert_eq!(
+            Packet::decode(&floors(CHUNKS_PER_PACKET_MAX + 1)),
+            Err(TOO_MANY)
+        );
+        assert!(Packet::decode(&vec![0x10; PACKET_BYTES_MAX + 1]).is_err());
+    }
+}

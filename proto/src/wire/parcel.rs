@@ -9,6 +9,20 @@ use crate::base::limits::{HANDSHAKE_BYTES_MAX, PARCEL_BYTES_MAX, SEAL_TAG_BYTES,
 use crate::base::{Class, Flow, NodeName, SessionId};
 
 /// What a leg delivers: an envelope between two nodes, or a notice between a node and its relay.
+///
+/// ```text
+/// offset  bytes
+///      0  1      kind in bits 3..0; bits 5..4 key phase of a sealed envelope; other bits zero
+///                1 sealed:    the rest of SealedHeader, ciphertext to the end (16 bytes or more)
+///                2 handshake: 4 session, 1 step, [step 1: 1 kind and 2+ name of the addressee], body to the end
+///                3 signed:    1 kind and 2+ name of the addressee, body to the end
+///                4 notice:    see Notice
+///
+/// 21 5a17c0de 04 a0fe0a c801 00112233445566778899aabbccddeeff
+/// 02 5a17c0de 01 01 08 747275636b2d3137 aabb
+/// 03 01 08 747275636b2d3137 aabb
+/// 04 03 5a17c0de
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parcel {
     /// A sealed message or fragment of a session.
@@ -90,6 +104,7 @@ impl Parcel {
             },
             // [WIRE-13]
             _ if kind & 0xf0 != 0 => return Err(RESERVED),
+            // [WIRE-16]
             HANDSHAKE => {
                 let session = reader.session()?;
                 let step = step(&mut reader)?;
@@ -168,6 +183,17 @@ impl ParcelHead {
 }
 
 /// The clear part of a sealed envelope. Encoded, it is the associated data of the seal.
+///
+/// ```text
+/// offset  bytes
+///      0  1      0x01, key phase in bits 5..4
+///      1  4      session
+///      5  1      flow: channel in bits 7..2, class in bits 1..0
+///      6  1..10  number (LEB128)
+///      .  1..3   ttl_ms (LEB128)
+///
+/// 21 5a17c0de 04 a0fe0a c801
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SealedHeader {
     /// Low two bits of the key epoch.
@@ -207,6 +233,7 @@ impl SealedHeader {
         let session = reader.session()?;
         let flow = reader.flow()?;
         let number = reader.leb()?;
+        // [WIRE-15]
         if number == 0 {
             return Err(DecodeError::Malformed("numbers begin with 1"));
         }
@@ -244,3 +271,123 @@ const SEALED: u8 = 1;
 const HANDSHAKE: u8 = 2;
 const SIGNED: u8 = 3;
 const NOTICE: u8 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Channel;
+    use crate::wire::vector::{assert_in_norm, assert_vector, hex};
+
+    const SESSION: SessionId = SessionId(0x5a17_c0de);
+
+    fn header() -> SealedHeader {
+        SealedHeader {
+            key_phase: 2,
+            session: SESSION,
+            flow: Flow::new(Channel::new(1).unwrap(), Class::Latest),
+            number: 180_000,
+            ttl_ms: 200,
+        }
+    }
+
+    #[test]
+    fn parcels_look_like_their_pictures() {
+        // [WIRE-13] [WIRE-16]
+        let to: NodeName = "agent/truck-17".parse().unwrap();
+        let vectors = [
+            (
+                "21 5a17c0de 04 a0fe0a c801 00112233445566778899aabbccddeeff",
+                Parcel::Sealed {
+                    header: header(),
+                    ciphertext: hex("00112233445566778899aabbccddeeff").into(),
+                },
+            ),
+            (
+                "02 5a17c0de 01 01 08 747275636b2d3137 aabb",
+                Parcel::Handshake {
+                    session: SESSION,
+                    step: 1,
+                    to: Some(to.clone()),
+                    body: Arc::new([0xaa, 0xbb]),
+                },
+            ),
+            (
+                "02 5a17c0de 02 aabb",
+                Parcel::Handshake {
+                    session: SESSION,
+                    step: 2,
+                    to: None,
+                    body: Arc::new([0xaa, 0xbb]),
+                },
+            ),
+            (
+                "03 01 08 747275636b2d3137 aabb",
+                Parcel::Signed {
+                    to,
+                    body: Arc::new([0xaa, 0xbb]),
+                },
+            ),
+            (
+                "04 03 5a17c0de",
+                Parcel::Notice(Notice::Unroute { session: SESSION }),
+            ),
+        ];
+        for (picture, parcel) in vectors {
+            assert_vector(picture, &parcel, |p| p.encode().to_vec(), Parcel::decode);
+        }
+    }
+
+    #[test]
+    fn the_associated_data_looks_like_its_picture() {
+        // [WIRE-12]
+        let picture = "21 5a17c0de 04 a0fe0a c801";
+        assert_eq!(header().encode(), hex(picture));
+        assert_in_norm(picture);
+    }
+
+    #[test]
+    fn reserved_bits_and_unknown_kinds_and_steps_are_refused() {
+        // [WIRE-2] [WIRE-13] [WIRE-16]
+        for wrong in [
+            "61 5a17c0de 04 01 01 00112233445566778899aabbccddeeff",
+            "12 5a17c0de 02 aabb",
+            "02 5a17c0de 00 aabb",
+            "02 5a17c0de 04 aabb",
+            "02 5a17c0de 02",
+            "14 03 5a17c0de",
+            "13 01 01 61 aabb",
+            "05 00",
+            "00",
+            "",
+        ] {
+            assert!(Parcel::decode(&hex(wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_time_to_live_over_a_minute_the_number_0_and_a_cut_tag_are_refused() {
+        // [WIRE-14] [WIRE-15]
+        let sealed = |clear: &str, tag| [hex(clear), vec![0; tag]].concat();
+        assert!(Parcel::decode(&sealed("01 5a17c0de 04 01 e0d403", 16)).is_ok());
+        assert!(Parcel::decode(&sealed("01 5a17c0de 04 01 e1d403", 16)).is_err());
+        assert!(Parcel::decode(&sealed("01 5a17c0de 04 00 01", 16)).is_err());
+        assert!(Parcel::decode(&sealed("01 5a17c0de 04 01 01", 15)).is_err());
+    }
+
+    #[test]
+    fn a_handshake_body_over_its_limit_is_refused() {
+        // [WIRE-4]
+        let handshake = |body| [hex("02 5a17c0de 02"), vec![0; body]].concat();
+        assert!(Parcel::decode(&handshake(HANDSHAKE_BYTES_MAX)).is_ok());
+        assert!(Parcel::decode(&handshake(HANDSHAKE_BYTES_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn the_front_tells_the_class() {
+        let class = |picture| Parcel::peek(&hex(picture)).map(|head| head.class());
+        assert_eq!(class("21 5a17c0de 07 a0fe0a c801"), Ok(Class::Stop));
+        assert_eq!(class("02 5a17c0de 02"), Ok(Class::Unordered));
+        assert_eq!(class("03"), Ok(Class::Stop));
+        assert_eq!(class("04"), Ok(Class::Unordered));
+    }
+}

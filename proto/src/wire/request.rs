@@ -6,6 +6,30 @@ use crate::base::limits::{FUNCTIONS_MAX, MESSAGE_BYTES_MAX};
 use crate::base::{Channel, FencingToken, Name, Refusal};
 
 /// A message of the session channel's reliable flow.
+///
+/// ```text
+/// offset  bytes
+///      0  1      type
+///                1 request:     4 ask, then
+///                  1 take:        1 channel
+///                  2 release:     1 channel, 1..10 token (LEB128)
+///                  3 reset stop:  1..5 generation (LEB128)
+///                2 reply:       4 ask, then
+///                  1 granted:     1 channel, 1..10 token (LEB128), 2 ttl_ms
+///                  2 done
+///                  3 refused:     1 refusal, [1 kind and 2+ name of the holder]
+///                3 description: 1 count, count x (1 kind, 2+ name)
+///                4 bye
+///
+/// 01 00000007 01 01
+/// 01 00000007 02 01 07
+/// 01 00000007 03 02
+/// 02 00000007 01 01 07 01f4
+/// 02 00000007 02
+/// 02 00000007 03 04 02 04 6465736b
+/// 03 02 01 05 6472697665 02 06 6c6967687473
+/// 04
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionMessage {
     /// Controller to agent.
@@ -56,6 +80,7 @@ impl SessionMessage {
     ///
     /// # Errors
     /// They are none: the far end is broken. Counted and dropped.
+    // [WIRE-22]
     pub fn decode(bytes: &[u8]) -> Result<SessionMessage, DecodeError> {
         let mut reader = Reader::new(bytes, MESSAGE_BYTES_MAX)?;
         let message = match reader.u8()? {
@@ -203,6 +228,7 @@ impl Description {
         }
     }
 
+    // [WIRE-23]
     fn decode(reader: &mut Reader<'_>) -> Result<Description, DecodeError> {
         let count = reader.count(FUNCTIONS_MAX)?;
         let mut functions = Vec::new();
@@ -239,3 +265,94 @@ const RESET_STOP: u8 = 3;
 const GRANTED: u8 = 1;
 const DONE: u8 = 2;
 const REFUSED: u8 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::vector::{assert_vector, hex};
+
+    fn assert_pictures<const N: usize>(vectors: [(&str, SessionMessage); N]) {
+        for (picture, message) in vectors {
+            assert_vector(
+                picture,
+                &message,
+                SessionMessage::encode,
+                SessionMessage::decode,
+            );
+        }
+    }
+
+    #[test]
+    fn requests_look_like_their_pictures() {
+        // [WIRE-22]
+        let channel = Channel::new(1).unwrap();
+        let token = FencingToken(7);
+        let asks = |request| SessionMessage::Request { ask: 7, request };
+        assert_pictures([
+            ("01 00000007 01 01", asks(Request::Take { channel })),
+            (
+                "01 00000007 02 01 07",
+                asks(Request::Release { channel, token }),
+            ),
+            (
+                "01 00000007 03 02",
+                asks(Request::ResetStop { generation: 2 }),
+            ),
+            ("\n04\n", SessionMessage::Bye),
+        ]);
+    }
+
+    #[test]
+    fn replies_look_like_their_pictures() {
+        // [WIRE-22] [WIRE-25]
+        let granted = Reply::Granted {
+            channel: Channel::new(1).unwrap(),
+            token: FencingToken(7),
+            ttl_ms: 500,
+        };
+        let held = Refusal::HeldBy("controller/desk".parse().unwrap());
+        let answers = |reply| SessionMessage::Reply { ask: 7, reply };
+        assert_pictures([
+            ("02 00000007 01 01 07 01f4", answers(granted)),
+            ("02 00000007 02", answers(Reply::Done)),
+            (
+                "02 00000007 03 04 02 04 6465736b",
+                answers(Reply::Refused(held)),
+            ),
+        ]);
+    }
+
+    #[test]
+    fn a_description_looks_like_its_picture() {
+        // [WIRE-23]
+        let functions = vec![
+            ("drive".parse().unwrap(), FunctionKind::Drive),
+            ("lights".parse().unwrap(), FunctionKind::Opaque),
+        ];
+        assert_pictures([(
+            "03 02 01 05 6472697665 02 06 6c6967687473",
+            SessionMessage::Description(Description { functions }),
+        )]);
+    }
+
+    #[test]
+    fn wrong_session_messages_are_refused() {
+        // [WIRE-22] [WIRE-23] [WIRE-3]
+        for wrong in [
+            "",
+            "00",
+            "05",
+            "04 00",
+            "01 00000007 01 3f",
+            "01 00000007 04",
+            "01 00000007 03 8080808010",
+            "02 00000007 00",
+            "02 00000007 03 0e",
+            "03 01 03 01 61",
+        ] {
+            assert!(SessionMessage::decode(&hex(wrong)).is_err(), "{wrong}");
+        }
+        let many = [hex("03 3f"), hex("01 01 61").repeat(63)].concat();
+        assert!(SessionMessage::decode(&many).is_err());
+    }
+}

@@ -6,6 +6,16 @@ use crate::base::limits::{CERTIFICATE_BYTES_MAX, HANDSHAKE_BYTES_MAX, SIGNATURE_
 use crate::base::{NodeName, StopId};
 
 /// A statement with its author's certificate and signature.
+///
+/// ```text
+/// offset  bytes
+///      0  ..     statement, see Statement
+///      .  2      length of the certificate, at most 800
+///      .  ..     certificate
+///      .  ..     signature, to the end (at most 96)
+///
+/// 01 000102030405060708090a0b0c0d0e0f 01 04 0002 aabb ccdd
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signed {
     /// What is said.
@@ -43,10 +53,12 @@ impl Signed {
     ///
     /// # Errors
     /// They are none: counted and dropped.
+    // [WIRE-33]
     pub fn decode(bytes: &[u8]) -> Result<Signed, DecodeError> {
         let mut reader = Reader::new(bytes, HANDSHAKE_BYTES_MAX)?;
         let statement = Statement::decode(&mut reader)?;
         let length = usize::from(reader.u16()?);
+        // [WIRE-34]
         if length > CERTIFICATE_BYTES_MAX {
             return Err(TOO_LONG);
         }
@@ -59,6 +71,16 @@ impl Signed {
 }
 
 /// What is said.
+///
+/// ```text
+/// offset  bytes
+///      0  1      type
+///                1 stop:    16 id, 1 whether a generation follows (0 or 1), [1..5 generation (LEB128)]
+///                2 stopped: 16 id, 1..5 generation (LEB128), 1 latched (0 or 1)
+///
+/// 01 000102030405060708090a0b0c0d0e0f 01 04
+/// 02 000102030405060708090a0b0c0d0e0f 04 01
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Statement {
     /// To an agent: stop now and stay stopped.
@@ -128,3 +150,80 @@ const DOMAIN: &[u8] = b"longrein/1 statement\0";
 
 const STOP: u8 = 1;
 const STOPPED: u8 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::vector::{assert_in_norm, assert_vector, hex};
+
+    const ID: StopId = StopId([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+
+    fn signed(statement: Statement) -> Signed {
+        Signed {
+            statement,
+            certificate: vec![0xaa, 0xbb],
+            signature: vec![0xcc, 0xdd],
+        }
+    }
+
+    #[test]
+    fn signed_statements_look_like_their_pictures() {
+        // [WIRE-33]
+        let stop = Statement::Stop {
+            id: ID,
+            generation: Some(4),
+        };
+        let stopped = Statement::Stopped {
+            id: ID,
+            generation: 4,
+            latched: true,
+        };
+        for (picture, statement) in [
+            (
+                "01 000102030405060708090a0b0c0d0e0f 01 04 0002 aabb ccdd",
+                stop,
+            ),
+            (
+                "02 000102030405060708090a0b0c0d0e0f 04 01 0002 aabb ccdd",
+                stopped,
+            ),
+        ] {
+            assert_vector(picture, &signed(statement), Signed::encode, Signed::decode);
+        }
+    }
+
+    #[test]
+    fn what_is_signed_looks_like_its_picture() {
+        // [WIRE-35]
+        let picture = "6c6f6e677265696e2f312073746174656d656e7400 02 04 6465736b 01 08 747275636b2d3137 \
+                       01 000102030405060708090a0b0c0d0e0f 01 04";
+        let bytes = Signed::to_be_signed(
+            &"controller/desk".parse().unwrap(),
+            &"agent/truck-17".parse().unwrap(),
+            &Statement::Stop {
+                id: ID,
+                generation: Some(4),
+            },
+        );
+        assert_eq!(bytes, hex(picture));
+        assert_in_norm(picture);
+    }
+
+    #[test]
+    fn certificates_and_signatures_over_their_limits_are_refused() {
+        // [WIRE-34]
+        let mut largest = signed(Statement::Stop {
+            id: ID,
+            generation: None,
+        });
+        largest.certificate.resize(CERTIFICATE_BYTES_MAX, 0);
+        largest.signature.resize(SIGNATURE_BYTES_MAX, 0);
+        assert_eq!(Signed::decode(&largest.encode()), Ok(largest.clone()));
+        let mut wrong = largest.clone();
+        wrong.certificate.push(0);
+        assert!(Signed::decode(&wrong.encode()).is_err());
+        let mut wrong = largest;
+        wrong.signature.push(0);
+        assert!(Signed::decode(&wrong.encode()).is_err());
+    }
+}

@@ -5,6 +5,16 @@ use super::writer::Writer;
 use crate::base::limits::MESSAGE_BYTES_MAX;
 
 /// What an agent sends on a function's channel.
+///
+/// ```text
+/// offset  bytes
+///      0  1      type
+///                1 vehicle: 4 x_mm, 4 y_mm, 2 heading_mrad, 2 speed_mm_s (all signed)
+///                2 opaque:  bytes, to the end
+///
+/// 01 000003e8 fffffe0c 0623 05dc
+/// 02 aabb
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Telemetry {
     /// State of a vehicle that takes typed drive commands.
@@ -83,3 +93,43 @@ impl VehicleState {
 
 const VEHICLE: u8 = 1;
 const OPAQUE: u8 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::vector::{assert_vector, hex};
+
+    #[test]
+    fn telemetry_looks_like_its_pictures() {
+        // [WIRE-24]
+        let vehicle = VehicleState {
+            x_mm: 1_000,
+            y_mm: -500,
+            heading_mrad: 1_571,
+            speed_mm_s: 1_500,
+        };
+        for (picture, telemetry) in [
+            (
+                "01 000003e8 fffffe0c 0623 05dc",
+                Telemetry::Vehicle(vehicle),
+            ),
+            ("02 aabb", Telemetry::Opaque(vec![0xaa, 0xbb])),
+        ] {
+            assert_vector(picture, &telemetry, Telemetry::encode, Telemetry::decode);
+        }
+    }
+
+    #[test]
+    fn a_heading_over_half_a_turn_and_a_long_state_are_refused() {
+        // [WIRE-24] [WIRE-3]
+        for wrong in [
+            "01 00000000 00000000 0c47 0000",
+            "01 00000000 00000000 8000 0000",
+            "01 00000000 00000000 0000 0000 00",
+            "00",
+            "03",
+        ] {
+            assert!(Telemetry::decode(&hex(wrong)).is_err(), "{wrong}");
+        }
+    }
+}

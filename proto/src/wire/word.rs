@@ -54,6 +54,7 @@ impl Reader<'_> {
     }
 
     /// One byte; the holder's name follows [`Refusal::HeldBy`].
+    // [WIRE-25]
     pub(crate) fn refusal(&mut self) -> Result<Refusal, DecodeError> {
         Ok(match self.u8()? {
             1 => Refusal::NoClock,
@@ -178,7 +179,7 @@ mod tests {
 
     #[test]
     fn channel_63_and_refusals_without_a_meaning_are_refused() {
-        // [WIRE-11]
+        // [WIRE-11] [WIRE-25]
         assert!(reader(&[63]).channel().is_err());
         assert!(reader(&[0xfc]).flow().is_err());
         assert!(reader(&[0]).refusal().is_err());

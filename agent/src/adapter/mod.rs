@@ -1,0 +1,75 @@
+//! What stands between the control thread and a device.
+//!
+//! An adapter runs on the control thread and never waits (SAFE-66): sockets and pipes are non-blocking, and a device that is
+//! slow or gone costs its own function only.
+
+pub mod config;
+mod pipe;
+mod process;
+mod sim;
+mod sim_vehicle;
+mod udp;
+mod word;
+
+use std::time::Duration;
+
+use longrein_proto::base::{MonoTime, Refusal};
+use longrein_proto::control::{Applied, Output};
+use longrein_proto::wire::{FunctionKind, Telemetry};
+use rustix::event::PollFd;
+
+pub use config::{AdapterConfig, AdapterConfigError};
+pub use process::ProcessAdapter;
+pub use sim::SimAdapter;
+pub use sim_vehicle::SimVehicle;
+pub use udp::UdpAdapter;
+
+/// The way to one function's device. All calls come from the control thread and return at once.
+pub trait Adapter: Send {
+    /// Whether commands can reach the device; they are refused while not.
+    fn is_up(&self) -> bool;
+
+    /// Takes a command that was just applied, once. Typed ones also come with each [`Adapter::on_output`].
+    ///
+    /// # Errors
+    /// `AdapterDown` or `TooOften` when the device does not take it now; it is not tried again.
+    fn on_command(&mut self, now: MonoTime, applied: &Applied) -> Result<(), Refusal>;
+
+    /// Tells the device stage, stop and typed command: at the fixed rate, and at once when one of them changes (SAFE-62).
+    fn on_output(&mut self, now: MonoTime, output: &Output);
+
+    /// Everything that was taken but is not handed over yet is void: a stop, the end of the lease, or Ramp.
+    fn on_void(&mut self);
+
+    /// Looks after the device, and gives the next telemetry that it sent. Called in every turn until it gives none.
+    fn poll(&mut self, now: MonoTime) -> Option<Telemetry>;
+
+    /// Adds what is to wake the control thread. What is added here must be consumed by [`Adapter::poll`].
+    fn wake_on<'a>(&'a self, fds: &mut Vec<PollFd<'a>>);
+
+    /// How often [`Adapter::on_output`] is wanted at least.
+    fn feed_interval(&self) -> Duration;
+
+    /// Tells the device that no word follows. The adapter is dropped next, and may wait for the device then (SAFE-67).
+    fn close(&mut self);
+}
+
+/// Makes the adapter that the configuration asks for.
+///
+/// # Errors
+/// When the configuration does not fit the function, or a socket cannot be made.
+pub fn open(
+    config: &AdapterConfig,
+    kind: FunctionKind,
+    now: MonoTime,
+) -> Result<Box<dyn Adapter>, AdapterConfigError> {
+    config.check(kind)?;
+    Ok(match config {
+        AdapterConfig::Sim(sim) => Box::new(SimAdapter::new(sim, now)),
+        AdapterConfig::Udp(udp) => Box::new(UdpAdapter::open(udp)?),
+        AdapterConfig::Process(process) => Box::new(ProcessAdapter::new(process.clone(), now)),
+    })
+}
+
+/// Telemetry that one call of a device's pipe or socket may bring at most; the rest waits for the next turn.
+const READS_PER_TURN_MAX: usize = 64;

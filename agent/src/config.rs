@@ -1,0 +1,111 @@
+//! The configuration of an agent.
+
+mod function;
+mod watchdog;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use longrein_io::config::ConfigError;
+use longrein_io::dial::Route;
+use longrein_io::sections::{IdentitySection, LinkSection, LogSection, RelaySection, routes};
+use longrein_proto::base::Channel;
+use longrein_proto::base::limits::FUNCTIONS_MAX;
+use serde::{Deserialize, Serialize};
+
+pub use function::{FunctionKindWord, FunctionSection, LimitsSection};
+pub use watchdog::{WatchdogSection, WatchdogTimes};
+
+/// Everything an agent is set to.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where it keeps what it must know after a restart.
+    pub state_directory: PathBuf,
+    /// Who it is.
+    pub identity: IdentitySection,
+    /// What is recorded.
+    pub record: RecordSection,
+    /// How much is logged.
+    pub log: LogSection,
+    /// The relays; all are used at once.
+    pub relay: Vec<RelaySection>,
+    /// The ways out of the machine; all are used at once.
+    pub link: Vec<LinkSection>,
+    /// What can be commanded; the first is channel 1.
+    pub function: Vec<FunctionSection>,
+}
+
+/// `[record]`: what is recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RecordSection {
+    /// File that gets one JSON line for each applied command and each stage that is entered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied: Option<PathBuf>,
+}
+
+impl Config {
+    /// What serde cannot check.
+    ///
+    /// # Errors
+    /// Which section is wrong and what is allowed.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.routes()?;
+        let wrong = |place: String, what: String| Err(ConfigError::Wrong { place, what });
+        if self.function.is_empty() || self.function.len() > FUNCTIONS_MAX {
+            let what = format!("1 to {FUNCTIONS_MAX} are needed");
+            return wrong("[[function]]".to_string(), what);
+        }
+        let names: BTreeSet<_> = self.function.iter().map(|section| &section.name).collect();
+        if names.len() < self.function.len() {
+            return wrong(
+                "[[function]]".to_string(),
+                "a name is used twice".to_string(),
+            );
+        }
+        for section in &self.function {
+            section.check()?;
+        }
+        Ok(())
+    }
+
+    /// Every link to every relay.
+    ///
+    /// # Errors
+    /// Which section is wrong and what is allowed.
+    pub fn routes(&self) -> Result<Vec<Route>, ConfigError> {
+        routes(&self.relay, &self.link)
+    }
+
+    /// The functions with their channels.
+    pub fn functions(&self) -> impl Iterator<Item = (Channel, &FunctionSection)> {
+        (1..=Channel::MAX)
+            .filter_map(Channel::new)
+            .zip(&self.function)
+    }
+
+    /// The same as TOML text.
+    pub fn to_text(&self) -> String {
+        toml::to_string(self).expect("names, numbers and paths that were read from text")
+    }
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            state_directory: "/var/lib/longrein/agent".into(),
+            identity: IdentitySection {
+                directory: "/etc/longrein/agent".into(),
+            },
+            record: RecordSection::default(),
+            log: LogSection::default(),
+            relay: Vec::new(),
+            link: Vec::new(),
+            function: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! The example file, and what is refused.
+
+use std::path::Path;
+
+use longrein_io::config::Loader;
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../agent.example.toml");
+
+/// The example with everything that stands behind a `#` without a space.
+fn complete() -> String {
+    let begin = |line: &str| {
+        line.strip_prefix('#')
+            .filter(|rest| rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()))
+            .unwrap_or(line)
+            .to_string()
+    };
+    EXAMPLE.lines().map(begin).collect::<Vec<_>>().join("\n")
+}
+
+fn read(text: &str) -> Result<Config, String> {
+    let file = std::env::temp_dir().join(format!(
+        "longrein-agent-{}-{:?}.toml",
+        std::process::id(),
+        std::thread::current().id()
+    ));
+    std::fs::write(&file, text).unwrap();
+    let config = Loader::new(Some(&file)).unwrap().finish::<Config>();
+    std::fs::remove_file(&file).unwrap();
+    let name = file.display().to_string();
+    config.map_err(|error| error.to_string().replace(&name, "agent.toml"))
+}
+
+fn checked(text: &str) -> Result<Config, String> {
+    let config = read(text)?;
+    config.check().map_err(|error| error.to_string())?;
+    Ok(config)
+}
+
+#[test]
+fn the_example_file_is_the_defaults() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("agent.example.toml");
+    let example: Config = Loader::new(Some(&file)).unwrap().finish().unwrap();
+    assert_eq!(example, Config::default());
+}
+
+#[test]
+fn the_example_file_with_what_has_no_default_is_good_and_says_the_other_defaults() {
+    let config = checked(&complete()).unwrap();
+    assert_eq!((config.relay.len(), config.link.len()), (2, 2));
+    let names: Vec<_> = config.function.iter().map(|f| f.name.as_str()).collect();
+    assert_eq!(names, ["drive", "mavlink", "arm"]);
+
+    let least = "[[relay]]\nname = \"a\"\naddress = \"a:1\"\n[[function]]\nname = \"drive\"\nadapter = { kind = \"sim\" }\n";
+    let least = checked(least).unwrap().function.swap_remove(0);
+    let spelled_out = FunctionSection {
+        limits: None,
+        ..config.function[0].clone()
+    };
+    assert_eq!(least, spelled_out);
+    assert_eq!(config.function[0].limits, Some(LimitsSection::default()));
+    let actuation = |section: &FunctionSection| section.actuation().unwrap();
+    assert_eq!(actuation(&least), actuation(&config.function[0]));
+}
+
+#[test]
+fn the_example_file_names_every_key() {
+    let complete = complete();
+    for line in checked(&complete).unwrap().to_text().lines() {
+        if let Some((key, _)) = line.split_once(" = ") {
+            let adapters = [
+                "feed_ms",
+                "telemetry_ms",
+                "_mm_s",
+                "restart_",
+                "_ms",
+                "steering_",
+            ];
+            let explained = complete.contains(&format!("{key} = "));
+            // What only one kind of adapter has is explained with the adapters.
+            assert!(
+                explained || adapters.iter().any(|part| key.contains(part)) || key == "east",
+                "{key}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_printed_is_read_back_the_same() {
+    for config in [Config::default(), checked(&complete()).unwrap()] {
+        assert_eq!(read(&config.to_text()), Ok(config));
+    }
+}
+
+#[test]
+fn an_unknown_key_names_file_key_and_what_is_allowed() {
+    for (from, to, expected) in [
+        (
+            "state_directory",
+            "state_folder",
+            "agent.toml:7: unknown key `state_folder`; allowed here: `state_directory`, `identity`, `record`, `log`, `relay`, `link`, `function`",
+        ),
+        (
+            "lease_ttl_ms",
+            "lease_ms",
+            "unknown key `lease_ms`; allowed here: `name`, `kind`, `lease_ttl_ms`, `watchdog`, `limits`, `adapter`",
+        ),
+        (
+            "hold_ms",
+            "hold",
+            "unknown key `hold`; allowed here: `hold_ms`, `ramp_ms`, `minimal_risk_ms`",
+        ),
+        (
+            "kind = \"sim\"",
+            "kind = \"sim\", sped = 1",
+            "unknown key `sped`; allowed here: `feed_ms`, `telemetry_ms`, ",
+        ),
+        (
+            "kind = \"sim\"",
+            "kind = \"can\"",
+            "unknown value `can`, expected one of `sim`, `udp`, `process`",
+        ),
+        (
+            "watchdog = false",
+            "watchdog = 3",
+            "expected a table with `hold_ms`, `ramp_ms` and `minimal_risk_ms`, or false",
+        ),
+    ] {
+        let error = read(&complete().replace(from, to)).unwrap_err();
+        assert!(error.starts_with("agent.toml:"), "{error}");
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    for (from, to, expected) in [
+        (
+            "name = \"mavlink\"",
+            "name = \"drive\"",
+            "[[function]]: a name is used twice",
+        ),
+        (
+            "watchdog = { hold_ms = 200",
+            "watchdog = { hold_ms = 600",
+            "[[function]] drive: `watchdog`: the watchdog's limits must grow: hold < ramp < minimal risk",
+        ),
+        (
+            "watchdog = { hold_ms = 200, ramp_ms = 500, minimal_risk_ms = 1500 }",
+            "watchdog = false",
+            "[[function]] drive: `watchdog = false` is for kind = \"opaque\" only",
+        ),
+        (
+            "\nwatchdog = false",
+            "\nlimits = {}",
+            "[[function]] mavlink: `limits` are for kind = \"drive\" only",
+        ),
+        (
+            "rate_max_hz = 200",
+            "rate_max_hz = 0",
+            "[[function]] drive: `limits`: the highest rate of commands must not be zero",
+        ),
+        (
+            "lease_ttl_ms = 500",
+            "lease_ttl_ms = 50",
+            "[[function]] drive: `lease_ttl_ms` must be 200 to 60000",
+        ),
+        (
+            "adapter = { kind = \"sim\" }",
+            "adapter = { kind = \"udp\", send_to = \"127.0.0.1:1\" }",
+            "[[function]] drive: adapter \"udp\" takes opaque commands only",
+        ),
+        ("name = \"west\"", "name = \"east\"", "a name is used twice"),
+    ] {
+        let error = checked(&complete().replacen(from, to, 1)).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn without_relays_or_functions_it_says_what_is_needed() {
+    assert_eq!(checked(""), Err("[[relay]]: 1 to 8 are needed".to_string()));
+    assert_eq!(
+        checked("[[relay]]\nname = \"a\"\naddress = \"a:1\"\n"),
+        Err("[[function]]: 1 to 62 are needed".to_string())
+    );
+}

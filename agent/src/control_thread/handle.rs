@@ -1,0 +1,191 @@
+//! How the rest of the program speaks to the control thread.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
+
+use longrein_proto::base::{Channel, MonoTime, Refusal, Stage};
+
+use super::waker::Waker;
+use super::{COMMANDS_WAITING_MAX, ControlInput};
+
+/// The control thread itself; it ends when this is dropped.
+#[derive(Debug)]
+pub struct ControlThread {
+    handle: ControlHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ControlThread {
+    pub(super) fn new(handle: ControlHandle, thread: JoinHandle<()>) -> ControlThread {
+        ControlThread {
+            handle,
+            thread: Some(thread),
+        }
+    }
+
+    /// A handle for anybody who needs one.
+    pub fn handle(&self) -> &ControlHandle {
+        &self.handle
+    }
+}
+
+impl Drop for ControlThread {
+    /// Closes the devices, and waits until they are, as long as their configuration allows.
+    fn drop(&mut self) {
+        let _ = self.handle.send(ControlInput::Shutdown);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was logged by itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Sends to the control thread without ever waiting.
+#[derive(Clone, Debug)]
+pub struct ControlHandle {
+    sender: SyncSender<Numbered>,
+    shared: Arc<Shared>,
+}
+
+impl ControlHandle {
+    pub(super) fn new(sender: SyncSender<Numbered>, shared: Arc<Shared>) -> ControlHandle {
+        ControlHandle { sender, shared }
+    }
+
+    /// Hands an input over. A command that is handed over gets a verdict; a stop and a shutdown always arrive.
+    ///
+    /// # Errors
+    /// `TooOften` when the queue is full: the control thread is behind, and the command would be old. `AdapterDown` when the
+    /// thread has ended.
+    pub fn send(&self, input: ControlInput) -> Result<(), Refusal> {
+        let shared = &self.shared;
+        if shared.ended.load(Ordering::Acquire) {
+            return Err(Refusal::AdapterDown);
+        }
+        let is_command = matches!(input, ControlInput::Command { .. });
+        if is_command {
+            shared.reserve_command()?;
+        }
+        let number = shared.inputs.fetch_add(1, Ordering::AcqRel) + 1;
+        let overtakes = match &input {
+            ControlInput::Stop => {
+                shared.newest_stop.fetch_max(number, Ordering::AcqRel);
+                true
+            }
+            ControlInput::Shutdown => {
+                shared.shutdown.store(true, Ordering::Release);
+                true
+            }
+            ControlInput::Command { .. }
+            | ControlInput::Reset
+            | ControlInput::LeaseEnded { .. } => false,
+        };
+        let sent = overtakes || self.sender.try_send(Numbered { number, input }).is_ok();
+        if !sent && is_command {
+            shared.command_taken();
+        }
+        shared.waker.wake();
+        if sent { Ok(()) } else { Err(Refusal::TooOften) }
+    }
+
+    /// The function's stage as of the thread's last turn.
+    pub fn stage(&self, channel: Channel) -> Option<Stage> {
+        let (_, stage) = self.shared.stages.iter().find(|(c, _)| *c == channel)?;
+        let number = stage.load(Ordering::Acquire);
+        Stage::ALL.into_iter().find(|s| *s as u8 == number)
+    }
+
+    /// When the thread last looked at its timeouts; more than a few ticks ago means that it is stuck, and the process must not
+    /// tell systemd's watchdog that it is well.
+    pub fn last_turn(&self) -> MonoTime {
+        MonoTime::from_us(self.shared.last_turn_us.load(Ordering::Acquire))
+    }
+
+    #[cfg(test)]
+    pub(super) fn shared_commands_waiting(&self) -> usize {
+        self.shared.commands_waiting.load(Ordering::Acquire)
+    }
+
+    /// Whether the thread runs.
+    pub fn is_running(&self) -> bool {
+        !self.shared.ended.load(Ordering::Acquire)
+    }
+}
+
+/// An input with its place in the order of all inputs.
+#[derive(Debug)]
+pub struct Numbered {
+    pub number: u64,
+    pub input: ControlInput,
+}
+
+/// What both sides see.
+#[derive(Debug)]
+pub struct Shared {
+    pub waker: Waker,
+    inputs: AtomicU64,
+    newest_stop: AtomicU64,
+    shutdown: AtomicBool,
+    ended: AtomicBool,
+    commands_waiting: AtomicUsize,
+    last_turn_us: AtomicU64,
+    stages: Vec<(Channel, AtomicU8)>,
+}
+
+impl Shared {
+    pub fn new(
+        channels: impl Iterator<Item = Channel>,
+        stopped: bool,
+        now: MonoTime,
+    ) -> io::Result<Shared> {
+        let stage = || AtomicU8::new(Stage::MinimalRisk as u8);
+        Ok(Shared {
+            waker: Waker::new()?,
+            inputs: AtomicU64::new(u64::from(stopped)),
+            newest_stop: AtomicU64::new(u64::from(stopped)),
+            shutdown: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            commands_waiting: AtomicUsize::new(0),
+            last_turn_us: AtomicU64::new(now.as_us()),
+            stages: channels.map(|channel| (channel, stage())).collect(),
+        })
+    }
+
+    pub fn newest_stop(&self) -> u64 {
+        self.newest_stop.load(Ordering::Acquire)
+    }
+
+    pub fn is_shut_down(&self) -> bool {
+        self.shutdown.load(Ordering::Acquire)
+    }
+
+    pub fn command_taken(&self) {
+        self.commands_waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    pub fn note_turn(&self, now: MonoTime) {
+        self.last_turn_us.store(now.as_us(), Ordering::Release);
+    }
+
+    pub fn note_stage(&self, channel: Channel, stage: Stage) {
+        if let Some((_, cell)) = self.stages.iter().find(|(c, _)| *c == channel) {
+            cell.store(stage as u8, Ordering::Release);
+        }
+    }
+
+    pub fn note_end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    fn reserve_command(&self) -> Result<(), Refusal> {
+        let before = self.commands_waiting.fetch_add(1, Ordering::AcqRel);
+        if before >= COMMANDS_WAITING_MAX {
+            self.command_taken();
+            return Err(Refusal::TooOften);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,250 @@
+//! Between the role and the control thread: commands and stops go one way, verdicts, stages and telemetry the other.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use longrein_io::clock;
+use longrein_io::drive::Driver;
+use longrein_proto::base::{Channel, Class, FencingToken, MonoTime, Name, Refusal};
+use longrein_proto::path::Health;
+use longrein_proto::role::{Agent, AgentEvent, Apply};
+use longrein_proto::wire::Telemetry;
+use tokio::sync::mpsc::Receiver;
+use tokio::time::sleep;
+
+use crate::applied_log::Journey;
+use crate::control_thread::{ControlHandle, ControlInput, ControlOutput};
+use crate::store::Store;
+
+/// Carries what the role wants done to whoever does it, and what came of it back.
+pub(crate) struct Dispatch {
+    control: ControlHandle,
+    store: RefCell<Option<Store>>,
+    functions: BTreeMap<Channel, Name>,
+    /// The class of each function's newest command: a device's answer goes back in the same.
+    classes: RefCell<BTreeMap<Channel, Class>>,
+}
+
+impl Dispatch {
+    pub(crate) fn new(
+        control: ControlHandle,
+        store: Store,
+        functions: BTreeMap<Channel, Name>,
+    ) -> Dispatch {
+        Dispatch {
+            control,
+            store: RefCell::new(Some(store)),
+            functions,
+            classes: RefCell::default(),
+        }
+    }
+
+    /// Carries one event of the role.
+    pub(crate) fn on_event(self: &Rc<Self>, driver: &Driver<Agent>, event: AgentEvent) {
+        match event {
+            AgentEvent::Apply(apply) => self.apply(driver, *apply),
+            AgentEvent::Stop => {
+                tracing::warn!("emergency stop is latched");
+                self.give(driver, ControlInput::Stop);
+            }
+            AgentEvent::StopReset => {
+                tracing::info!("emergency stop is reset");
+                self.give(driver, ControlInput::Reset);
+            }
+            AgentEvent::LeaseEnded { channel } => {
+                tracing::info!(function = self.name(channel), "lease has ended");
+                self.give(driver, ControlInput::LeaseEnded { channel });
+            }
+            AgentEvent::LeaseGranted {
+                channel,
+                holder,
+                token: FencingToken(token),
+            } => {
+                tracing::info!(function = self.name(channel), operator = %holder, fence = token, "lease is granted");
+            }
+            AgentEvent::Persist { ticket, record } => {
+                if let Some(store) = self.store.borrow().as_ref() {
+                    store.put(ticket, record);
+                }
+            }
+            AgentEvent::SessionUp { session, peer } => {
+                tracing::info!(session = session.0, operator = %peer, "session is up");
+            }
+            AgentEvent::SessionDown { session, peer } => {
+                tracing::info!(session = session.0, operator = %peer, "session is down");
+            }
+            AgentEvent::RelayUp { relay } => {
+                tracing::info!(relay = %relay.name, "relay is reached")
+            }
+            AgentEvent::Draining { relay } => {
+                tracing::info!(relay = %relay.name, "relay ends soon")
+            }
+            AgentEvent::Health { path, health } => {
+                let link = driver.path(path).map(|path| path.link().to_string());
+                tracing::info!(path = path.0, link, ?health, "path has changed");
+                if health == Health::Down {
+                    driver.redial(path);
+                }
+            }
+        }
+    }
+
+    /// Carries what the control thread says, until it ends.
+    pub(crate) async fn carry(
+        self: Rc<Self>,
+        driver: Driver<Agent>,
+        mut outputs: Receiver<ControlOutput>,
+    ) {
+        while let Some(output) = outputs.recv().await {
+            self.on_output(&driver, output);
+        }
+    }
+
+    /// Waits until the last record is on disk.
+    pub(crate) fn finish(&self) {
+        self.store.take();
+    }
+
+    fn on_output(&self, driver: &Driver<Agent>, output: ControlOutput) {
+        match output {
+            ControlOutput::Verdict { ticket, result, at } => {
+                if let Err(why) = &result {
+                    tracing::debug!(ticket, %why, "command is refused at the vehicle");
+                }
+                driver.with(|agent, _| agent.on_verdict(at, ticket, result));
+            }
+            ControlOutput::Stage { channel, stage, at } => {
+                tracing::info!(function = self.name(channel), %stage, at_us = at.as_us(), "stage is entered");
+                driver.with(|agent, now| agent.on_stage(now, channel, stage));
+            }
+            ControlOutput::Telemetry {
+                channel,
+                telemetry,
+                at,
+            } => self.tell(driver, channel, &telemetry, at),
+            ControlOutput::AdapterUp { channel } => {
+                tracing::info!(function = self.name(channel), "device is up");
+            }
+            ControlOutput::AdapterDown { channel } => {
+                tracing::warn!(
+                    function = self.name(channel),
+                    "device is down: its commands are refused"
+                );
+            }
+        }
+    }
+
+    fn apply(&self, driver: &Driver<Agent>, apply: Apply) {
+        self.classes.borrow_mut().insert(apply.channel, apply.class);
+        let journey = journey(&apply);
+        let ticket = apply.ticket;
+        let given = self.control.send(ControlInput::Command {
+            ticket,
+            channel: apply.channel,
+            accepted: apply.accepted,
+            journey,
+        });
+        if let Err(why) = given {
+            driver.with(|agent, now| agent.on_verdict(now, ticket, Err(why)));
+        }
+    }
+
+    /// Hands over what must arrive. Only a control thread that is far behind has no room for it.
+    fn give(self: &Rc<Self>, driver: &Driver<Agent>, input: ControlInput) {
+        let again = match &input {
+            ControlInput::Reset => Insist::Reset,
+            ControlInput::LeaseEnded { channel } => Insist::LeaseEnded(*channel),
+            // Both always have room.
+            ControlInput::Stop | ControlInput::Shutdown | ControlInput::Command { .. } => {
+                Insist::Never
+            }
+        };
+        if self.control.send(input) != Err(Refusal::TooOften) {
+            return;
+        }
+        tracing::error!("control thread is behind");
+        let dispatch = Rc::clone(self);
+        let role = driver.clone();
+        driver.spawn(async move {
+            loop {
+                sleep(INSIST_EVERY).await;
+                let input = match again {
+                    // A stop that came meanwhile must not be cleared by an older reset.
+                    Insist::Reset if role.with(|agent, _| agent.is_stopped()) => return,
+                    Insist::Reset => ControlInput::Reset,
+                    Insist::LeaseEnded(channel) => ControlInput::LeaseEnded { channel },
+                    Insist::Never => return,
+                };
+                if dispatch.control.send(input) != Err(Refusal::TooOften) {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// State of the vehicle is for everybody, bytes of a device for whoever commands it.
+    fn tell(&self, driver: &Driver<Agent>, channel: Channel, telemetry: &Telemetry, at: MonoTime) {
+        if clock::now().since(at) > STALE {
+            tracing::debug!(function = self.name(channel), "telemetry is too old");
+            return;
+        }
+        match telemetry {
+            Telemetry::Vehicle(_) => {
+                driver.with(|agent, now| agent.telemetry(now, channel, Class::Latest, telemetry));
+            }
+            Telemetry::Opaque(_) => {
+                let class = self.classes.borrow().get(&channel).copied();
+                let class = class.unwrap_or(Class::Unordered);
+                driver.with(|agent, now| agent.telemetry_to_holder(now, channel, class, telemetry));
+            }
+        }
+    }
+
+    fn name(&self, channel: Channel) -> &str {
+        self.functions.get(&channel).map_or("?", Name::as_str)
+    }
+}
+
+/// What is handed over again when there was no room.
+#[derive(Clone, Copy, Debug)]
+enum Insist {
+    Reset,
+    LeaseEnded(Channel),
+    Never,
+}
+
+/// For the applied log.
+fn journey(apply: &Apply) -> Journey {
+    let way = &apply.journey;
+    let us = |time: Duration| u32::try_from(time.as_micros()).ok();
+    let long_us = |time: Duration| u64::try_from(time.as_micros()).ok();
+    let arrived_us = way.arrived.as_us();
+    let age_us = way.age.and_then(|age| long_us(age.age));
+    Journey {
+        number: apply.number,
+        sent_at_us: age_us.map(|age| arrived_us.saturating_sub(age)),
+        error_us: way.age.and_then(|age| long_us(age.error)),
+        sent_there_us: Some(way.sent_at_us),
+        received_at_us: Some(arrived_us),
+        class: Some(match apply.class {
+            Class::Latest => "latest",
+            Class::Unordered => "unordered",
+            Class::Reliable => "reliable",
+            Class::Stop => "stop",
+        }),
+        token: Some(apply.accepted.inner().token.0),
+        relay: Some(way.relay.name.to_string()),
+        link: way.link.as_ref().map(ToString::to_string),
+        controller_us: us(way.controller),
+        uplink_us: us(way.uplink),
+        relay_us: us(way.relay_held),
+        downlink_us: us(way.downlink),
+    }
+}
+
+/// Between attempts to hand over to a control thread that is behind: its tick.
+const INSIST_EVERY: Duration = Duration::from_millis(10);
+/// Telemetry that waited longer, because the runtime was stuck, is not sent as if it were new.
+const STALE: Duration = Duration::from_millis(500);

@@ -1,0 +1,73 @@
+//! Why an agent does not run.
+
+use std::io;
+use std::path::PathBuf;
+
+use longrein_io::config::ConfigError;
+use longrein_io::exit::Exit;
+use longrein_io::keys::IdentityError;
+
+use crate::adapter::AdapterConfigError;
+use crate::state::StateError;
+
+/// Why an agent does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The identity cannot be used.
+    #[error("identity: {0}")]
+    Identity(#[from] IdentityError),
+    /// What it knew before its restart cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A function's device cannot be opened.
+    #[error("[[function]] {function}: {source}")]
+    Adapter {
+        /// The function.
+        function: String,
+        /// Why not.
+        source: AdapterConfigError,
+    },
+    /// The record of applied commands cannot be written.
+    #[error("[record] applied: cannot open {}: {source}", .file.display())]
+    AppliedLog {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The identity's key is of no use to TLS.
+    #[error("identity: its key cannot be used for TLS: {0}")]
+    Key(String),
+    /// The thread that guards the vehicle has ended by itself.
+    #[error("the control thread has ended: this is a fault of the program; every device is closed")]
+    ControlEnded,
+    /// The thread that speaks with the relays has ended by itself.
+    #[error("the network thread has ended: this is a fault of the program; every device is closed")]
+    NetworkEnded,
+    /// The system refused something that it always gives.
+    #[error("the system refuses: {0}")]
+    System(#[from] io::Error),
+}
+
+impl AgentError {
+    /// The program's exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            AgentError::Config(error) => error.exit(),
+            AgentError::Identity(error) => error.exit(),
+            AgentError::Key(_) => Exit::Usage,
+            AgentError::Adapter { source, .. } => match source {
+                AdapterConfigError::Kind { .. } | AdapterConfigError::Value { .. } => Exit::Usage,
+                AdapterConfigError::Socket { .. } => Exit::Failed,
+            },
+            AgentError::State(_)
+            | AgentError::AppliedLog { .. }
+            | AgentError::ControlEnded
+            | AgentError::NetworkEnded
+            | AgentError::System(_) => Exit::Failed,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The network thread: the role, its connections, and what they carry to and from the control thread.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use longrein_io::date;
+use longrein_io::dial::{Route, dial};
+use longrein_io::drive::Driver;
+use longrein_io::entropy::SystemEntropy;
+use longrein_io::keys::Identity;
+use longrein_io::remote::Remote;
+use longrein_io::shutdown::Shutdown;
+use longrein_proto::role::{Agent, AgentConfig, AgentRecord};
+use tokio::sync::{Notify, mpsc::Receiver, oneshot, watch};
+use tokio::time::interval;
+
+use crate::config::Config;
+use crate::control_thread::{ControlInput, ControlOutput, ControlThread};
+use crate::dispatch::Dispatch;
+use crate::error::AgentError;
+use crate::ledger::Ledger;
+use crate::state::State;
+use crate::store::Store;
+
+/// What the network thread is given.
+pub(crate) struct Network {
+    pub(crate) config: Config,
+    pub(crate) identity: Identity,
+    pub(crate) state: State,
+    pub(crate) record: AgentRecord,
+    pub(crate) control: ControlThread,
+    pub(crate) outputs: Receiver<ControlOutput>,
+    pub(crate) ending: oneshot::Receiver<()>,
+}
+
+impl Network {
+    /// Until the end; tells a handle to the role once it runs.
+    pub(crate) async fn serve(
+        mut self,
+        tell: &mpsc::Sender<Remote<Agent>>,
+    ) -> Result<(), AgentError> {
+        let mut shutdown = Shutdown::new()?;
+        let routes = self.config.routes()?;
+        let (written, on_disk) = watch::channel(0);
+        let store = Store::start(self.state.record_file(), move |ticket| {
+            written.send_replace(ticket);
+        })?;
+        let functions: BTreeMap<_, _> = self
+            .config
+            .functions()
+            .map(|(channel, section)| (channel, section.name.clone()))
+            .collect();
+        let dispatch = Rc::new(Dispatch::new(
+            self.control.handle().clone(),
+            store,
+            functions,
+        ));
+        let driver = Driver::start(self.role()?, {
+            let dispatch = Rc::clone(&dispatch);
+            move |driver, event| dispatch.on_event(driver, event)
+        })?;
+        driver.spawn(tell_persisted(driver.clone(), on_disk));
+        let control_ended = Rc::new(Notify::new());
+        driver.spawn({
+            let carried = Rc::clone(&dispatch).carry(driver.clone(), self.outputs);
+            let control_ended = Rc::clone(&control_ended);
+            async move {
+                carried.await;
+                control_ended.notify_one();
+            }
+        });
+        tell_ready(&self.config, &self.identity, &routes);
+        // The dialler logs what becomes of each route.
+        dial(&driver, &self.identity, routes, |_, _| {})
+            .map_err(|error| AgentError::Key(error.to_string()))?;
+        // Whoever started the agent may have given up already, and dropping its handle ends it.
+        let _ = tell.send(driver.remote());
+
+        let mut ledger = Ledger::new(driver.clone());
+        let mut minute = interval(COUNTS_EVERY);
+        let ended = loop {
+            tokio::select! {
+                signal = shutdown.wait() => {
+                    tracing::info!(signal, "agent ends");
+                    break Ok(());
+                }
+                _ = &mut self.ending => break Ok(()),
+                () = control_ended.notified() => break Err(AgentError::ControlEnded),
+                _ = minute.tick() => ledger.tell_news(),
+            }
+        };
+        let closed = close_devices(self.control, &driver);
+        tokio::select! {
+            () = closed => {}
+            signal = shutdown.wait() => tracing::info!(signal, "agent ends at once"),
+        }
+        ledger.tell_all();
+        driver.close().await;
+        dispatch.finish();
+        tracing::info!("agent ended");
+        ended
+    }
+
+    fn role(&mut self) -> Result<Agent, AgentError> {
+        let config = AgentConfig {
+            me: self.identity.node().clone(),
+            functions: self
+                .config
+                .functions()
+                .map(|(_, section)| section.role())
+                .collect(),
+        };
+        let credential = self
+            .identity
+            .credential()
+            .map_err(|error| AgentError::Key(error.to_string()))?;
+        Ok(Agent::new(
+            config,
+            Arc::new(credential),
+            self.identity.fleet().clone(),
+            Box::new(SystemEntropy::new()),
+            std::mem::take(&mut self.record),
+        ))
+    }
+}
+
+/// Stops the vehicle first, then tells the controllers, then waits for the devices.
+async fn close_devices(control: ControlThread, driver: &Driver<Agent>) {
+    // A shutdown always arrives, unless the thread has ended already.
+    let _ = control.handle().send(ControlInput::Shutdown);
+    driver.with(|agent, now| agent.end(now));
+    // A panic in there was logged by the thread itself.
+    let _ = tokio::task::spawn_blocking(move || drop(control)).await;
+}
+
+async fn tell_persisted(driver: Driver<Agent>, mut on_disk: watch::Receiver<u64>) {
+    while on_disk.changed().await.is_ok() {
+        let ticket = *on_disk.borrow_and_update();
+        driver.persisted(ticket);
+    }
+}
+
+fn tell_ready(config: &Config, identity: &Identity, routes: &[Route]) {
+    let functions: Vec<&str> = config.function.iter().map(|f| f.name.as_str()).collect();
+    let relays: Vec<&str> = config.relay.iter().map(|r| r.name.as_str()).collect();
+    let mut links: Vec<&str> = routes.iter().map(|route| route.link.as_str()).collect();
+    links.dedup();
+    tracing::info!(
+        vehicle = %identity.node().name,
+        fleet = %identity.fleet().name(),
+        functions = functions.join(","),
+        links = links.join(","),
+        relays = relays.join(","),
+        certificate_until = date::utc(identity.not_after()),
+        "agent ready"
+    );
+}
+
+/// How often counters are logged, when they changed.
+const COUNTS_EVERY: Duration = Duration::from_secs(60);

@@ -1,0 +1,114 @@
+//! Holds the lease of a function for a verb, and takes it again when it is lost.
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::time::Duration;
+
+use longrein_io::backoff::Backoff;
+use longrein_proto::base::Name;
+use tokio::time::sleep;
+
+use crate::{Lease, LeaseLoss, RequestError, Vehicle};
+
+/// Holds the lease of a function, and takes it again when its verb wants that.
+pub struct Holder {
+    vehicle: Vehicle,
+    function: Name,
+    state: State,
+    backoff: Backoff,
+}
+
+enum State {
+    Held(Lease),
+    Taking(Pin<Box<dyn Future<Output = Result<Lease, RequestError>>>>),
+    Free,
+}
+
+/// What became of the lease.
+#[derive(Debug)]
+pub enum Change {
+    /// It is held again.
+    Taken,
+    /// It is lost.
+    Lost(LeaseLoss),
+    /// It was not given.
+    NotGiven(RequestError),
+}
+
+impl Holder {
+    /// Takes the lease for the first time.
+    ///
+    /// # Errors
+    /// As [`Vehicle::take`].
+    pub async fn take(vehicle: &Vehicle, function: &Name) -> Result<Holder, RequestError> {
+        let lease = vehicle.take(function).await?;
+        Ok(Holder {
+            vehicle: vehicle.clone(),
+            function: function.clone(),
+            state: State::Held(lease),
+            backoff: Backoff::new(),
+        })
+    }
+
+    /// The lease, while it is held.
+    pub fn lease(&self) -> Option<&Lease> {
+        match &self.state {
+            State::Held(lease) => Some(lease),
+            State::Taking(_) | State::Free => None,
+        }
+    }
+
+    /// Whether it is neither held nor being taken.
+    pub fn is_free(&self) -> bool {
+        matches!(self.state, State::Free)
+    }
+
+    /// Waits for the next change; dropping the future loses nothing. Waits for ever while the lease is free.
+    pub async fn change(&mut self) -> Change {
+        match &mut self.state {
+            State::Held(lease) => {
+                let loss = lease.lost().await;
+                self.state = State::Free;
+                Change::Lost(loss)
+            }
+            State::Taking(taking) => match taking.await {
+                Ok(lease) => {
+                    self.backoff.reset();
+                    self.state = State::Held(lease);
+                    Change::Taken
+                }
+                Err(why) => {
+                    self.state = State::Free;
+                    Change::NotGiven(why)
+                }
+            },
+            State::Free => pending().await,
+        }
+    }
+
+    /// Takes it now.
+    pub fn take_now(&mut self) {
+        self.take_after(Duration::ZERO);
+    }
+
+    /// Takes it after a pause that grows from try to try.
+    pub fn take_later(&mut self) {
+        let pause = self.backoff.pause();
+        self.take_after(pause);
+    }
+
+    fn take_after(&mut self, pause: Duration) {
+        let (vehicle, function) = (self.vehicle.clone(), self.function.clone());
+        self.state = State::Taking(Box::pin(async move {
+            sleep(pause).await;
+            vehicle.take(&function).await
+        }));
+    }
+
+    /// Gives the lease back; what is not confirmed within this time lapses by itself.
+    pub async fn release(self, patience: Duration) {
+        if let State::Held(lease) = self.state {
+            tokio::time::timeout(patience, lease.release()).await.ok();
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Runs a verb that connects: on this thread's runtime, until it is done or a signal comes.
+
+use std::future::Future;
+use std::time::Duration;
+
+use longrein_io::runtime;
+use longrein_io::shutdown::Shutdown;
+use tokio::time::{sleep, timeout};
+
+use super::failure::Failure;
+use crate::Connection;
+
+/// Runs a verb that takes care of signals itself.
+///
+/// # Errors
+/// As the verb.
+pub fn steady<F>(verb: impl FnOnce(Shutdown) -> F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    runtime::run(|| async move { verb(Shutdown::new()?).await })?
+}
+
+/// Runs a verb that a signal ends unfinished.
+///
+/// # Errors
+/// As the verb, and when a signal comes.
+pub fn brief<F>(verb: impl FnOnce() -> F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    steady(|mut shutdown| async move { or_signal(&mut shutdown, verb()).await? })
+}
+
+/// Waits for a step of a verb, or for the signal that ends it.
+///
+/// # Errors
+/// When a signal comes first.
+pub async fn or_signal<T>(
+    shutdown: &mut Shutdown,
+    step: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        done = step => Ok(done),
+        signal = shutdown.wait() => Err(Failure::interrupted(signal)),
+    }
+}
+
+/// Waits for a step, and says on stderr what is waited for when it takes over a second.
+pub async fn patiently<T>(what: &str, step: impl Future<Output = T>) -> T {
+    tokio::pin!(step);
+    tokio::select! {
+        done = &mut step => done,
+        () = sleep(Duration::from_secs(1)) => {
+            eprintln!("{what} ...");
+            step.await
+        }
+    }
+}
+
+/// Closes a connection, within what is left of [`FAREWELL_MAX`].
+pub async fn farewell(connection: Connection) {
+    // Whoever does not hear the farewell finds out by silence.
+    timeout(FAREWELL_MAX, connection.close()).await.ok();
+}
+
+/// Of the 500 ms in which a verb ends after a signal.
+const FAREWELL_MAX: Duration = Duration::from_millis(250);

@@ -1,0 +1,175 @@
+//! The live line of a drive, on the terminal's last line.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use crossterm::terminal;
+use longrein_proto::base::Stage;
+use longrein_proto::path::Health;
+use longrein_proto::role::PathView;
+use longrein_proto::wire::LegTimes;
+
+use super::report::milliseconds;
+
+/// The live line of a drive, on stderr when that is a terminal; otherwise only what is said goes there.
+#[derive(Debug)]
+pub struct StatusLine {
+    live: bool,
+    shown: bool,
+}
+
+/// What the line shows.
+#[derive(Debug, Default)]
+pub struct Shown {
+    /// Stage of the function's watchdog.
+    pub stage: Option<Stage>,
+    /// Whether the emergency stop is latched.
+    pub stopped: bool,
+    /// Token of the lease, when it is held.
+    pub token: Option<u64>,
+    /// Where the newest applied command's time went.
+    pub times: Option<LegTimes>,
+    /// The paths to the relays.
+    pub paths: Vec<PathView>,
+    /// From telemetry.
+    pub speed_mm_s: Option<i16>,
+}
+
+impl StatusLine {
+    /// A line that is live when stderr is a terminal and nothing else forbids it.
+    pub fn new(wanted: bool) -> StatusLine {
+        StatusLine {
+            live: wanted && io::stderr().is_terminal(),
+            shown: false,
+        }
+    }
+
+    /// Whether it is worth asking for what it shows.
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Shows this in place of what was there.
+    pub fn show(&mut self, shown: &Shown) {
+        if !self.live {
+            return;
+        }
+        // A terminal that does not tell its size has the usual one.
+        let columns = terminal::size().map_or(80, |(columns, _)| columns);
+        let width = usize::from(columns).saturating_sub(1);
+        let text: String = shown.text().chars().take(width).collect();
+        self.write(&format!("\r\x1b[2K{text}"));
+        self.shown = true;
+    }
+
+    /// Says something on a line of its own, above the live one.
+    pub fn say(&mut self, text: &str) {
+        let clear = if self.shown { "\r\x1b[2K" } else { "" };
+        self.shown = false;
+        // Raw mode needs the return, and elsewhere on a terminal it does nothing.
+        let end = if self.live { "\r\n" } else { "\n" };
+        self.write(&format!("{clear}{text}{end}"));
+    }
+
+    /// Leaves the last line as it is and goes below it.
+    pub fn end(&mut self) {
+        if self.shown {
+            self.shown = false;
+            self.write("\r\n");
+        }
+    }
+
+    fn write(&self, text: &str) {
+        let mut stderr = io::stderr().lock();
+        // Nobody can be told when stderr is gone.
+        stderr
+            .write_all(text.as_bytes())
+            .and_then(|()| stderr.flush())
+            .ok();
+    }
+}
+
+impl Shown {
+    fn text(&self) -> String {
+        let mut parts = Vec::new();
+        parts.push(match (self.stopped, self.stage) {
+            (true, _) => "STOPPED".to_string(),
+            (false, Some(stage)) => stage.to_string(),
+            (false, None) => "no status".to_string(),
+        });
+        parts.push(match self.token {
+            Some(token) => format!("lease {token}"),
+            None => "NO LEASE".to_string(),
+        });
+        if let Some(speed_mm_s) = self.speed_mm_s {
+            parts.push(format!("{:.2} m/s", f64::from(speed_mm_s) / 1e3));
+        }
+        if let Some(times) = self.times {
+            parts.push(delay(times));
+        }
+        parts.extend(self.paths.iter().map(path));
+        parts.join(" | ")
+    }
+}
+
+/// The whole delay, and what each leg has of it.
+fn delay(times: LegTimes) -> String {
+    let ms = |tens: u64| Duration::from_micros(tens * 10);
+    let part = |tens: u32| format!("{:.1}", ms(tens.into()).as_secs_f64() * 1e3);
+    let whole: u64 = times.parts().into_iter().map(u64::from).sum();
+    let parts: Vec<String> = times.parts().into_iter().map(part).collect();
+    format!("{} ({})", milliseconds(ms(whole)), parts.join("+"))
+}
+
+/// A path with its loss and round trip.
+fn path(view: &PathView) -> String {
+    let name = format!("{}/{}", view.relay.name, view.link);
+    let Some(status) = &view.status else {
+        return format!("{name} greeting");
+    };
+    match status.health {
+        Health::Down => format!("{name} DOWN"),
+        Health::Unknown => format!("{name} ?"),
+        Health::Live | Health::Suspect => {
+            let rtt = status.quality.rtt.map(milliseconds);
+            let loss = status.quality.loss * 100.0;
+            format!("{name} loss {loss:.0} % {}", rtt.unwrap_or_default())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_shows_stage_lease_speed_and_delay_by_leg() {
+        let shown = Shown {
+            stage: Some(Stage::Nominal),
+            token: Some(12),
+            speed_mm_s: Some(1_500),
+            times: Some(LegTimes {
+                controller_10us: 10,
+                uplink_10us: 1_100,
+                relay_10us: 10,
+                downlink_10us: 1_200,
+                agent_10us: 20,
+            }),
+            ..Shown::default()
+        };
+        assert_eq!(
+            shown.text(),
+            "Nominal | lease 12 | 1.50 m/s | 23.4 ms (0.1+11.0+0.1+12.0+0.2)"
+        );
+    }
+
+    #[test]
+    fn a_stop_and_a_lost_lease_are_plain() {
+        let shown = Shown {
+            stage: Some(Stage::MinimalRisk),
+            stopped: true,
+            ..Shown::default()
+        };
+        assert_eq!(shown.text(), "STOPPED | NO LEASE");
+    }
+}

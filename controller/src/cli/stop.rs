@@ -1,0 +1,150 @@
+//! `longrein stop`: emergency stop.
+
+use std::time::{Duration, Instant};
+
+use longrein_io::exit::Exit;
+use longrein_proto::base::Name;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::connection::ConnectionArgs;
+use super::failure::Failure;
+use super::{output, run};
+use crate::{Connection, StopError, Stopped};
+
+/// Stop vehicles now and keep them stopped
+///
+/// Needs no lease: every controller of the fleet can stop a vehicle that somebody else drives. The stop is repeated over all
+/// relays until the vehicle confirms it. The vehicle stays stopped until `longrein reset`. The exit code is 0 only if every
+/// vehicle has confirmed.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: longrein stop truck-17 --identity harbour/controller-alice \
+                        --relay relay-a=192.0.2.1:4433"
+)]
+pub struct StopArgs {
+    /// The vehicles, by the names of their agents
+    #[arg(required = true, value_name = "VEHICLE")]
+    pub vehicles: Vec<Name>,
+
+    /// How long to repeat the stop without a confirmation, in milliseconds; then the exit code is 5
+    #[arg(long, value_name = "MS", default_value_t = 10_000)]
+    pub timeout_ms: u32,
+
+    /// Print one JSON object a line for each vehicle: whether it is stopped, its stop generation and the time until it
+    /// confirmed
+    #[arg(long)]
+    pub json: bool,
+
+    /// How to connect.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Stops the vehicles and says what each of them answered.
+///
+/// # Errors
+/// When no relay is reached, and when any vehicle does not confirm.
+pub fn run(args: &StopArgs) -> Result<(), Failure> {
+    run::brief(|| async {
+        let patience = Duration::from_millis(args.timeout_ms.into());
+        let began = Instant::now();
+        let connection = args.connection.connect_within(patience).await?;
+        let left = patience.saturating_sub(began.elapsed()).max(PATIENCE_MIN);
+        let failed = stop_all(&connection, args, left).await?;
+        run::farewell(connection).await;
+        failed.map_or(Ok(()), Err)
+    })
+}
+
+/// The gravest failure, if any vehicle is not known to be stopped.
+async fn stop_all(
+    connection: &Connection,
+    args: &StopArgs,
+    patience: Duration,
+) -> Result<Option<Failure>, Failure> {
+    let began = Instant::now();
+    let mut stops = JoinSet::new();
+    for vehicle in &args.vehicles {
+        let (connection, vehicle) = (connection.clone(), vehicle.clone());
+        stops.spawn(async move {
+            let answer = connection.stop(&vehicle, patience).await;
+            (vehicle, answer)
+        });
+    }
+    let mut failures = Vec::new();
+    while let Some(stop) = stops.join_next().await {
+        let (vehicle, answer) = stop.map_err(|error| Failure::new(Exit::Failed, error))?;
+        let line = match args.json {
+            true => json_line(&vehicle, &answer, began.elapsed()),
+            false => line(&vehicle, &answer),
+        };
+        output::print(line)?;
+        failures.extend(failure(&vehicle, answer));
+    }
+    failures.sort_by_key(Failure::exit);
+    Ok(failures.pop())
+}
+
+fn failure(vehicle: &Name, answer: Result<Stopped, StopError>) -> Option<Failure> {
+    match answer {
+        Ok(stopped) if stopped.latched => None,
+        Ok(_) => {
+            let line = format!("vehicle {vehicle} answered, and is not stopped: stop it again");
+            Some(Failure::new(Exit::Failed, line))
+        }
+        Err(why) => Some(why.into()),
+    }
+}
+
+/// Nothing for a vehicle that is not stopped: that is said on stderr.
+fn line(vehicle: &Name, answer: &Result<Stopped, StopError>) -> Option<String> {
+    let stopped = answer.as_ref().ok().filter(|stopped| stopped.latched)?;
+    let generation = stopped.generation;
+    Some(format!("{vehicle} is stopped (generation {generation})"))
+}
+
+fn json_line(
+    vehicle: &Name,
+    answer: &Result<Stopped, StopError>,
+    after: Duration,
+) -> Option<String> {
+    let vehicle = vehicle.as_str();
+    let object = match answer {
+        Ok(stopped) => json!({
+            "vehicle": vehicle,
+            "stopped": stopped.latched,
+            "generation": stopped.generation,
+            "after_ms": u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
+        }),
+        Err(_) => json!({ "vehicle": vehicle, "stopped": null }),
+    };
+    Some(object.to_string())
+}
+
+/// What a stop gets at least after a slow connection.
+const PATIENCE_MIN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_latched_stop_is_a_success() {
+        let truck: Name = "truck-17".parse().unwrap();
+        let answer = |latched| {
+            Ok(Stopped {
+                generation: 3,
+                latched,
+            })
+        };
+        assert!(failure(&truck, answer(true)).is_none());
+        assert_eq!(failure(&truck, answer(false)).unwrap().exit(), Exit::Failed);
+        let unanswered = StopError::Unanswered {
+            vehicle: truck.clone(),
+        };
+        let unanswered = failure(&truck, Err(unanswered)).unwrap();
+        assert_eq!(unanswered.exit(), Exit::Unreachable);
+        assert!(unanswered.to_string().contains("may still be moving"));
+    }
+}

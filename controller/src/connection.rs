@@ -1,0 +1,187 @@
+//! A connection to a fleet: over every link to every relay at once.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longrein_io::keys::Identity;
+use longrein_io::remote::{Remote, RemoteError};
+use longrein_io::sections::routes;
+use longrein_proto::base::{Name, NodeKind, NodeName};
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+use crate::contact::Contact;
+use crate::desk::Desk;
+use crate::engine::Engine;
+use crate::{ConnectError, OpenError, QueryError, Settings, StopError, Vehicle};
+
+/// A connection to a fleet: over every link to every relay at once, kept up by a thread of its own. Clones are handles to
+/// the same one, which ends with the last of them and of the vehicles opened by it.
+///
+/// Its methods need a tokio runtime with timers, of any kind.
+#[derive(Clone)]
+pub struct Connection(Arc<Inner>);
+
+struct Inner {
+    me: NodeName,
+    relays: BTreeSet<NodeName>,
+    contact: watch::Receiver<Contact>,
+    engine: Engine,
+}
+
+/// A vehicle that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VehicleInfo {
+    /// Its name.
+    pub name: Name,
+    /// The relays that it is connected to.
+    pub relays: Vec<Name>,
+}
+
+/// A vehicle's answer to a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// The vehicle's stop generation, which grows with each reset.
+    pub generation: u32,
+    /// Whether it is stopped now.
+    pub latched: bool,
+}
+
+impl Connection {
+    /// Connects to the relays of the settings and waits until the first one is reached; the others follow.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: what is wrong with the identity, the settings or every relay, on one line that says what to do.
+    pub async fn connect(settings: Settings) -> Result<Connection, ConnectError> {
+        let identity = Identity::load(&settings.identity)?;
+        identity.expect_kind(NodeKind::Controller)?;
+        let routes = routes(&settings.relays, &settings.links)?;
+        let relays = routes
+            .iter()
+            .map(|route| NodeName::new(NodeKind::Relay, route.relay.clone()))
+            .collect();
+        let (contact, seen) = watch::channel(Contact::new(routes.len()));
+        let me = identity.node().clone();
+        let engine = Engine::start(identity, routes, Arc::new(contact)).await?;
+        let connection = Connection(Arc::new(Inner {
+            me,
+            relays,
+            contact: seen.clone(),
+            engine,
+        }));
+        connection.wait_for_relay(seen, settings.patience).await?;
+        Ok(connection)
+    }
+
+    async fn wait_for_relay(
+        &self,
+        mut contact: watch::Receiver<Contact>,
+        patience: Duration,
+    ) -> Result<(), ConnectError> {
+        let settled = contact.wait_for(|contact| contact.is_up() || contact.is_hopeless());
+        // Whether it took too long or ended, what is known says why.
+        timeout(patience, settled).await.ok();
+        let contact = self.0.contact.borrow();
+        if contact.is_up() {
+            return Ok(());
+        }
+        let (line, exit) = contact.complaint();
+        Err(ConnectError::NoRelay { line, exit })
+    }
+
+    /// Who this controller is.
+    pub fn me(&self) -> &NodeName {
+        &self.0.me
+    }
+
+    /// The relays that are reached now.
+    pub fn relays(&self) -> Vec<Name> {
+        let relays = self.0.contact.borrow().relays();
+        relays.into_iter().map(|relay| relay.name).collect()
+    }
+
+    /// The vehicles that are connected to any of the relays, by name. A relay that is not reached within a second is left
+    /// out.
+    ///
+    /// # Errors
+    /// [`QueryError::NoAnswer`] when no relay answers.
+    pub async fn vehicles(&self) -> Result<Vec<VehicleInfo>, QueryError> {
+        let (done, mut answered) = oneshot::channel();
+        let relays = self.0.relays.clone();
+        self.desk()
+            .call(move |desk, now| desk.count(now, relays, done))?;
+        for _ in 0..QUERY_ROUNDS_MAX {
+            if let Ok(answer) = timeout(QUERY_ROUND, &mut answered).await {
+                let vehicles = answer.map_err(|_| RemoteError::Ended)?;
+                let info = |(node, relays): (NodeName, BTreeSet<NodeName>)| VehicleInfo {
+                    name: node.name,
+                    relays: relays.into_iter().map(|relay| relay.name).collect(),
+                };
+                return Ok(vehicles.into_iter().map(info).collect());
+            }
+            self.desk().call(|desk, _| desk.end_count())?;
+        }
+        Err(QueryError::NoAnswer)
+    }
+
+    /// Opens a session with a vehicle and waits until it stands.
+    ///
+    /// # Errors
+    /// [`OpenError`]: no relay knows it, or it does not answer.
+    pub async fn open(&self, vehicle: &Name) -> Result<Vehicle, OpenError> {
+        Vehicle::open(self, vehicle).await
+    }
+
+    /// Stops a vehicle at once and keeps it stopped until a reset. Needs no session and no lease. The stop is repeated over
+    /// all relays until the vehicle answers or `patience` is over.
+    ///
+    /// # Errors
+    /// [`StopError::Unanswered`]: it may be stopped or not.
+    pub async fn stop(&self, vehicle: &Name, patience: Duration) -> Result<Stopped, StopError> {
+        let (answer, answered) = oneshot::channel();
+        let node = NodeName::new(NodeKind::Agent, vehicle.clone());
+        self.desk()
+            .call(move |desk, now| desk.stop(now, &node, patience, answer))?;
+        match answered.await {
+            Ok(Some(stopped)) => Ok(stopped),
+            Ok(None) => Err(StopError::Unanswered {
+                vehicle: vehicle.clone(),
+            }),
+            Err(_) => Err(RemoteError::Ended.into()),
+        }
+    }
+
+    /// Ends all sessions and connections, which takes half a second at most; other handles to it are of no use afterwards.
+    pub async fn close(self) {
+        self.0.engine.end.notify_one();
+        let mut running = self.0.engine.running.clone();
+        // Ends with an error when the thread has ended.
+        while running.changed().await.is_ok() {}
+    }
+
+    pub(crate) fn desk(&self) -> &Remote<Desk> {
+        &self.0.engine.desk
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("me", &self.0.me)
+            .field("relays", &self.0.relays)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.engine.end.notify_one();
+    }
+}
+
+/// A relay that answers does so within this; one that does not is left out.
+const QUERY_ROUND: Duration = Duration::from_secs(1);
+/// Rounds in which at least one relay must answer.
+const QUERY_ROUNDS_MAX: usize = 5;

@@ -1,0 +1,536 @@
+//! The controller role with whoever waits for what it tells; lives on the drive loop's thread.
+
+mod ask;
+mod census;
+mod seat;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longrein_io::entropy::SystemEntropy;
+use longrein_proto::base::{
+    ApplicationId, Channel, Class, Entropy, FencingToken, MonoTime, Name, NodeKind, NodeName,
+    StopId,
+};
+use longrein_proto::crypto::{Credential, Fleet};
+use longrein_proto::role::{
+    Controller, ControllerEvent, Input, Order, Role, SendCommandError, Transmit, VehicleStatus,
+};
+use longrein_proto::session::Resolution;
+use tokio::sync::{oneshot, watch};
+
+use self::ask::{Ask, Asks, Take};
+pub(crate) use self::census::Answers;
+use self::census::Census;
+use self::seat::Seat;
+pub(crate) use self::seat::SessionState;
+use crate::contact::Contact;
+use crate::events::Feed;
+use crate::{Lease, Quality, RequestError, SendError, Stopped, Vehicle, VehicleEvent};
+
+/// The controller role with whoever waits for what it tells. Its events go to them at once, so it has none of its own.
+pub(crate) struct Desk {
+    me: NodeName,
+    controller: Controller,
+    contact: Arc<watch::Sender<Contact>>,
+    entropy: SystemEntropy,
+    seats: BTreeMap<NodeName, Seat>,
+    asks: Asks,
+    stops: BTreeMap<StopId, oneshot::Sender<Option<Stopped>>>,
+    censuses: Vec<Census>,
+}
+
+impl Desk {
+    pub(crate) fn new(
+        me: NodeName,
+        credential: Arc<dyn Credential>,
+        fleet: Fleet,
+        contact: Arc<watch::Sender<Contact>>,
+    ) -> Desk {
+        let entropy = SystemEntropy::new();
+        let controller = Controller::new(me.clone(), credential, fleet, Box::new(entropy.clone()));
+        Desk {
+            me,
+            controller,
+            contact,
+            entropy,
+            seats: BTreeMap::new(),
+            asks: Asks::default(),
+            stops: BTreeMap::new(),
+            censuses: Vec::new(),
+        }
+    }
+
+    /// Asks all relays which vehicles are there, and those that come up while the answer is awaited.
+    pub(crate) fn count(
+        &mut self,
+        now: MonoTime,
+        relays: BTreeSet<NodeName>,
+        done: oneshot::Sender<Answers>,
+    ) {
+        self.censuses.retain(|census| !census.is_abandoned());
+        let mut census = Census::new(relays, done);
+        census.on_asked(self.controller.query(now, NodeKind::Agent));
+        self.censuses.push(census);
+    }
+
+    /// Ends the questions that at least one relay has answered: the others took too long.
+    pub(crate) fn end_count(&mut self) {
+        for census in self.censuses.extract_if(.., |census| census.is_answered()) {
+            census.finish();
+        }
+    }
+
+    /// Opens a vehicle, which stays open while the handle lives.
+    pub(crate) fn open(
+        &mut self,
+        now: MonoTime,
+        vehicle: &NodeName,
+    ) -> (Arc<()>, watch::Receiver<SessionState>) {
+        let known = self.seats.get(vehicle);
+        if let Some((seat, alive)) = known.and_then(|seat| Some((seat, seat.alive()?))) {
+            return (alive, seat.session());
+        }
+        // A seat that is there has lost its last handle just now.
+        self.sweep(now);
+        let alive = Arc::new(());
+        let seat = Seat::new(&alive);
+        let session = seat.session();
+        self.seats.insert(vehicle.clone(), seat);
+        self.controller.open(now, vehicle);
+        self.dispatch(now);
+        (alive, session)
+    }
+
+    /// Closes the vehicles without handles and gives back the leases without handles.
+    pub(crate) fn sweep(&mut self, now: MonoTime) {
+        let gone = |seat: &Seat| seat.alive().is_none();
+        let vehicles: Vec<NodeName> = self
+            .seats
+            .iter()
+            .filter(|(_, seat)| gone(seat))
+            .map(|(vehicle, _)| vehicle.clone())
+            .collect();
+        for vehicle in vehicles {
+            self.controller.close(now, &vehicle);
+            self.dispatch(now);
+            self.asks.on_session_down(&vehicle);
+            self.seats.remove(&vehicle);
+        }
+        let mut dropped = Vec::new();
+        for (vehicle, seat) in &mut self.seats {
+            for channel in seat.dropped_leases() {
+                seat.remove_lease(channel);
+                dropped.push((vehicle.clone(), channel));
+            }
+        }
+        for (vehicle, channel) in dropped {
+            self.controller.release(now, &vehicle, channel);
+        }
+        self.asks.sweep();
+        self.dispatch(now);
+    }
+
+    /// Ends all sessions.
+    pub(crate) fn say_goodbye(&mut self, now: MonoTime) {
+        let vehicles: Vec<NodeName> = self.seats.keys().cloned().collect();
+        for vehicle in vehicles {
+            self.controller.close(now, &vehicle);
+        }
+        self.dispatch(now);
+        self.seats.clear();
+    }
+
+    /// Whether any relay sees the vehicle.
+    pub(crate) fn is_present(&self, vehicle: &NodeName) -> bool {
+        self.seats.get(vehicle).is_some_and(Seat::is_present)
+    }
+
+    pub(crate) fn watch(&mut self, vehicle: &NodeName, feed: Feed) {
+        if let Some(seat) = self.seats.get_mut(vehicle) {
+            seat.add_feed(feed);
+        }
+    }
+
+    pub(crate) fn status(&self, vehicle: &NodeName) -> Option<VehicleStatus> {
+        self.seats.get(vehicle)?.status().cloned()
+    }
+
+    pub(crate) fn quality(&self, now: MonoTime, vehicle: &NodeName) -> Quality {
+        Quality {
+            paths: self.controller.paths(),
+            clock_error: self.controller.clock_error(now, vehicle),
+            status: self.status(vehicle),
+        }
+    }
+
+    pub(crate) fn take(
+        &mut self,
+        now: MonoTime,
+        vehicle: Vehicle,
+        function: Name,
+        answer: oneshot::Sender<Result<Lease, RequestError>>,
+    ) {
+        let node = vehicle.node().clone();
+        let asked = self.channel(&node, &function).and_then(|channel| {
+            let ask = self.controller.take(now, &node, channel);
+            Ok((channel, ask.ok_or(RequestError::NoSession)?))
+        });
+        match asked {
+            Ok((channel, ask)) => {
+                let take = Take {
+                    vehicle,
+                    function,
+                    channel,
+                    answer,
+                };
+                self.asks.insert(ask, Ask::Take(Box::new(take)));
+            }
+            Err(why) => drop(answer.send(Err(why))),
+        }
+        self.dispatch(now);
+    }
+
+    /// Gives back a lease of this connection; done at once when it is lost already.
+    pub(crate) fn release(
+        &mut self,
+        now: MonoTime,
+        vehicle: &NodeName,
+        channel: Channel,
+        token: FencingToken,
+        answer: oneshot::Sender<Result<(), RequestError>>,
+    ) {
+        let held = self
+            .seats
+            .get_mut(vehicle)
+            .filter(|seat| seat.holds(channel, token));
+        let Some(seat) = held else {
+            drop(answer.send(Ok(())));
+            return;
+        };
+        seat.remove_lease(channel);
+        let ask = self.controller.release(now, vehicle, channel);
+        self.note_plain(ask, vehicle, answer);
+        self.dispatch(now);
+    }
+
+    /// Gives back a lease that another session of the same identity holds.
+    pub(crate) fn release_other(
+        &mut self,
+        now: MonoTime,
+        vehicle: &NodeName,
+        function: &Name,
+        token: FencingToken,
+        answer: oneshot::Sender<Result<(), RequestError>>,
+    ) {
+        match self.channel(vehicle, function) {
+            Ok(channel) => {
+                let ask = self.controller.release_token(now, vehicle, channel, token);
+                self.note_plain(ask, vehicle, answer);
+            }
+            Err(why) => drop(answer.send(Err(why))),
+        }
+        self.dispatch(now);
+    }
+
+    pub(crate) fn reset_stop(
+        &mut self,
+        now: MonoTime,
+        vehicle: &NodeName,
+        generation: u32,
+        answer: oneshot::Sender<Result<(), RequestError>>,
+    ) {
+        let ask = self.controller.reset_stop(now, vehicle, generation);
+        self.note_plain(ask, vehicle, answer);
+        self.dispatch(now);
+    }
+
+    pub(crate) fn stop(
+        &mut self,
+        now: MonoTime,
+        vehicle: &NodeName,
+        patience: Duration,
+        answer: oneshot::Sender<Option<Stopped>>,
+    ) {
+        self.stops.retain(|_, waiting| !waiting.is_closed());
+        let mut id = StopId([0; 16]);
+        self.entropy.fill(&mut id.0);
+        self.stops.insert(id, answer);
+        // Without a generation: one that is known here may be old by now, and an old one would be ignored.
+        self.controller.stop(now, vehicle, id, None, patience);
+        self.dispatch(now);
+    }
+
+    /// Sends a command under the lease of this token; its number.
+    pub(crate) fn command(
+        &mut self,
+        now: MonoTime,
+        vehicle: &NodeName,
+        (channel, token): (Channel, FencingToken),
+        mut order: Order,
+    ) -> Result<u64, SendError> {
+        let held = self.seats.get(vehicle);
+        if !held.is_some_and(|seat| seat.holds(channel, token)) {
+            return Err(SendError::LeaseLost);
+        }
+        if order.class == Class::Reliable && order.application_id.is_none() {
+            let mut id = ApplicationId([0; 16]);
+            self.entropy.fill(&mut id.0);
+            order.application_id = Some(id);
+        }
+        let sent = self.controller.command(now, vehicle, channel, order);
+        self.dispatch(now);
+        match sent {
+            Ok(number) => Ok(number),
+            Err(SendCommandError::NoSession | SendCommandError::NoLease) => {
+                Err(SendError::LeaseLost)
+            }
+            Err(why @ SendCommandError::Session(_)) => Err(why.into()),
+        }
+    }
+
+    /// As [`Desk::command`], for one whose receipt somebody waits for.
+    pub(crate) fn command_for_receipt(
+        &mut self,
+        now: MonoTime,
+        vehicle: &NodeName,
+        (channel, token): (Channel, FencingToken),
+        order: Order,
+        outcome: oneshot::Sender<Resolution>,
+    ) -> Result<u64, SendError> {
+        let number = self.command(now, vehicle, (channel, token), order)?;
+        if let Some(seat) = self.seats.get_mut(vehicle) {
+            seat.add_receipt(channel, number, outcome);
+        }
+        Ok(number)
+    }
+
+    fn channel(&self, vehicle: &NodeName, function: &Name) -> Result<Channel, RequestError> {
+        let known = self.controller.channel(vehicle, function.as_str());
+        known.ok_or_else(|| {
+            let seat = self.seats.get(vehicle);
+            match seat.filter(|seat| seat.session().borrow().up) {
+                Some(seat) => RequestError::NoSuchFunction {
+                    function: function.clone(),
+                    known: seat.functions(),
+                },
+                None => RequestError::NoSession,
+            }
+        })
+    }
+
+    fn note_plain(
+        &mut self,
+        ask: Option<u32>,
+        vehicle: &NodeName,
+        answer: oneshot::Sender<Result<(), RequestError>>,
+    ) {
+        let vehicle = vehicle.clone();
+        let plain = Ask::Plain { vehicle, answer };
+        match ask {
+            Some(ask) => self.asks.insert(ask, plain),
+            None => plain.fail(RequestError::NoSession),
+        }
+    }
+
+    /// Hands out what the role tells.
+    fn dispatch(&mut self, now: MonoTime) {
+        while let Some(event) = self.controller.poll_event() {
+            self.on_event(now, event);
+        }
+    }
+
+    fn on_event(&mut self, now: MonoTime, event: ControllerEvent) {
+        match event {
+            ControllerEvent::Nodes {
+                ask,
+                relay,
+                names,
+                more,
+            } => self.on_nodes(ask, &relay, &names, more),
+            ControllerEvent::RelayUp { relay } => self.on_relay_up(now, relay),
+            ControllerEvent::Draining { relay } => {
+                for seat in self.seats.values() {
+                    seat.tell(&VehicleEvent::Draining {
+                        relay: relay.clone(),
+                    });
+                }
+            }
+            // Quality tells it, with all that belongs to it.
+            ControllerEvent::Health { .. } => {}
+            ControllerEvent::Done { ask, .. } => self.asks.on_done(ask),
+            ControllerEvent::Refused { ask, why, .. } => self.asks.on_refused(ask, why),
+            ControllerEvent::Granted {
+                vehicle,
+                channel,
+                ask,
+                token,
+            } => self.on_granted(now, &vehicle, channel, ask, token),
+            ControllerEvent::Stopped {
+                id,
+                generation,
+                latched,
+                ..
+            } => self.on_stop_answer(
+                id,
+                Some(Stopped {
+                    generation,
+                    latched,
+                }),
+            ),
+            ControllerEvent::StopUnanswered { id, .. } => self.on_stop_answer(id, None),
+            ControllerEvent::Presence { .. }
+            | ControllerEvent::SessionUp { .. }
+            | ControllerEvent::SessionDown { .. }
+            | ControllerEvent::LeaseLost { .. }
+            | ControllerEvent::Telemetry { .. }
+            | ControllerEvent::Receipt { .. }
+            | ControllerEvent::Status { .. } => self.on_vehicle_event(event),
+        }
+    }
+
+    fn on_vehicle_event(&mut self, event: ControllerEvent) {
+        let Some(vehicle) = vehicle_of(&event).cloned() else {
+            return;
+        };
+        if let ControllerEvent::SessionDown { .. } = event {
+            self.asks.on_session_down(&vehicle);
+        }
+        let Some(seat) = self.seats.get_mut(&vehicle) else {
+            return;
+        };
+        match event {
+            ControllerEvent::Presence { relay, present, .. } => seat.on_presence(relay, present),
+            ControllerEvent::SessionUp { description, .. } => seat.on_session_up(description),
+            ControllerEvent::SessionDown { .. } => seat.on_session_down(),
+            ControllerEvent::LeaseLost { channel, .. } => seat.on_lease_lost(channel),
+            ControllerEvent::Receipt {
+                channel,
+                number,
+                outcome,
+                ..
+            } => seat.on_receipt(channel, number, outcome),
+            ControllerEvent::Status { status, .. } => seat.on_status(status),
+            ControllerEvent::Telemetry {
+                channel,
+                telemetry,
+                age,
+                ..
+            } => {
+                // Before the description it is not known what it belongs to.
+                if let Some(function) = seat.function(channel) {
+                    seat.tell(&VehicleEvent::Telemetry {
+                        function,
+                        telemetry,
+                        age,
+                    });
+                }
+            }
+            ControllerEvent::Nodes { .. }
+            | ControllerEvent::RelayUp { .. }
+            | ControllerEvent::Draining { .. }
+            | ControllerEvent::Granted { .. }
+            | ControllerEvent::Done { .. }
+            | ControllerEvent::Refused { .. }
+            | ControllerEvent::Stopped { .. }
+            | ControllerEvent::StopUnanswered { .. }
+            | ControllerEvent::Health { .. } => {}
+        }
+    }
+
+    fn on_nodes(&mut self, ask: u32, relay: &NodeName, names: &[NodeName], more: bool) {
+        for census in &mut self.censuses {
+            census.on_answer(ask, relay, names, more);
+        }
+        for census in self.censuses.extract_if(.., |census| census.is_complete()) {
+            census.finish();
+        }
+    }
+
+    fn on_relay_up(&mut self, now: MonoTime, relay: NodeName) {
+        self.contact
+            .send_modify(|contact| contact.on_welcome(relay));
+        for census in &mut self.censuses {
+            census.on_asked(self.controller.query(now, NodeKind::Agent));
+        }
+    }
+
+    fn on_granted(
+        &mut self,
+        now: MonoTime,
+        vehicle: &NodeName,
+        channel: Channel,
+        ask: u32,
+        token: FencingToken,
+    ) {
+        let wanted = match self.asks.remove(ask) {
+            Some(Ask::Take(take)) if take.channel == channel => Some(take),
+            _ => None,
+        };
+        let (Some(take), Some(seat)) = (wanted, self.seats.get_mut(vehicle)) else {
+            // Whoever asked has given up: nobody would ever release it.
+            self.controller.release(now, vehicle, channel);
+            return;
+        };
+        let lost = seat.on_granted(channel, token, &self.me);
+        let lease = Lease::new(take.vehicle, take.function, channel, token, lost);
+        // A lease that is not taken here is released by its drop.
+        drop(take.answer.send(Ok(lease)));
+    }
+
+    fn on_stop_answer(&mut self, id: StopId, answer: Option<Stopped>) {
+        if let Some(waiting) = self.stops.remove(&id) {
+            // Whoever asked may have given up; the stop was repeated all the same.
+            waiting.send(answer).ok();
+        }
+    }
+}
+
+fn vehicle_of(event: &ControllerEvent) -> Option<&NodeName> {
+    match event {
+        ControllerEvent::Presence { vehicle, .. }
+        | ControllerEvent::SessionUp { vehicle, .. }
+        | ControllerEvent::SessionDown { vehicle }
+        | ControllerEvent::Granted { vehicle, .. }
+        | ControllerEvent::Done { vehicle, .. }
+        | ControllerEvent::Refused { vehicle, .. }
+        | ControllerEvent::LeaseLost { vehicle, .. }
+        | ControllerEvent::Telemetry { vehicle, .. }
+        | ControllerEvent::Receipt { vehicle, .. }
+        | ControllerEvent::Status { vehicle, .. }
+        | ControllerEvent::Stopped { vehicle, .. }
+        | ControllerEvent::StopUnanswered { vehicle, .. } => Some(vehicle),
+        ControllerEvent::Nodes { .. }
+        | ControllerEvent::RelayUp { .. }
+        | ControllerEvent::Draining { .. }
+        | ControllerEvent::Health { .. } => None,
+    }
+}
+
+impl Role for Desk {
+    type Event = Infallible;
+
+    fn handle(&mut self, now: MonoTime, input: Input<'_>) {
+        let tidy = matches!(input, Input::Wall { .. });
+        self.controller.handle(now, input);
+        self.dispatch(now);
+        if tidy {
+            // A handle that was dropped while the drive loop was behind could not say so.
+            self.sweep(now);
+        }
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.controller.poll_transmit()
+    }
+
+    fn poll_event(&mut self) -> Option<Infallible> {
+        None
+    }
+
+    fn next_timeout(&self) -> Option<MonoTime> {
+        self.controller.next_timeout()
+    }
+}

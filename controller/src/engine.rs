@@ -1,0 +1,102 @@
+//! The thread on which the drive loop runs.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+
+use longrein_io::dial::{Route, dial};
+use longrein_io::drive::Driver;
+use longrein_io::keys::Identity;
+use longrein_io::remote::Remote;
+use longrein_io::runtime;
+use longrein_proto::crypto::Credential;
+use tokio::sync::{Notify, oneshot, watch};
+
+use crate::ConnectError;
+use crate::contact::Contact;
+use crate::desk::Desk;
+
+/// A drive loop on a thread of its own.
+pub(crate) struct Engine {
+    pub(crate) desk: Remote<Desk>,
+    /// Asks the thread to end.
+    pub(crate) end: Arc<Notify>,
+    /// Closed when the thread has ended.
+    pub(crate) running: watch::Receiver<()>,
+}
+
+impl Engine {
+    /// Starts the thread, which dials every route.
+    pub(crate) async fn start(
+        identity: Identity,
+        routes: Vec<Route>,
+        contact: Arc<watch::Sender<Contact>>,
+    ) -> Result<Engine, ConnectError> {
+        let (ready, started) = oneshot::channel();
+        let (runs, running) = watch::channel(());
+        let end = Arc::new(Notify::new());
+        let wish = Arc::clone(&end);
+        thread::Builder::new()
+            .name("longrein".to_string())
+            .spawn(move || {
+                run(identity, routes, contact, &wish, ready);
+                drop(runs);
+            })?;
+        let desk = started
+            .await
+            .map_err(|_| io::Error::other("the drive loop's thread has ended"))??;
+        Ok(Engine { desk, end, running })
+    }
+}
+
+type Ready = oneshot::Sender<Result<Remote<Desk>, ConnectError>>;
+
+fn run(
+    identity: Identity,
+    routes: Vec<Route>,
+    contact: Arc<watch::Sender<Contact>>,
+    end: &Notify,
+    ready: Ready,
+) {
+    let ran = runtime::run(|| async move {
+        let driver = match set_up(&identity, routes, contact) {
+            Ok(driver) => driver,
+            Err(why) => {
+                drop(ready.send(Err(why)));
+                return;
+            }
+        };
+        // Whoever wanted the connection may have given up: then its end is wished for already.
+        drop(ready.send(Ok(driver.remote())));
+        end.notified().await;
+        driver.with(|desk, now| desk.say_goodbye(now));
+        driver.close().await;
+    });
+    if let Err(error) = ran {
+        tracing::error!(%error, "the drive loop cannot run");
+    }
+}
+
+fn set_up(
+    identity: &Identity,
+    routes: Vec<Route>,
+    contact: Arc<watch::Sender<Contact>>,
+) -> Result<Driver<Desk>, ConnectError> {
+    let unusable = |error: &dyn std::error::Error| ConnectError::Key(error.to_string());
+    let credential = identity.credential().map_err(|error| unusable(&error))?;
+    let credential: Arc<dyn Credential> = Arc::new(credential);
+    let me = identity.node().clone();
+    let desk = Desk::new(
+        me,
+        credential,
+        identity.fleet().clone(),
+        Arc::clone(&contact),
+    );
+    let driver = Driver::start(desk, |_, event: Infallible| match event {})?;
+    dial(&driver, identity, routes, move |route, outcome| {
+        contact.send_modify(|contact| contact.on_outcome(route, outcome));
+    })
+    .map_err(|error| unusable(&error))?;
+    Ok(driver)
+}

@@ -1,0 +1,134 @@
+//! The folder in which an operator keeps a fleet's authority and the files of its nodes.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use longrein_proto::base::{Name, NodeKind, NodeName};
+
+use super::{Authority, FleetError, Validity};
+
+/// The folder of a fleet: `authority/` and one `<kind>-<name>/` for each node, to be copied to that node.
+#[derive(Debug)]
+pub struct FleetFolder {
+    path: PathBuf,
+    authority: Authority,
+}
+
+/// A node that shall have a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The node.
+    pub node: NodeName,
+    /// The groups that it belongs to.
+    pub groups: Vec<Name>,
+    /// How long its certificate is valid.
+    pub days: u32,
+}
+
+impl Order {
+    /// A node without groups, whose certificate has the usual life of its kind.
+    pub fn new(node: NodeName) -> Order {
+        let days = match node.kind {
+            NodeKind::Controller => Validity::DAYS_CONTROLLER,
+            NodeKind::Agent | NodeKind::Service | NodeKind::Relay | NodeKind::Authority => {
+                Validity::DAYS_MACHINE
+            }
+        };
+        Order {
+            node,
+            groups: Vec::new(),
+            days,
+        }
+    }
+}
+
+impl FleetFolder {
+    /// Makes a new authority in the folder, which may exist but have none, and the nodes of the orders.
+    ///
+    /// # Errors
+    /// As [`FleetFolder::add`]; [`FleetError::Exists`] also when there is an authority.
+    pub fn create(
+        path: &Path,
+        fleet: Name,
+        orders: &[Order],
+        now_s: u64,
+    ) -> Result<FleetFolder, FleetError> {
+        let authority = path.join(Self::AUTHORITY);
+        if authority.exists() {
+            return Err(FleetError::Exists(authority));
+        }
+        let folder = FleetFolder {
+            path: path.to_path_buf(),
+            authority: Authority::new(fleet, now_s)?,
+        };
+        folder.check(orders)?;
+        fs::create_dir_all(path).map_err(|source| FleetError::Io {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        folder.authority.save(&authority)?;
+        folder.add(orders, now_s)?;
+        Ok(folder)
+    }
+
+    /// The folder that [`FleetFolder::create`] made.
+    ///
+    /// # Errors
+    /// Those of [`Authority::load`].
+    pub fn open(path: &Path) -> Result<FleetFolder, FleetError> {
+        Ok(FleetFolder {
+            path: path.to_path_buf(),
+            authority: Authority::load(&path.join(Self::AUTHORITY))?,
+        })
+    }
+
+    /// Issues a certificate for each order and returns the nodes' folders. Makes none when one of them cannot be made
+    /// because it exists or is named twice.
+    ///
+    /// # Errors
+    /// [`FleetError::Exists`], [`FleetError::NamedTwice`], [`FleetError::SecondAuthority`], [`FleetError::Io`].
+    pub fn add(&self, orders: &[Order], now_s: u64) -> Result<Vec<PathBuf>, FleetError> {
+        self.check(orders)?;
+        orders
+            .iter()
+            .map(|order| {
+                let validity = Validity::days(now_s, order.days);
+                let files = self.authority.issue(&order.node, &order.groups, validity)?;
+                let folder = self.node(&order.node);
+                files.write(&folder)?;
+                Ok(folder)
+            })
+            .collect()
+    }
+
+    /// The authority.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Where the files of the node are, whether they exist or not.
+    pub fn node(&self, node: &NodeName) -> PathBuf {
+        self.path
+            .join(format!("{}-{}", node.kind.as_str(), node.name))
+    }
+
+    fn check(&self, orders: &[Order]) -> Result<(), FleetError> {
+        let mut seen = BTreeSet::new();
+        for Order { node, .. } in orders {
+            if node.kind == NodeKind::Authority {
+                return Err(FleetError::SecondAuthority(node.clone()));
+            }
+            if !seen.insert(node) {
+                return Err(FleetError::NamedTwice(node.clone()));
+            }
+            let folder = self.node(node);
+            if folder.exists() {
+                return Err(FleetError::Exists(folder));
+            }
+        }
+        Ok(())
+    }
+
+    const AUTHORITY: &str = "authority";
+}

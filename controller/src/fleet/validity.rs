@@ -1,0 +1,29 @@
+//! From when until when a certificate is valid.
+
+/// From when until when a certificate is valid, in seconds of Unix time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// First second.
+    pub not_before_s: u64,
+    /// Last second.
+    pub not_after_s: u64,
+}
+
+impl Validity {
+    /// This many days from now on, and [`Validity::EARLY_S`] before.
+    pub const fn days(now_s: u64, days: u32) -> Validity {
+        Validity {
+            not_before_s: now_s.saturating_sub(Self::EARLY_S),
+            not_after_s: now_s.saturating_add(days as u64 * 86_400),
+        }
+    }
+
+    /// How long before now a certificate becomes valid: nodes whose clocks are a little slow accept it at once.
+    pub const EARLY_S: u64 = 5 * 60;
+    /// Longest life of a certificate, and the life of an authority: ten years.
+    pub const DAYS_MAX: u32 = 3_650;
+    /// Usual life of an agent's, service's or relay's certificate: they are renewed by hand for now.
+    pub const DAYS_MACHINE: u32 = 365;
+    /// Usual life of a controller's certificate: laptops get lost.
+    pub const DAYS_CONTROLLER: u32 = 30;
+}

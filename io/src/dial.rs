@@ -1,0 +1,284 @@
+//! A node's side: one connection for each link to each relay, kept up.
+//!
+//! At 80 % loss one handshake takes seconds, as its timer doubles; so attempts race, a new one every 100 ms, and the first
+//! that is up wins.
+
+use crate::backoff::Backoff;
+use crate::clock;
+use crate::congestion::Fuse;
+use crate::drive::Driver;
+use crate::ending::{CertificateFault, Ending};
+use crate::keys::Identity;
+pub use crate::outcome::{DialOutcome, Route};
+use crate::path::{CLOSE_DONE, Path, PathFact};
+use crate::socket::{self, Bind, SocketError};
+use crate::tls;
+use crate::transport::transport;
+use longrein_proto::base::MonoTime;
+use longrein_proto::crypto::{Fleet, Peer};
+use longrein_proto::role::Role;
+use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig, TokioRuntime};
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::lookup_host;
+use tokio::task::JoinSet;
+use tokio::time::{interval, sleep, timeout};
+
+/// Keeps one connection up on each route until the driver closes; `observe` hears what becomes of them.
+///
+/// # Errors
+/// When the identity's key cannot sign.
+pub fn dial<R: Role + 'static>(
+    driver: &Driver<R>,
+    identity: &Identity,
+    routes: Vec<Route>,
+    observe: impl FnMut(&Route, &DialOutcome) + 'static,
+) -> Result<(), rustls::Error> {
+    let observe: Rc<RefCell<Observer>> = Rc::new(RefCell::new(observe));
+    for route in routes {
+        let mut config = ClientConfig::new(tls::client(identity, &route.relay)?);
+        config.transport_config(transport(Fuse::default()));
+        let dialer = Dialer {
+            driver: driver.clone(),
+            fleet: identity.fleet().clone(),
+            config,
+            route,
+            observe: Rc::clone(&observe),
+            backoff: Backoff::new(),
+            told: String::new(),
+        };
+        driver.spawn(dialer.keep_up());
+    }
+    Ok(())
+}
+
+type Observer = dyn FnMut(&Route, &DialOutcome);
+
+/// Keeps one route's connection up.
+struct Dialer<R: Role> {
+    driver: Driver<R>,
+    fleet: Fleet,
+    config: ClientConfig,
+    route: Route,
+    observe: Rc<RefCell<Observer>>,
+    backoff: Backoff,
+    told: String,
+}
+
+/// A connection that won.
+struct Found {
+    connection: Connection,
+    endpoint: Endpoint,
+    peer: Peer,
+}
+
+impl<R: Role + 'static> Dialer<R> {
+    async fn keep_up(mut self) {
+        let mut current: Option<Rc<Path>> = None;
+        loop {
+            let found = self.find().await;
+            let Some(path) = self.driver.attach(
+                found.connection,
+                &found.endpoint,
+                self.route.link.clone(),
+                found.peer,
+                None,
+            ) else {
+                return;
+            };
+            // The role asked for a new connection as the old one was silent; it stays until here, as it may recover.
+            if let Some(old) = current.replace(Rc::clone(&path)) {
+                old.close(CLOSE_DONE);
+            }
+            let since = clock::now();
+            self.tell(&DialOutcome::Up {
+                path: path.id(),
+                remote: path.remote(),
+            });
+            let fact = path.fact().await;
+            if clock::now().since(since) >= STABLE {
+                self.backoff.reset();
+            }
+            match fact {
+                PathFact::RedialWanted => self.pause_unless_stable(since).await,
+                PathFact::Ended(why) => {
+                    current = None;
+                    let outcome = DialOutcome::Lost {
+                        path: path.id(),
+                        why,
+                    };
+                    self.tell(&outcome);
+                    if outcome.is_refusal() {
+                        sleep(self.backoff.pause_after_refusal()).await;
+                    } else {
+                        self.pause_unless_stable(since).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn pause_unless_stable(&mut self, since: MonoTime) {
+        if clock::now().since(since) < STABLE {
+            sleep(self.backoff.pause()).await;
+        }
+    }
+
+    /// Rounds of attempts until one is up.
+    async fn find(&mut self) -> Found {
+        loop {
+            match self.round().await {
+                Ok(found) => return found,
+                Err(outcome) => {
+                    self.tell(&outcome);
+                    let pause = if outcome.is_refusal() {
+                        self.backoff.pause_after_refusal()
+                    } else {
+                        self.backoff.pause()
+                    };
+                    sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    /// Attempts that race, each from the start, as a handshake whose packets were lost only gets slower.
+    async fn round(&mut self) -> Result<Found, DialOutcome> {
+        let addresses = self.resolve().await?;
+        let mut endpoints = Endpoints::default();
+        let mut attempts = JoinSet::new();
+        let mut pace = interval(ATTEMPT_EVERY);
+        let mut targets = addresses.iter().cycle().take(ATTEMPTS_MAX).peekable();
+        loop {
+            tokio::select! {
+                _ = pace.tick(), if targets.peek().is_some() => {
+                    let Some(&target) = targets.next() else { continue };
+                    let endpoint = endpoints.for_target(target, &self.route.bind)?;
+                    let connecting = endpoint
+                        .connect_with(self.config.clone(), target, tls::SERVER_NAME)
+                        .map_err(|error| DialOutcome::Unresolved { why: error.to_string() })?;
+                    attempts.spawn_local(async move {
+                        let connection = timeout(ATTEMPT_LIFE, connecting).await;
+                        (connection, endpoint)
+                    });
+                }
+                Some(attempt) = attempts.join_next() => {
+                    let Ok((Ok(connected), endpoint)) = attempt else { continue };
+                    match connected {
+                        Ok(connection) => return self.identify(connection, endpoint),
+                        Err(error) => {
+                            let why = Ending::from(&error);
+                            if why.is_refusal() || matches!(why, Ending::Full | Ending::Protocol) {
+                                tracing::debug!(link = %self.route.link, relay = %self.route.relay, %error, "attempt was refused");
+                                return Err(DialOutcome::Refused(why));
+                            }
+                        }
+                    }
+                }
+                else => return Err(DialOutcome::NoAnswer),
+            }
+        }
+    }
+
+    fn identify(&self, connection: Connection, endpoint: Endpoint) -> Result<Found, DialOutcome> {
+        let peer = tls::peer(&connection, &self.fleet, clock::unix_time());
+        let peer = peer.ok_or(DialOutcome::Refused(Ending::RefusedThem(
+            CertificateFault::NotValidNow,
+        )))?;
+        Ok(Found {
+            connection,
+            endpoint,
+            peer,
+        })
+    }
+
+    async fn resolve(&self) -> Result<Vec<SocketAddr>, DialOutcome> {
+        let unresolved = |why: &str| DialOutcome::Unresolved {
+            why: why.to_string(),
+        };
+        let mut addresses: Vec<SocketAddr> = match self.route.address.parse() {
+            Ok(address) => vec![address],
+            Err(_) => timeout(RESOLVE_MAX, lookup_host(&self.route.address))
+                .await
+                .map_err(|_| unresolved("the name service does not answer"))?
+                .map_err(|error| unresolved(&error.to_string()))?
+                .collect(),
+        };
+        addresses.retain(|address| self.route.bind.local_for(address.ip()).is_some());
+        addresses.truncate(ADDRESSES_MAX);
+        if addresses.is_empty() {
+            return Err(unresolved("none of the link's address family"));
+        }
+        Ok(addresses)
+    }
+
+    /// Tells the program each time, and the log when it is news.
+    fn tell(&mut self, outcome: &DialOutcome) {
+        let Route { link, relay, .. } = &self.route;
+        let what = outcome.describe(&self.route);
+        let news = what != self.told;
+        let logged_as_path = matches!(outcome, DialOutcome::Up { .. } | DialOutcome::Lost { .. });
+        if outcome.is_refusal() && news {
+            tracing::error!(%link, %relay, why = %what, "certificate is refused");
+        } else if !logged_as_path && news {
+            tracing::warn!(%link, %relay, why = %what, "relay is not reached");
+        } else if !logged_as_path {
+            tracing::debug!(%link, %relay, why = %what, "relay is still not reached");
+        }
+        self.told = what;
+        (self.observe.borrow_mut())(&self.route, outcome);
+    }
+}
+
+/// The sockets of one round: one for each address family.
+#[derive(Default)]
+struct Endpoints {
+    v4: Option<Endpoint>,
+    v6: Option<Endpoint>,
+}
+
+impl Endpoints {
+    fn for_target(&mut self, target: SocketAddr, bind: &Bind) -> Result<Endpoint, DialOutcome> {
+        let slot = if target.is_ipv4() {
+            &mut self.v4
+        } else {
+            &mut self.v6
+        };
+        if let Some(endpoint) = slot {
+            return Ok(endpoint.clone());
+        }
+        let local = bind
+            .local_for(target.ip())
+            .ok_or_else(|| DialOutcome::Unresolved {
+                why: "none of the link's address family".to_string(),
+            })?;
+        let other = |source| DialOutcome::NoSocket(SocketError::Other { local, source });
+        let socket = socket::open(local, bind.interface(), socket::NODE_BUFFER_BYTES)
+            .map_err(DialOutcome::NoSocket)?;
+        let endpoint = Endpoint::new(
+            EndpointConfig::default(),
+            None,
+            socket,
+            Arc::new(TokioRuntime),
+        )
+        .map_err(other)?;
+        *slot = Some(endpoint.clone());
+        Ok(endpoint)
+    }
+}
+
+/// Between attempts: measured at 80 % loss, half of the handshakes are up after 7 of these.
+const ATTEMPT_EVERY: Duration = Duration::from_millis(100);
+/// After this an attempt only waits for its doubled timers.
+const ATTEMPT_LIFE: Duration = Duration::from_secs(2);
+/// Attempts of a round, and attempts alive at a time.
+const ATTEMPTS_MAX: usize = 8;
+/// Addresses of one relay that are tried.
+const ADDRESSES_MAX: usize = 4;
+/// For a name lookup.
+const RESOLVE_MAX: Duration = Duration::from_secs(5);
+/// A connection that lived this long was a good one: the next is dialled at once.
+const STABLE: Duration = Duration::from_secs(10);

@@ -1,0 +1,360 @@
+//! The drive loop: joins a role to its paths, its timer and its program.
+//!
+//! Everything runs on one thread and calls directly: a datagram that was read goes into the role, and what the role has
+//! to send goes out, before anything else runs. Nothing waits in a channel.
+
+use crate::clock;
+use crate::ending::Ending;
+use crate::path::{CLOSE_DONE, Path};
+use crate::remote::{Call, Remote};
+use crate::timer::Timer;
+use crate::transport::DATAGRAM_SEND_BUFFER_BYTES;
+use longrein_proto::base::{MonoTime, Name, PathId};
+use longrein_proto::crypto::Peer;
+use longrein_proto::role::{Input, Role, Transmit};
+use quinn::{Connection, Endpoint};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// A role with its paths; clones are handles to the same one.
+pub struct Driver<R: Role>(Rc<Inner<R>>);
+
+struct Inner<R: Role> {
+    role: RefCell<R>,
+    on_event: RefCell<EventHandler<R>>,
+    paths: RefCell<BTreeMap<PathId, Rc<Path>>>,
+    endpoints: RefCell<Vec<Endpoint>>,
+    tasks: RefCell<Vec<JoinHandle<()>>>,
+    timer: Timer,
+    calls: mpsc::Sender<Call<R>>,
+    counts: Cell<DriveCounts>,
+    next_path: Cell<u32>,
+    last_timeout: Cell<MonoTime>,
+    flushing: Cell<bool>,
+    closing: Cell<bool>,
+}
+
+type EventHandler<R> = Box<dyn FnMut(&Driver<R>, <R as Role>::Event)>;
+
+/// What the drive loop counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DriveCounts {
+    /// Paths that came up.
+    pub paths_up: u64,
+    /// Paths that went down.
+    pub paths_down: u64,
+    /// Datagrams for a path that was gone.
+    pub dropped_no_path: u64,
+}
+
+impl<R: Role> Clone for Driver<R> {
+    fn clone(&self) -> Self {
+        Driver(Rc::clone(&self.0))
+    }
+}
+
+impl<R: Role + 'static> Driver<R> {
+    /// Starts driving `role`; must be called within [`crate::runtime::run`].
+    ///
+    /// `on_event` gets each event of the role, one after the other. It may call [`Driver::with`] and all other methods.
+    ///
+    /// # Errors
+    /// When the system gives no timer.
+    pub fn start(
+        role: R,
+        on_event: impl FnMut(&Driver<R>, R::Event) + 'static,
+    ) -> io::Result<Driver<R>> {
+        let (calls, waiting) = mpsc::channel(CALLS_MAX);
+        let driver = Driver(Rc::new(Inner {
+            role: RefCell::new(role),
+            on_event: RefCell::new(Box::new(on_event)),
+            paths: RefCell::default(),
+            endpoints: RefCell::default(),
+            tasks: RefCell::default(),
+            timer: Timer::new()?,
+            calls,
+            counts: Cell::default(),
+            next_path: Cell::new(1),
+            last_timeout: Cell::default(),
+            flushing: Cell::new(false),
+            closing: Cell::new(false),
+        }));
+        driver.spawn(driver.clone().keep_time());
+        driver.spawn(driver.clone().tell_wall_clock());
+        driver.spawn(driver.clone().take_calls(waiting));
+        Ok(driver)
+    }
+
+    /// Runs `act` on the role, then sends what it has to send, hands out its events and sets the timer.
+    ///
+    /// From within `on_event` the events that follow are handed out after the handler's return.
+    ///
+    /// # Panics
+    /// When `act` itself calls the driver: it has the role already.
+    pub fn with<T>(&self, act: impl FnOnce(&mut R, MonoTime) -> T) -> T {
+        let output = act(&mut self.0.role.borrow_mut(), clock::now());
+        self.flush();
+        output
+    }
+
+    /// Tells the role that what it asked to be stored is on the disk.
+    pub fn persisted(&self, ticket: u64) {
+        self.handle(Input::Persisted { ticket });
+    }
+
+    /// A handle for other threads.
+    pub fn remote(&self) -> Remote<R> {
+        Remote::new(self.0.calls.clone())
+    }
+
+    /// Asks whoever dialled this path for a new connection in its place; it stays until the new one is up. Calls for
+    /// accepted or ended paths change nothing.
+    pub fn redial(&self, path: PathId) {
+        if let Some(path) = self.path(path) {
+            path.want_redial();
+        }
+    }
+
+    /// Closes a path; the role hears of it as of any path that ends.
+    pub fn hang_up(&self, path: PathId) {
+        if let Some(path) = self.path(path) {
+            path.close(CLOSE_DONE);
+        }
+    }
+
+    /// The path of this number, while it is up.
+    pub fn path(&self, path: PathId) -> Option<Rc<Path>> {
+        self.0.paths.borrow().get(&path).cloned()
+    }
+
+    /// The paths that are up, by number.
+    pub fn paths(&self) -> Vec<Rc<Path>> {
+        self.0.paths.borrow().values().cloned().collect()
+    }
+
+    /// What was counted so far.
+    pub fn counts(&self) -> DriveCounts {
+        self.0.counts.get()
+    }
+
+    /// Runs a task on this thread that ends with the driver.
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        let handle = tokio::task::spawn_local(task);
+        let mut tasks = self.0.tasks.borrow_mut();
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(handle);
+    }
+
+    /// Ends all: tasks, then the last packets that the role has to send, then the connections. Takes 500 ms at most.
+    ///
+    /// What the role shall say in farewell is asked of it before, by [`Driver::with`]. Not to be called from a task of
+    /// [`Driver::spawn`], which this ends.
+    pub async fn close(&self) {
+        let deadline = Instant::now() + CLOSE_MAX;
+        self.0.closing.set(true);
+        let tasks = self.0.tasks.take();
+        for task in &tasks {
+            task.abort();
+        }
+        for task in tasks {
+            // It was ended, or had ended before.
+            drop(task.await);
+        }
+        self.flush();
+        let paths = self.paths();
+        let empty = || {
+            paths.iter().all(|path| {
+                path.connection().close_reason().is_some()
+                    || path.connection().datagram_send_buffer_space() + DATAGRAM_OVERHEAD_BYTES
+                        >= DATAGRAM_SEND_BUFFER_BYTES
+            })
+        };
+        let farewell_until = Instant::now() + FAREWELL_MAX;
+        while !empty() && Instant::now() < farewell_until {
+            sleep(Duration::from_millis(1)).await;
+        }
+        for path in &paths {
+            path.close(CLOSE_DONE);
+        }
+        let mut endpoints = self.0.endpoints.take();
+        endpoints.extend(paths.iter().map(|path| path.endpoint().clone()));
+        for endpoint in &endpoints {
+            endpoint.close(CLOSE_DONE, b"");
+        }
+        for endpoint in &endpoints {
+            if timeout_at(deadline, endpoint.wait_idle()).await.is_err() {
+                break;
+            }
+        }
+    }
+
+    /// Makes a connection a path: its datagrams go to the role from now on. `first` is one that was already read.
+    /// None when the driver is closing.
+    pub(crate) fn attach(
+        &self,
+        connection: Connection,
+        endpoint: &Endpoint,
+        link: Name,
+        peer: Peer,
+        first: Option<&[u8]>,
+    ) -> Option<Rc<Path>> {
+        if self.0.closing.get() {
+            connection.close(CLOSE_DONE, b"");
+            return None;
+        }
+        let id = PathId(self.0.next_path.replace(self.0.next_path.get() + 1));
+        let path = Rc::new(Path::new(
+            id,
+            link.clone(),
+            peer.node.clone(),
+            connection,
+            endpoint.clone(),
+        ));
+        self.0.paths.borrow_mut().insert(id, Rc::clone(&path));
+        self.count(|counts| counts.paths_up += 1);
+        tracing::info!(path = id.0, %link, node = %path.peer(), remote = %path.remote(), "path is up");
+        tokio::task::spawn_local(self.clone().read(Rc::clone(&path)));
+        self.handle(Input::PathUp {
+            path: id,
+            link,
+            peer,
+        });
+        if let Some(bytes) = first {
+            self.on_datagram(&path, bytes);
+        }
+        Some(path)
+    }
+
+    /// Keeps an endpoint until the driver closes it.
+    pub(crate) fn keep(&self, endpoint: Endpoint) {
+        self.0.endpoints.borrow_mut().push(endpoint);
+    }
+
+    async fn read(self, path: Rc<Path>) {
+        let ending = loop {
+            match path.connection().read_datagram().await {
+                Ok(bytes) => self.on_datagram(&path, &bytes),
+                Err(error) => break Ending::from(&error),
+            }
+        };
+        self.0.paths.borrow_mut().remove(&path.id());
+        self.count(|counts| counts.paths_down += 1);
+        tracing::info!(path = path.id().0, link = %path.link(), node = %path.peer(), why = %ending, "path is down");
+        self.handle(Input::PathDown { path: path.id() });
+        path.on_ended(ending);
+    }
+
+    fn on_datagram(&self, path: &Path, bytes: &[u8]) {
+        path.on_received(clock::now());
+        self.handle(Input::Packet {
+            path: path.id(),
+            bytes,
+        });
+    }
+
+    fn handle(&self, input: Input<'_>) {
+        self.with(|role, now| role.handle(now, input));
+    }
+
+    /// Sends and hands out until the role has nothing more. An inner call (from an event handler) leaves that to the
+    /// outer one.
+    fn flush(&self) {
+        let Some(_guard) = Flushing::begin(&self.0.flushing) else {
+            return;
+        };
+        loop {
+            loop {
+                let transmit = self.0.role.borrow_mut().poll_transmit();
+                let Some(transmit) = transmit else { break };
+                self.transmit(transmit);
+            }
+            let event = self.0.role.borrow_mut().poll_event();
+            let Some(event) = event else { break };
+            (self.0.on_event.borrow_mut())(self, event);
+        }
+        self.arm();
+    }
+
+    fn arm(&self) {
+        // Without this distance a role that is always due would keep the thread for itself.
+        let soonest = self.0.last_timeout.get() + TIMEOUT_DISTANCE;
+        let due = self.0.role.borrow().next_timeout();
+        self.0.timer.arm(due.map(|due| due.max(soonest)));
+    }
+
+    fn transmit(&self, transmit: Transmit) {
+        match self.0.paths.borrow().get(&transmit.path) {
+            Some(path) => path.send(transmit.bytes),
+            None => self.count(|counts| counts.dropped_no_path += 1),
+        }
+    }
+
+    async fn keep_time(self) {
+        while self.0.timer.expired().await.is_ok() {
+            let now = clock::now();
+            let due = self.0.role.borrow().next_timeout();
+            if due.is_some_and(|due| due <= now) {
+                self.0.last_timeout.set(now);
+                self.handle(Input::Timeout);
+            } else {
+                self.arm();
+            }
+        }
+    }
+
+    async fn tell_wall_clock(self) {
+        loop {
+            self.handle(Input::Wall {
+                unix_ms: clock::unix_ms(),
+            });
+            sleep(WALL_EVERY).await;
+        }
+    }
+
+    async fn take_calls(self, mut waiting: mpsc::Receiver<Call<R>>) {
+        while let Some(call) = waiting.recv().await {
+            self.with(|role, now| call(role, now));
+        }
+    }
+
+    fn count(&self, add: impl FnOnce(&mut DriveCounts)) {
+        let mut counts = self.0.counts.get();
+        add(&mut counts);
+        self.0.counts.set(counts);
+    }
+}
+
+/// Marks that a flush runs, also when an event handler panics.
+struct Flushing<'a>(&'a Cell<bool>);
+
+impl<'a> Flushing<'a> {
+    fn begin(flag: &'a Cell<bool>) -> Option<Flushing<'a>> {
+        (!flag.replace(true)).then(|| Flushing(flag))
+    }
+}
+
+impl Drop for Flushing<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+/// Calls from other threads that may wait: 10 ms of them at 100,000 a second; more are refused.
+pub const CALLS_MAX: usize = 1_024;
+/// Between tellings of the wall clock, which only records and certificates need.
+const WALL_EVERY: Duration = Duration::from_secs(30);
+/// Least time between two timeouts of a role.
+const TIMEOUT_DISTANCE: Duration = Duration::from_micros(200);
+/// What `close` takes at most.
+const CLOSE_MAX: Duration = Duration::from_millis(500);
+/// What of that goes to the last packets.
+const FAREWELL_MAX: Duration = Duration::from_millis(100);
+/// QUIC reports its send buffer's space less what the next entry itself would take.
+const DATAGRAM_OVERHEAD_BYTES: usize = 64;

@@ -1,0 +1,285 @@
+//! Files that say who this node is.
+
+use crate::exit::Exit;
+use crate::files::{self, FileError};
+use crate::{clock, date};
+use longrein_proto::base::{Name, NameError, NodeKind, NodeName};
+use longrein_proto::crypto::{CertificateError, Fleet, KeyError, KeyPair};
+use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// The certificates of the fleet's authorities, in an identity directory.
+pub const AUTHORITY_FILE: &str = "authority.pem";
+/// This node's certificate, in an identity directory.
+pub const CERTIFICATE_FILE: &str = "node.pem";
+/// This node's private key (PKCS#8), in an identity directory; nobody else may read it.
+pub const KEY_FILE: &str = "node.key";
+
+/// Who this node is: its certificate and key, and the fleet that it believes.
+#[derive(Debug)]
+pub struct Identity {
+    fleet: Fleet,
+    node: NodeName,
+    not_after: UnixTime,
+    certificate: CertificateDer<'static>,
+    key: PrivatePkcs8KeyDer<'static>,
+}
+
+impl Identity {
+    /// Reads [`AUTHORITY_FILE`], [`CERTIFICATE_FILE`] and [`KEY_FILE`] of a directory and checks that they belong
+    /// together and hold at the wall clock's time.
+    ///
+    /// # Errors
+    /// What is missing, readable by others, broken, expired or not of this fleet, and what to do about it.
+    pub fn load(directory: &Path) -> Result<Identity, IdentityError> {
+        Identity::load_at(directory, clock::unix_time())
+    }
+
+    /// As [`Identity::load`], at another time.
+    ///
+    /// # Errors
+    /// As [`Identity::load`].
+    pub fn load_at(directory: &Path, now: UnixTime) -> Result<Identity, IdentityError> {
+        let authority = directory.join(AUTHORITY_FILE);
+        let file = directory.join(CERTIFICATE_FILE);
+        let anchors = certificates(&authority)?;
+        let certificate = certificates(&file)?.swap_remove(0);
+        let key = private_key(&directory.join(KEY_FILE))?;
+        let unusable = |source| IdentityError::Certificate {
+            file: file.clone(),
+            source,
+        };
+        let fleet_name = fleet_of(&certificate).ok_or_else(|| unusable(CertificateError::Name))?;
+        let fleet =
+            Fleet::new(fleet_name, anchors).map_err(|source| IdentityError::Certificate {
+                file: authority,
+                source,
+            })?;
+        let me = fleet
+            .verify(&certificate, now)
+            .map_err(|error| match error {
+                CertificateError::Expired { not_after } => IdentityError::Expired {
+                    file: file.clone(),
+                    not_after,
+                    now,
+                },
+                CertificateError::NotYetValid { not_before } => IdentityError::NotYetValid {
+                    file: file.clone(),
+                    not_before,
+                    now,
+                },
+                CertificateError::Malformed
+                | CertificateError::UnknownAuthority
+                | CertificateError::Usage
+                | CertificateError::WrongFleet
+                | CertificateError::Name
+                | CertificateError::Signature => unusable(error),
+            })?;
+        let identity = Identity {
+            fleet,
+            node: me.node,
+            not_after: me.not_after,
+            certificate,
+            key,
+        };
+        identity
+            .credential()
+            .map_err(|source| IdentityError::Pair {
+                directory: directory.to_path_buf(),
+                source,
+            })?;
+        Ok(identity)
+    }
+
+    /// The fleet.
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// This node.
+    pub fn node(&self) -> &NodeName {
+        &self.node
+    }
+
+    /// The last second of the certificate.
+    pub fn not_after(&self) -> UnixTime {
+        self.not_after
+    }
+
+    /// The certificate.
+    pub fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
+    }
+
+    /// Certificate and key as the protocol's handshakes and statements use them.
+    ///
+    /// # Errors
+    /// Never after a successful load.
+    pub fn credential(&self) -> Result<KeyPair, KeyError> {
+        KeyPair::from_pkcs8(&self.certificate, self.key.secret_pkcs8_der())
+    }
+
+    /// # Errors
+    /// When this node is of another kind than its program is for.
+    pub fn expect_kind(&self, kind: NodeKind) -> Result<(), IdentityError> {
+        if self.node.kind == kind {
+            Ok(())
+        } else {
+            Err(IdentityError::OtherKind {
+                node: self.node.clone(),
+                expected: kind,
+            })
+        }
+    }
+
+    pub(crate) fn private_key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::Pkcs8(self.key.clone_key())
+    }
+
+    /// A secret that stays the same over restarts of this node, for one purpose.
+    pub(crate) fn derive(&self, purpose: &[u8]) -> ring::hmac::Tag {
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, self.key.secret_pkcs8_der());
+        ring::hmac::sign(&key, purpose)
+    }
+}
+
+/// At least one certificate.
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
+    let bytes = files::read(file)?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
+        .collect::<Result<_, pem::Error>>()
+        .map_err(|_| IdentityError::Pem {
+            file: file.to_path_buf(),
+            what: "certificate",
+        })?;
+    if certificates.is_empty() {
+        return Err(IdentityError::Pem {
+            file: file.to_path_buf(),
+            what: "certificate",
+        });
+    }
+    Ok(certificates)
+}
+
+fn private_key(file: &Path) -> Result<PrivatePkcs8KeyDer<'static>, IdentityError> {
+    let bytes = files::read(file)?;
+    let mode = fs::metadata(file)
+        .map_err(|source| FileError::reading(file, source))?
+        .permissions()
+        .mode()
+        & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(IdentityError::KeyReadable {
+            file: file.to_path_buf(),
+            mode,
+        });
+    }
+    PrivatePkcs8KeyDer::from_pem_slice(&bytes).map_err(|_| IdentityError::Pem {
+        file: file.to_path_buf(),
+        what: "PKCS#8 private key",
+    })
+}
+
+/// The fleet that a certificate claims to be of: the authority's signature over it is checked afterwards.
+fn fleet_of(certificate: &CertificateDer<'_>) -> Option<Name> {
+    let parsed = webpki::EndEntityCert::try_from(certificate).ok()?;
+    let uri = parsed.valid_uri_names().next()?;
+    let (fleet, _) = uri.strip_prefix("longrein://")?.split_once('/')?;
+    fleet.parse().map_err(|_: NameError| ()).ok()
+}
+
+/// Why this node cannot say who it is.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// A file is missing or cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The private key is open to others.
+    #[error("{} can be read by others (mode {mode:03o}): run `chmod 600 {}`, and replace the key if others were on this machine", .file.display(), .file.display())]
+    KeyReadable {
+        /// The key.
+        file: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// A file has other content than it should.
+    #[error("{} holds no {what} in PEM form", .file.display())]
+    Pem {
+        /// The file.
+        file: PathBuf,
+        /// What should be in it.
+        what: &'static str,
+    },
+    /// The certificate is over.
+    #[error("{} expired on {}: it is {} now; renew it with the fleet's authority{}", .file.display(), date::utc(*.not_after), date::utc(*.now), date::doubt(*.now))]
+    Expired {
+        /// The certificate.
+        file: PathBuf,
+        /// Its last second.
+        not_after: UnixTime,
+        /// What this machine takes for now.
+        now: UnixTime,
+    },
+    /// The certificate begins later.
+    #[error("{} is valid from {} only and it is {} now: is this machine's clock right?", .file.display(), date::utc(*.not_before), date::utc(*.now))]
+    NotYetValid {
+        /// The certificate.
+        file: PathBuf,
+        /// Its first second.
+        not_before: UnixTime,
+        /// What this machine takes for now.
+        now: UnixTime,
+    },
+    /// The certificate cannot be used.
+    #[error("{}: {source}", .file.display())]
+    Certificate {
+        /// The certificate.
+        file: PathBuf,
+        /// What is wrong.
+        source: CertificateError,
+    },
+    /// Key and certificate do not belong together.
+    #[error("{}: {source} ({CERTIFICATE_FILE} and {KEY_FILE} must be made together)", .directory.display())]
+    Pair {
+        /// Where they are.
+        directory: PathBuf,
+        /// What is wrong.
+        source: KeyError,
+    },
+    /// This node is something else.
+    #[error("this identity is {node}, but {} is needed here", article(*.expected))]
+    OtherKind {
+        /// What the certificate names.
+        node: NodeName,
+        /// What it should be.
+        expected: NodeKind,
+    },
+}
+
+impl IdentityError {
+    /// The exit code of a program that cannot go on without an identity.
+    pub fn exit(&self) -> Exit {
+        match self {
+            IdentityError::Expired { .. } | IdentityError::NotYetValid { .. } => Exit::Expired,
+            IdentityError::File(_)
+            | IdentityError::KeyReadable { .. }
+            | IdentityError::Pem { .. }
+            | IdentityError::Certificate { .. }
+            | IdentityError::Pair { .. }
+            | IdentityError::OtherKind { .. } => Exit::Usage,
+        }
+    }
+}
+
+fn article(kind: NodeKind) -> &'static str {
+    match kind {
+        NodeKind::Agent => "an agent",
+        NodeKind::Controller => "a controller",
+        NodeKind::Service => "a service",
+        NodeKind::Relay => "a relay",
+        NodeKind::Authority => "an authority",
+    }
+}

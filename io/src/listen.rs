@@ -1,0 +1,338 @@
+//! A relay's side: takes connections of the fleet's nodes, few enough that strangers cannot exhaust it.
+
+use crate::clock;
+use crate::congestion::Fuse;
+use crate::drive::Driver;
+use crate::ending::Ending;
+use crate::keys::Identity;
+use crate::path::{CLOSE_DONE, CLOSE_PROTOCOL, PathFact};
+use crate::socket::{self, SocketError};
+pub use crate::sources::ListenLimits;
+use crate::sources::{Sources, Verdict, source};
+use crate::sparse::Sparse;
+use crate::tls;
+use crate::transport::transport;
+use longrein_proto::base::{Name, NodeName};
+use longrein_proto::crypto::Fleet;
+use longrein_proto::role::Role;
+use quinn::{Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime};
+use quinn_proto::HashedConnectionIdGenerator;
+use ring::hmac;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Where a relay listens and how much it takes.
+#[derive(Clone, Debug)]
+pub struct ListenSettings {
+    /// The paths' link name at this end.
+    pub name: Name,
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Only this interface, when given.
+    pub interface: Option<String>,
+    /// Bounds.
+    pub limits: ListenLimits,
+}
+
+/// What a listener counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListenCounts {
+    /// First packets of connections.
+    pub offered: u64,
+    /// Connections that became paths.
+    pub accepted: u64,
+    /// Sent back to prove their address.
+    pub retried: u64,
+    /// Refused for the bounds in all.
+    pub refused_full: u64,
+    /// Refused for the bounds of their address.
+    pub refused_source: u64,
+    /// Handshakes that failed, by reason.
+    pub failed: BTreeMap<Ending, u64>,
+    /// Handshakes that took too long, or were up and then said nothing.
+    pub silent: u64,
+    /// Closed in favour of a newer connection of the same node.
+    pub replaced: u64,
+}
+
+/// A listening relay endpoint.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    address: SocketAddr,
+    counts: Rc<RefCell<ListenCounts>>,
+}
+
+impl Listener {
+    /// Where it listens; the port is the real one when 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it counted so far.
+    pub fn counts(&self) -> ListenCounts {
+        self.counts.borrow().clone()
+    }
+}
+
+/// Listens until the driver closes; each connection of a node of the fleet becomes a path of the driver with its first
+/// datagram. So a node speaks first, and an attempt that lost its race never becomes a path.
+///
+/// # Errors
+/// When the port or address cannot be used, or the identity's key cannot sign.
+pub fn listen<R: Role + 'static>(
+    driver: &Driver<R>,
+    identity: &Identity,
+    settings: ListenSettings,
+) -> Result<Listener, ListenError> {
+    let socket = socket::open(
+        settings.address,
+        settings.interface.as_deref(),
+        socket::RELAY_BUFFER_BYTES,
+    )?;
+    let mut config = ServerConfig::with_crypto(tls::server(identity)?);
+    config
+        .transport_config(transport(Fuse::default()))
+        .max_incoming(INCOMING_MAX)
+        .incoming_buffer_size(INCOMING_BYTES)
+        .incoming_buffer_size_total(INCOMING_BYTES_TOTAL);
+    let other = |source| SocketError::Other {
+        local: settings.address,
+        source,
+    };
+    let endpoint = Endpoint::new(
+        endpoint_config(identity),
+        Some(config),
+        socket,
+        Arc::new(TokioRuntime),
+    )
+    .map_err(other)?;
+    let listener = Listener {
+        address: endpoint.local_addr().map_err(other)?,
+        counts: Rc::default(),
+    };
+    tracing::info!(local = %listener.address, "listening");
+    driver.keep(endpoint.clone());
+    let reception = Rc::new(Reception {
+        driver: driver.clone(),
+        fleet: identity.fleet().clone(),
+        endpoint,
+        name: settings.name,
+        limits: settings.limits,
+        counts: Rc::clone(&listener.counts),
+        sources: RefCell::default(),
+        refusals: RefCell::default(),
+    });
+    driver.spawn(reception.receive());
+    Ok(listener)
+}
+
+/// Why a relay does not listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// No socket.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The identity cannot be used for TLS.
+    #[error("this identity cannot be used: {0}")]
+    Identity(#[from] rustls::Error),
+}
+
+/// Takes what comes and watches the bounds.
+struct Reception<R: Role> {
+    driver: Driver<R>,
+    fleet: Fleet,
+    endpoint: Endpoint,
+    name: Name,
+    limits: ListenLimits,
+    counts: Rc<RefCell<ListenCounts>>,
+    sources: RefCell<Sources>,
+    refusals: RefCell<Sparse>,
+}
+
+impl<R: Role + 'static> Reception<R> {
+    async fn receive(self: Rc<Self>) {
+        while let Some(incoming) = self.endpoint.accept().await {
+            self.counts.borrow_mut().offered += 1;
+            let source = source(incoming.remote_address().ip());
+            let verdict = self.sources.borrow().admit(
+                source,
+                incoming.remote_address_validated(),
+                &self.limits,
+            );
+            match verdict {
+                Verdict::Admit => {
+                    let place = Place::take(Rc::clone(&self), source);
+                    tokio::task::spawn_local(Rc::clone(&self).welcome(incoming, place));
+                }
+                Verdict::ProveAddress => {
+                    self.counts.borrow_mut().retried += 1;
+                    // It cannot fail: the address is not proved yet. If it did, the attempt would be refused.
+                    drop(incoming.retry());
+                }
+                Verdict::Full => {
+                    self.counts.borrow_mut().refused_full += 1;
+                    self.say("too many connections", incoming.remote_address());
+                    incoming.refuse();
+                }
+                Verdict::SourceFull => {
+                    self.counts.borrow_mut().refused_source += 1;
+                    self.say(
+                        "too many connections from one address",
+                        incoming.remote_address(),
+                    );
+                    incoming.refuse();
+                }
+            }
+        }
+    }
+
+    /// From the first packet of a connection to its end.
+    async fn welcome(self: Rc<Self>, incoming: Incoming, mut place: Place<R>) {
+        let remote = incoming.remote_address();
+        let handshake = async { incoming.accept()?.await };
+        let connection = match timeout(HANDSHAKE_MAX, handshake).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => {
+                self.on_failed(&error, remote);
+                return;
+            }
+            Err(_) => {
+                self.counts.borrow_mut().silent += 1;
+                return;
+            }
+        };
+        place.open();
+        let first = match timeout(FIRST_WORD_MAX, connection.read_datagram()).await {
+            Ok(Ok(first)) => first,
+            Ok(Err(error)) => {
+                self.on_failed(&error, remote);
+                return;
+            }
+            Err(_) => {
+                self.counts.borrow_mut().silent += 1;
+                connection.close(CLOSE_DONE, b"");
+                return;
+            }
+        };
+        let Some(peer) = tls::peer(&connection, &self.fleet, clock::unix_time()) else {
+            // Valid in the handshake and not now: it expired in between.
+            connection.close(CLOSE_PROTOCOL, b"");
+            return;
+        };
+        self.make_room(&peer.node);
+        let path = self.driver.attach(
+            connection,
+            &self.endpoint,
+            self.name.clone(),
+            peer,
+            Some(&first),
+        );
+        let Some(path) = path else { return };
+        self.counts.borrow_mut().accepted += 1;
+        while path.fact().await == PathFact::RedialWanted {}
+    }
+
+    fn on_failed(&self, error: &quinn::ConnectionError, remote: SocketAddr) {
+        let why = Ending::from(error);
+        *self.counts.borrow_mut().failed.entry(why).or_default() += 1;
+        match why {
+            Ending::RefusedThem(_) | Ending::RefusedUs(_) | Ending::Protocol => {
+                self.say(&why.to_string(), remote);
+            }
+            // Attempts that lost their race end like this.
+            Ending::Here | Ending::There | Ending::Restarted | Ending::Silent | Ending::Full => {
+                tracing::debug!(%remote, why = %why, "attempt ended");
+            }
+        }
+    }
+
+    /// Strangers must not fill the log.
+    fn say(&self, why: &str, remote: SocketAddr) {
+        if let Some(unsaid) = self.refusals.borrow_mut().allow(clock::now()) {
+            tracing::warn!(%remote, why, unsaid, "connection is refused");
+        }
+    }
+
+    /// An old connection of a node that is cut off counts as up until its idle timeout: it gives way.
+    fn make_room(&self, node: &NodeName) {
+        let mut paths = self.driver.paths();
+        paths.retain(|path| path.peer() == node);
+        if paths.len() >= self.limits.connections_per_node
+            && let Some(silent) = paths.iter().min_by_key(|path| path.heard())
+        {
+            self.counts.borrow_mut().replaced += 1;
+            silent.close(CLOSE_DONE);
+        }
+    }
+}
+
+/// A connection's place within the bounds, given back when it is dropped.
+struct Place<R: Role> {
+    reception: Rc<Reception<R>>,
+    source: IpAddr,
+    half_open: bool,
+}
+
+impl<R: Role> Place<R> {
+    fn take(reception: Rc<Reception<R>>, source: IpAddr) -> Place<R> {
+        reception.sources.borrow_mut().change(source, |held| {
+            held.connections += 1;
+            held.half_open += 1;
+        });
+        Place {
+            reception,
+            source,
+            half_open: true,
+        }
+    }
+
+    /// The connection is up.
+    fn open(&mut self) {
+        if std::mem::take(&mut self.half_open) {
+            let mut sources = self.reception.sources.borrow_mut();
+            sources.change(self.source, |held| held.half_open -= 1);
+        }
+    }
+}
+
+impl<R: Role> Drop for Place<R> {
+    fn drop(&mut self) {
+        self.open();
+        let mut sources = self.reception.sources.borrow_mut();
+        sources.change(self.source, |held| held.connections -= 1);
+    }
+}
+
+/// Keys that stay the same over restarts: a relay that was restarted tells its nodes at once, by QUIC's stateless reset,
+/// that it does not know their connections any more (RFC 9000 §10.3).
+fn endpoint_config(identity: &Identity) -> EndpointConfig {
+    let reset = identity.derive(b"longrein quic stateless reset");
+    let marks = identity.derive(b"longrein quic connection id");
+    let mark = marks
+        .as_ref()
+        .first_chunk()
+        .map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    let mut config =
+        EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, reset.as_ref())));
+    // A relay with thousands of nodes tells them all within seconds; a reset is shorter than the packet it answers.
+    config.min_reset_interval(Duration::from_millis(1));
+    config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(mark)));
+    config
+}
+
+/// A handshake: a node gives an attempt up after 2 s.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+/// The first datagram: of 5 a second that each get through at 90 % loss with a chance of a tenth, none in 20 s is rarer
+/// than one in 10,000.
+const FIRST_WORD_MAX: Duration = Duration::from_secs(20);
+/// First packets that wait to be looked at, which takes microseconds.
+const INCOMING_MAX: usize = 256;
+/// Bytes after the first packet that one of them may hold.
+const INCOMING_BYTES: u64 = 8 * 1024;
+/// The same for all of them.
+const INCOMING_BYTES_TOTAL: u64 = 1024 * 1024;

@@ -1,0 +1,168 @@
+//! One path: a connection that the drive loop reads and writes.
+
+use crate::clock;
+use crate::ending::Ending;
+use longrein_proto::base::{MonoTime, Name, NodeName, PathId};
+use quinn::{Connection, Endpoint, SendDatagramError, VarInt};
+use std::cell::Cell;
+use std::net::SocketAddr;
+use tokio::sync::Notify;
+
+/// A connection in use, with what was counted on it.
+#[derive(Debug)]
+pub struct Path {
+    id: PathId,
+    link: Name,
+    peer: NodeName,
+    connection: Connection,
+    endpoint: Endpoint,
+    heard: Cell<MonoTime>,
+    counts: Cell<PathCounts>,
+    ended: Cell<Option<Ending>>,
+    redial: Cell<bool>,
+    changed: Notify,
+}
+
+/// Datagrams of one path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PathCounts {
+    /// Given to QUIC.
+    pub sent: u64,
+    /// Read from QUIC.
+    pub received: u64,
+    /// Dropped, as QUIC's small send buffer was full: the fuse is on, or the leg sends in bursts.
+    pub dropped_full: u64,
+    /// Dropped, as the path carries no datagram of this size.
+    pub dropped_oversize: u64,
+}
+
+/// What the owner of a path acts on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PathFact {
+    /// The connection is over.
+    Ended(Ending),
+    /// The role wants another connection in its place.
+    RedialWanted,
+}
+
+impl Path {
+    pub(crate) fn new(
+        id: PathId,
+        link: Name,
+        peer: NodeName,
+        connection: Connection,
+        endpoint: Endpoint,
+    ) -> Path {
+        Path {
+            id,
+            link,
+            peer,
+            connection,
+            endpoint,
+            heard: Cell::new(clock::now()),
+            counts: Cell::default(),
+            ended: Cell::new(None),
+            redial: Cell::new(false),
+            changed: Notify::new(),
+        }
+    }
+
+    /// The driver's number for it.
+    pub fn id(&self) -> PathId {
+        self.id
+    }
+
+    /// The link it uses; at a relay, the name of the listener.
+    pub fn link(&self) -> &Name {
+        &self.link
+    }
+
+    /// The node at the other end.
+    pub fn peer(&self) -> &NodeName {
+        &self.peer
+    }
+
+    /// The other end's address, which changes when it moves.
+    pub fn remote(&self) -> SocketAddr {
+        self.connection.remote_address()
+    }
+
+    /// What was sent, received and dropped.
+    pub fn counts(&self) -> PathCounts {
+        self.counts.get()
+    }
+
+    /// When the last datagram arrived.
+    pub fn heard(&self) -> MonoTime {
+        self.heard.get()
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    pub(crate) fn on_received(&self, now: MonoTime) {
+        self.heard.set(now);
+        self.count(|counts| counts.received += 1);
+    }
+
+    /// Gives one datagram to QUIC, or drops it: what waits is the leg's business, and QUIC would drop an older one
+    /// without a word.
+    pub(crate) fn send(&self, bytes: Vec<u8>) {
+        if self.connection.datagram_send_buffer_space() < bytes.len() {
+            self.count(|counts| counts.dropped_full += 1);
+            return;
+        }
+        match self.connection.send_datagram(bytes.into()) {
+            Ok(()) => self.count(|counts| counts.sent += 1),
+            Err(SendDatagramError::TooLarge) => self.count(|counts| counts.dropped_oversize += 1),
+            // The far side cannot do what this protocol needs; a lost connection is found by its reader.
+            Err(SendDatagramError::UnsupportedByPeer | SendDatagramError::Disabled) => {
+                self.close(CLOSE_PROTOCOL);
+            }
+            Err(SendDatagramError::ConnectionLost(_)) => {}
+        }
+    }
+
+    pub(crate) fn close(&self, code: VarInt) {
+        self.connection.close(code, b"");
+    }
+
+    pub(crate) fn on_ended(&self, ending: Ending) {
+        self.ended.set(Some(ending));
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn want_redial(&self) {
+        self.redial.set(true);
+        self.changed.notify_one();
+    }
+
+    /// Waits for what its one owner acts on.
+    pub(crate) async fn fact(&self) -> PathFact {
+        loop {
+            if let Some(ending) = self.ended.get() {
+                return PathFact::Ended(ending);
+            }
+            if self.redial.take() {
+                return PathFact::RedialWanted;
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    fn count(&self, add: impl FnOnce(&mut PathCounts)) {
+        let mut counts = self.counts.get();
+        add(&mut counts);
+        self.counts.set(counts);
+    }
+}
+
+/// This end shuts down, or has a newer connection in its place.
+pub(crate) const CLOSE_DONE: VarInt = VarInt::from_u32(0);
+/// The far end does not do what the protocol needs.
+pub(crate) const CLOSE_PROTOCOL: VarInt = VarInt::from_u32(1);

@@ -1,0 +1,89 @@
+//! Calls into the drive loop from other threads.
+
+use longrein_proto::base::MonoTime;
+use tokio::sync::{mpsc, oneshot};
+
+/// A handle to a role that may go to other threads; the calls run on the drive loop's own.
+#[derive(Debug)]
+pub struct Remote<R> {
+    calls: mpsc::Sender<Call<R>>,
+}
+
+pub(crate) type Call<R> = Box<dyn FnOnce(&mut R, MonoTime) + Send>;
+
+impl<R> Clone for Remote<R> {
+    fn clone(&self) -> Self {
+        Remote {
+            calls: self.calls.clone(),
+        }
+    }
+}
+
+impl<R: 'static> Remote<R> {
+    pub(crate) fn new(calls: mpsc::Sender<Call<R>>) -> Remote<R> {
+        Remote { calls }
+    }
+
+    /// Has `act` run on the role soon; does not wait.
+    ///
+    /// # Errors
+    /// When the drive loop has ended or is far behind: the call is dropped, and the caller counts it.
+    pub fn call(
+        &self,
+        act: impl FnOnce(&mut R, MonoTime) + Send + 'static,
+    ) -> Result<(), RemoteError> {
+        self.calls
+            .try_send(Box::new(act))
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => RemoteError::Busy,
+                mpsc::error::TrySendError::Closed(_) => RemoteError::Ended,
+            })
+    }
+
+    /// Has `act` run on the role and waits for its answer.
+    ///
+    /// # Errors
+    /// When the drive loop has ended or is far behind.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut R, MonoTime) -> T + Send + 'static,
+    ) -> Result<T, RemoteError> {
+        self.question(act)?.await.map_err(|_| RemoteError::Ended)
+    }
+
+    /// As [`Remote::ask`], for threads that are not async; never on the drive loop's own thread.
+    ///
+    /// # Errors
+    /// When the drive loop has ended or is far behind.
+    pub fn ask_blocking<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut R, MonoTime) -> T + Send + 'static,
+    ) -> Result<T, RemoteError> {
+        self.question(act)?
+            .blocking_recv()
+            .map_err(|_| RemoteError::Ended)
+    }
+
+    fn question<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut R, MonoTime) -> T + Send + 'static,
+    ) -> Result<oneshot::Receiver<T>, RemoteError> {
+        let (answer, answered) = oneshot::channel();
+        self.call(move |role, now| {
+            // Whoever asked may have given up.
+            drop(answer.send(act(role, now)));
+        })?;
+        Ok(answered)
+    }
+}
+
+/// Why a call did not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RemoteError {
+    /// Too many calls wait.
+    #[error("the drive loop is behind: too many calls wait")]
+    Busy,
+    /// The drive loop has ended.
+    #[error("the drive loop has ended")]
+    Ended,
+}

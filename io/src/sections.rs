@@ -1,0 +1,240 @@
+//! The parts of a configuration that several programs share.
+
+use crate::config::{ConfigError, as_text};
+use crate::dial::Route;
+use crate::log::Level;
+use crate::socket::Bind;
+use longrein_proto::base::limits::{PATHS_PER_LEG_MAX, RELAYS_MAX};
+use longrein_proto::base::{Name, NameError};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// `[identity]`: who this node is.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentitySection {
+    /// Directory with `authority.pem`, `node.pem` and `node.key`.
+    pub directory: PathBuf,
+}
+
+/// `[[relay]]`: a relay that this node uses.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RelaySection {
+    /// Its name in the fleet; its certificate must say the same.
+    #[serde(with = "as_text")]
+    pub name: Name,
+    /// Host and UDP port.
+    pub address: String,
+}
+
+/// `[[link]]`: a way out of this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkSection {
+    /// What logs and reports call it.
+    #[serde(with = "as_text")]
+    pub name: Name,
+    /// The network interface that its packets leave by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// The local address that its packets leave from, instead of an interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+    /// By name, relays that this link reaches by another address than the others do.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub relay_addresses: BTreeMap<String, String>,
+}
+
+/// `[log]`: how much is logged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSection {
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: Level,
+}
+
+/// All ways from the links to the relays. Without links there is one, named `default`, by the routing table.
+///
+/// # Errors
+/// Names that are used twice, relays that are not there, addresses without a port, more than the protocol takes.
+pub fn routes(relays: &[RelaySection], links: &[LinkSection]) -> Result<Vec<Route>, ConfigError> {
+    let wrong = |place: &str, what: String| ConfigError::Wrong {
+        place: place.to_string(),
+        what,
+    };
+    if relays.is_empty() || relays.len() > RELAYS_MAX {
+        return Err(wrong("[[relay]]", format!("1 to {RELAYS_MAX} are needed")));
+    }
+    if links.len() > PATHS_PER_LEG_MAX {
+        return Err(wrong("[[link]]", format!("at most {PATHS_PER_LEG_MAX}")));
+    }
+    let relay_names: BTreeSet<_> = relays.iter().map(|relay| relay.name.as_str()).collect();
+    let link_names: BTreeSet<_> = links.iter().map(|link| &link.name).collect();
+    if relay_names.len() < relays.len() || link_names.len() < links.len() {
+        return Err(wrong(
+            "[[relay]], [[link]]",
+            "a name is used twice".to_string(),
+        ));
+    }
+    let default = [LinkSection {
+        name: DEFAULT_LINK
+            .parse()
+            .map_err(|error: NameError| wrong("[[link]]", error.to_string()))?,
+        interface: None,
+        address: None,
+        relay_addresses: BTreeMap::new(),
+    }];
+    let links = if links.is_empty() { &default } else { links };
+    let mut routes = Vec::with_capacity(links.len() * relays.len());
+    for link in links {
+        let place = format!("[[link]] {}", link.name);
+        let bind = match (&link.interface, link.address) {
+            (Some(_), Some(_)) => {
+                let what = "give either `interface` or `address`".to_string();
+                return Err(wrong(&place, what));
+            }
+            (Some(interface), None) => Bind::Interface(interface.clone()),
+            (None, Some(address)) => Bind::Address(address),
+            (None, None) => Bind::Any,
+        };
+        let stranger = link
+            .relay_addresses
+            .keys()
+            .find(|name| !relay_names.contains(name.as_str()));
+        if let Some(name) = stranger {
+            let what = format!("`relay_addresses` names {name:?}, which is no [[relay]]");
+            return Err(wrong(&place, what));
+        }
+        for relay in relays {
+            let own = link.relay_addresses.get(relay.name.as_str());
+            let address = own.unwrap_or(&relay.address);
+            if !has_port(address) {
+                let what = format!("{address:?} is no `host:port`");
+                return Err(wrong(&format!("address of relay {}", relay.name), what));
+            }
+            routes.push(Route {
+                link: link.name.clone(),
+                bind: bind.clone(),
+                relay: relay.name.clone(),
+                address: address.clone(),
+            });
+        }
+    }
+    Ok(routes)
+}
+
+fn has_port(address: &str) -> bool {
+    address.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
+}
+
+/// The link of a configuration that names none.
+const DEFAULT_LINK: &str = "default";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn relay(name: &str, address: &str) -> RelaySection {
+        RelaySection {
+            name: name.parse().unwrap(),
+            address: address.to_string(),
+        }
+    }
+
+    fn link(name: &str) -> LinkSection {
+        LinkSection {
+            name: name.parse().unwrap(),
+            interface: None,
+            address: None,
+            relay_addresses: BTreeMap::new(),
+        }
+    }
+
+    fn example() -> (Vec<RelaySection>, Vec<LinkSection>) {
+        let relays = vec![
+            relay("east", "relay.example:4433"),
+            relay("west", "[2001:db8::1]:4433"),
+        ];
+        let mut modem = link("modem-1");
+        modem.interface = Some("wwan0".to_string());
+        let mut cable = link("cable");
+        cable.address = Some("192.0.2.7".parse().unwrap());
+        let own = ("east".to_string(), "10.0.0.1:4433".to_string());
+        cable.relay_addresses = BTreeMap::from([own]);
+        (relays, vec![modem, cable])
+    }
+
+    #[test]
+    fn every_link_reaches_every_relay() {
+        let (relays, links) = example();
+        let routes = routes(&relays, &links).unwrap();
+        let text: Vec<_> = routes
+            .iter()
+            .map(|route| format!("{} {} {}", route.link, route.relay, route.address))
+            .collect();
+        assert_eq!(
+            text,
+            [
+                "modem-1 east relay.example:4433",
+                "modem-1 west [2001:db8::1]:4433",
+                "cable east 10.0.0.1:4433",
+                "cable west [2001:db8::1]:4433",
+            ]
+        );
+        assert_eq!(routes[0].bind, Bind::Interface("wwan0".to_string()));
+        assert_eq!(routes[2].bind, Bind::Address("192.0.2.7".parse().unwrap()));
+    }
+
+    #[test]
+    fn without_links_the_routing_table_decides() {
+        let (relays, _) = example();
+        let routes = routes(&relays, &[]).unwrap();
+        assert_eq!(routes.len(), 2);
+        assert_eq!(
+            (routes[0].link.as_str(), &routes[0].bind),
+            ("default", &Bind::Any)
+        );
+    }
+
+    #[test]
+    fn routes_that_make_no_sense_are_refused() {
+        type Change = fn(&mut Vec<RelaySection>, &mut Vec<LinkSection>);
+        let cases: [(Change, &str); 6] = [
+            (|relays, _| relays.clear(), "1 to 8 are needed"),
+            (
+                |relays, _| relays.push(relay("east", "a:1")),
+                "a name is used twice",
+            ),
+            (|_, links| links.push(link("cable")), "a name is used twice"),
+            (
+                |relays, _| relays[1].address = "relay.example".into(),
+                "is no `host:port`",
+            ),
+            (
+                |_, links| links[1].interface = Some("eth0".into()),
+                "either `interface` or `address`",
+            ),
+            (
+                |_, links| {
+                    drop(
+                        links[0]
+                            .relay_addresses
+                            .insert("north".into(), "a:1".into()),
+                    )
+                },
+                "names \"north\", which is no [[relay]]",
+            ),
+        ];
+        for (change, expected) in cases {
+            let (mut relays, mut links) = example();
+            change(&mut relays, &mut links);
+            let error = routes(&relays, &links).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

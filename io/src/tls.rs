@@ -1,0 +1,197 @@
+//! TLS 1.3 between nodes: each side shows its certificate of the fleet.
+
+use crate::keys::Identity;
+use longrein_proto::base::{Name, NodeKind, NodeName};
+use longrein_proto::crypto::{CertificateError, Fleet, Peer};
+use quinn::Connection;
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature};
+use rustls::server::NoServerSessionStorage;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError as TlsCertificateError, DigitallySignedStruct, DistinguishedName, Error,
+    PeerIncompatible, SignatureScheme, version,
+};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use std::sync::Arc;
+
+/// The protocol's name in the handshake (ALPN).
+pub const ALPN: &[u8] = b"longrein/1";
+/// The name in the handshake's clear part: all relays share it, so that it says nothing about the fleet.
+pub const SERVER_NAME: &str = "longrein";
+
+/// TLS of a node that dials the relay `relay`; no other node is accepted in its place.
+///
+/// # Errors
+/// When the identity's key cannot sign.
+pub fn client(identity: &Identity, relay: &Name) -> Result<Arc<QuicClientConfig>, Error> {
+    let provider = provider();
+    let verifier = Verifier {
+        fleet: identity.fleet().clone(),
+        expected: Some(NodeName::new(NodeKind::Relay, relay.clone())),
+        algorithms: provider.signature_verification_algorithms,
+    };
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&version::TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_auth_cert(vec![identity.certificate().clone()], identity.private_key())?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    // A resumed session would skip the check of the certificate.
+    config.resumption = Resumption::disabled();
+    quic(QuicClientConfig::try_from(config))
+}
+
+/// TLS of a relay: any node of the fleet may come.
+///
+/// # Errors
+/// When the identity's key cannot sign.
+pub fn server(identity: &Identity) -> Result<Arc<QuicServerConfig>, Error> {
+    let provider = provider();
+    let verifier = Verifier {
+        fleet: identity.fleet().clone(),
+        expected: None,
+        algorithms: provider.signature_verification_algorithms,
+    };
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&version::TLS13])?
+        .with_client_cert_verifier(Arc::new(verifier))
+        .with_single_cert(vec![identity.certificate().clone()], identity.private_key())?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    quic(QuicServerConfig::try_from(config))
+}
+
+/// Who is at the other end of an established connection.
+pub fn peer(connection: &Connection, fleet: &Fleet, now: UnixTime) -> Option<Peer> {
+    let chain = connection
+        .peer_identity()?
+        .downcast::<Vec<CertificateDer<'static>>>()
+        .ok()?;
+    fleet.verify(chain.first()?, now).ok()
+}
+
+/// Accepts certificates of the fleet, and of one node only when it expects one.
+#[derive(Debug)]
+struct Verifier {
+    fleet: Fleet,
+    expected: Option<NodeName>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Verifier {
+    fn verify(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
+        let peer = self
+            .fleet
+            .verify(certificate, now)
+            .map_err(|error| Error::InvalidCertificate(fault(&error)))?;
+        match &self.expected {
+            Some(expected) if *expected != peer.node => Err(Error::InvalidCertificate(
+                TlsCertificateError::ApplicationVerificationFailure,
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.verify(end_entity, now)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(PeerIncompatible::Tls13RequiredForQuic.into())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+impl ClientCertVerifier for Verifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.verify(end_entity, now)?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        ServerCertVerifier::verify_tls12_signature(self, message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn quic<T, E>(config: Result<T, E>) -> Result<Arc<T>, Error> {
+    config
+        .map(Arc::new)
+        .map_err(|_| Error::General("no cipher suite for QUIC".to_string()))
+}
+
+/// The TLS error, and with it the alert that the far side gets, for a certificate that is not believed.
+fn fault(error: &CertificateError) -> TlsCertificateError {
+    match error {
+        CertificateError::Malformed => TlsCertificateError::BadEncoding,
+        CertificateError::UnknownAuthority => TlsCertificateError::UnknownIssuer,
+        CertificateError::Expired { .. } => TlsCertificateError::Expired,
+        CertificateError::NotYetValid { .. } => TlsCertificateError::NotValidYet,
+        CertificateError::Usage => TlsCertificateError::InvalidPurpose,
+        CertificateError::WrongFleet | CertificateError::Name => {
+            TlsCertificateError::ApplicationVerificationFailure
+        }
+        CertificateError::Signature => TlsCertificateError::BadEncoding,
+    }
+}

@@ -1,0 +1,146 @@
+use crate::echo::{Echo, Event, Node, any_port, caller, relay, route, until};
+use crate::fleet::Fleet;
+use longrein_io::runtime;
+use longrein_io::socket::Bind;
+
+#[test]
+fn datagrams_go_both_ways_and_each_end_knows_the_other() {
+    runtime::run(async || {
+        let fleet = Fleet::new();
+        let (relay, listener) = relay(&fleet, "east");
+        let truck = caller(&fleet, "agent/truck-17", "east", listener.address());
+
+        until(
+            "the echo",
+            || truck.got("agent/truck-17") > 3,
+            || truck.events(),
+        )
+        .await;
+
+        let ups = |node: &Node| -> Vec<(String, String)> {
+            let mut ups = Vec::new();
+            for event in node.events() {
+                if let Event::Up(_, link, peer) = event {
+                    ups.push((link.to_string(), peer));
+                }
+            }
+            ups
+        };
+        let pair = |a: &str, b: &str| vec![(a.to_string(), b.to_string())];
+        assert_eq!(ups(&truck), pair("cable", "relay/east"));
+        assert_eq!(ups(&relay), pair("door", "agent/truck-17"));
+        assert_eq!(listener.counts().accepted, 1);
+        let path = &truck.driver.paths()[0];
+        assert!(path.counts().sent >= path.counts().received);
+        assert_eq!(path.remote(), listener.address());
+    })
+    .unwrap();
+}
+
+#[test]
+fn each_link_has_its_own_path_to_each_relay() {
+    runtime::run(async || {
+        let fleet = Fleet::new();
+        let (_east, east) = relay(&fleet, "east");
+        let (_west, west) = relay(&fleet, "west");
+        let truck = Node::start(Echo::saying("here"));
+        let mut routes = Vec::new();
+        for (link, bind) in [
+            ("by-interface", Bind::Interface("lo".to_string())),
+            ("by-address", Bind::Address([127, 0, 0, 2].into())),
+        ] {
+            for (name, listener) in [("east", &east), ("west", &west)] {
+                let mut route = route(name, listener.address());
+                route.link = link.parse().unwrap();
+                route.bind = bind.clone();
+                routes.push(route);
+            }
+        }
+        truck.dial(&fleet.identity("agent/truck-17"), routes);
+
+        let heard = || {
+            let paths = truck.driver.paths();
+            paths.len() == 4 && paths.iter().all(|path| path.counts().received > 0)
+        };
+        until("an answer on four paths", heard, || truck.events()).await;
+    })
+    .unwrap();
+}
+
+#[test]
+fn what_does_not_fit_is_dropped_and_counted() {
+    runtime::run(async || {
+        let fleet = Fleet::new();
+        let (_relay, listener) = relay(&fleet, "east");
+        let truck = caller(&fleet, "agent/truck-17", "east", listener.address());
+        until("a path", || truck.ups() == 1, || truck.events()).await;
+        let path = truck.driver.paths()[0].clone();
+        let before = path.counts();
+
+        truck.driver.with(|role, _| {
+            role.send(path.id(), vec![0; 4_000]);
+            for _ in 0..100 {
+                role.send(path.id(), vec![0; 1_100]);
+            }
+        });
+
+        let after = path.counts();
+        let sent = after.sent - before.sent;
+        assert_eq!(after.dropped_oversize - before.dropped_oversize, 1);
+        assert!((1..=3).contains(&sent), "QUIC holds 4 KiB: {sent}");
+        assert_eq!(after.dropped_full - before.dropped_full, 100 - sent);
+    })
+    .unwrap();
+}
+
+#[test]
+fn the_longest_packet_of_the_protocol_fits_a_datagram() {
+    runtime::run(async || {
+        let fleet = Fleet::new();
+        let (relay, listener) = relay(&fleet, "east");
+        let words = "x".repeat(longrein_proto::base::limits::PACKET_BYTES_MAX);
+        let truck = Node::start(Echo::saying(&words));
+        let identity = fleet.identity("agent/truck-17");
+        truck.dial(&identity, vec![route("east", listener.address())]);
+
+        until("the echo", || truck.got(&words) > 0, || relay.ups()).await;
+    })
+    .unwrap();
+}
+
+#[test]
+fn packets_for_a_path_that_is_gone_are_counted() {
+    runtime::run(async || {
+        let node = Node::start(Echo::answering());
+        node.driver
+            .with(|role, _| role.send(longrein_proto::base::PathId(7), vec![0]));
+        assert_eq!(node.driver.counts().dropped_no_path, 1);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_port_in_use_is_said_plainly() {
+    runtime::run(async || {
+        let fleet = Fleet::new();
+        let (_relay, listener) = relay(&fleet, "east");
+        let second = Node::start(Echo::answering());
+        let settings = longrein_io::listen::ListenSettings {
+            name: "door".parse().unwrap(),
+            address: listener.address(),
+            interface: None,
+            limits: Default::default(),
+        };
+        let identity = fleet.identity("relay/west");
+        let error = longrein_io::listen::listen(&second.driver, &identity, settings).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "UDP port {} is in use on 127.0.0.1: stop the other program or choose another port",
+                listener.address().port()
+            )
+        );
+        assert_ne!(listener.address(), any_port());
+    })
+    .unwrap();
+}

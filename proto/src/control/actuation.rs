@@ -1,0 +1,275 @@
+//! What the control thread runs for one function: the last checks before the device, and what the device is told.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use super::{Accepted, DriveLimits, Limiter, Watchdog, WatchdogConfig};
+use crate::base::{FencingToken, MonoTime, Refusal, Stage};
+use crate::wire::{Body, Command, Drive};
+
+/// How one function is guarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActuationConfig {
+    /// Absent only where the device behind the adapter has a fail-safe of its own (SAFE-27).
+    pub watchdog: Option<WatchdogConfig>,
+    /// Bounds of typed drive commands; opaque ones cannot be bounded (SAFE-52).
+    pub limits: Option<DriveLimits>,
+}
+
+/// One function's command in force, watchdog, limits and stop.
+#[derive(Clone, Debug)]
+pub struct Actuation {
+    watchdog: Option<Watchdog>,
+    limits: Option<(DriveLimits, Limiter)>,
+    stopped: bool,
+    newest_token: FencingToken,
+    in_force: Option<InForce>,
+    changes: VecDeque<StageChange>,
+    clamped: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct InForce {
+    drive: Drive,
+    deadline: MonoTime,
+}
+
+/// A command that passed the last checks, for the adapter; only [`Actuation::on_command`] makes one (SAFE-40).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Applied {
+    body: Body,
+    deadline: MonoTime,
+    clamped: bool,
+}
+
+/// A stage that was entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StageChange {
+    /// When.
+    pub at: MonoTime,
+    /// Which.
+    pub stage: Stage,
+}
+
+/// What the device is told at a fixed rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// How far the vehicle has to go into its safe state.
+    pub stage: Stage,
+    /// The emergency stop is latched: stop as fast as is safe.
+    pub stopped: bool,
+    /// The typed command in force; without one no motion is wanted (SAFE-47). Opaque commands are given once, as
+    /// [`Applied`], and never repeated.
+    pub drive: Option<Drive>,
+    /// When all of this is over unless it is told again, on the vehicle's clock: the earliest of the command's deadline,
+    /// the next stage's time and [`Output::SILENCE_MAX`] (SAFE-61).
+    pub deadline: MonoTime,
+    /// The same from now on.
+    pub ttl_left: Duration,
+}
+
+impl Output {
+    /// After this long without a word a device must fail safe by itself (SAFE-60).
+    pub const SILENCE_MAX: Duration = Duration::from_millis(100);
+}
+
+impl Applied {
+    /// What to do, within the limits.
+    pub fn body(&self) -> &Body {
+        &self.body
+    }
+
+    /// When it is no longer to be done, on the vehicle's clock.
+    pub fn deadline(&self) -> MonoTime {
+        self.deadline
+    }
+
+    /// Whether the limits changed it.
+    pub fn is_clamped(&self) -> bool {
+        self.clamped
+    }
+}
+
+impl fmt::Debug for Applied {
+    /// Without what was applied: payloads do not go into logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Applied")
+            .field("deadline", &self.deadline)
+            .field("clamped", &self.clamped)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Actuation {
+    /// Nothing in force; stopped when the stop latch is latched.
+    pub fn new(config: ActuationConfig, stopped: bool) -> Actuation {
+        Actuation {
+            watchdog: config.watchdog.map(Watchdog::new),
+            limits: config.limits.map(|limits| (limits, Limiter::new(&limits))),
+            stopped,
+            newest_token: FencingToken(0),
+            in_force: None,
+            changes: VecDeque::new(),
+            clamped: 0,
+        }
+    }
+
+    /// The stage as of the last fact. Without a watchdog it is Nominal, or MinimalRisk while stopped.
+    pub fn stage(&self) -> Stage {
+        match (&self.watchdog, self.stopped) {
+            (Some(watchdog), _) => watchdog.stage(),
+            (None, false) => Stage::Nominal,
+            (None, true) => Stage::MinimalRisk,
+        }
+    }
+
+    /// Commands that the limits changed so far.
+    pub fn clamped(&self) -> u64 {
+        self.clamped
+    }
+
+    /// A command that the gate accepted is at the place of its use: hand what this gives to the adapter at once.
+    ///
+    /// # Errors
+    /// `Expired` (it waited too long since the gate, SAFE-45), `Stopped`, `OldToken`, `TooOften`, `NeedsResume`. A refused
+    /// command does not feed the watchdog.
+    pub fn on_command(
+        &mut self,
+        now: MonoTime,
+        accepted: Accepted<Command>,
+    ) -> Result<Applied, Refusal> {
+        self.on_timeout(now);
+        let deadline = accepted.deadline();
+        let Command {
+            token,
+            resume,
+            body,
+            ..
+        } = accepted.into_inner();
+        if deadline <= now {
+            return Err(Refusal::Expired);
+        }
+        if self.stopped {
+            return Err(Refusal::Stopped);
+        }
+        if token < self.newest_token {
+            return Err(Refusal::OldToken);
+        }
+        self.newest_token = token;
+        let neutral = body.is_neutral();
+        if let (Body::Drive(_), Some((_, limiter))) = (&body, &mut self.limits) {
+            limiter.on_command(now, neutral)?;
+        }
+        if let Some(watchdog) = &mut self.watchdog {
+            let change = watchdog.on_valid(now, resume, neutral)?;
+            self.tell(now, change);
+        }
+        Ok(self.put_in_force(body, deadline))
+    }
+
+    /// The emergency stop is latched: nothing stays in force and nothing is applied until the reset (SAFE-33).
+    pub fn on_stop(&mut self, now: MonoTime) {
+        self.in_force = None;
+        let before = self.stage();
+        self.stopped = true;
+        if let Some(watchdog) = &mut self.watchdog {
+            watchdog.on_stop();
+        }
+        self.tell_if_changed(now, before);
+    }
+
+    /// The emergency stop is cleared. With a watchdog motion needs a resume with neutral input.
+    pub fn on_reset(&mut self, now: MonoTime) {
+        let before = self.stage();
+        self.stopped = false;
+        self.tell_if_changed(now, before);
+    }
+
+    /// The function's lease has ended (lapse, release, end of session): its last command is void at once (SAFE-26).
+    pub fn on_lease_end(&mut self, now: MonoTime) {
+        self.on_timeout(now);
+        self.in_force = None;
+        let change = self.watchdog.as_mut().and_then(Watchdog::on_lease_end);
+        self.tell(now, change);
+    }
+
+    /// Enters every stage that is due, in order, and drops a command whose time is over.
+    pub fn on_timeout(&mut self, now: MonoTime) {
+        while let Some(stage) = self.watchdog.as_mut().and_then(|w| w.on_timeout(now)) {
+            self.tell(now, Some(stage));
+        }
+        if self.stage() > Stage::Hold || self.in_force.is_some_and(|held| held.deadline <= now) {
+            self.in_force = None;
+        }
+    }
+
+    /// When a stage is due or the command in force is over.
+    pub fn next_timeout(&self) -> Option<MonoTime> {
+        let stage = self.watchdog.as_ref().and_then(Watchdog::next_timeout);
+        let command = self.in_force.map(|held| held.deadline);
+        stage.into_iter().chain(command).min()
+    }
+
+    /// What to tell the device now; timeouts that are due count (SAFE-46).
+    pub fn output(&mut self, now: MonoTime) -> Output {
+        self.on_timeout(now);
+        let deadline = self
+            .next_timeout()
+            .into_iter()
+            .chain([now + Output::SILENCE_MAX])
+            .min()
+            .unwrap_or(now);
+        Output {
+            stage: self.stage(),
+            stopped: self.stopped,
+            drive: self.in_force.map(|held| held.drive),
+            deadline,
+            ttl_left: deadline.since(now),
+        }
+    }
+
+    /// The next stage that was entered.
+    pub fn poll_event(&mut self) -> Option<StageChange> {
+        self.changes.pop_front()
+    }
+
+    fn put_in_force(&mut self, body: Body, deadline: MonoTime) -> Applied {
+        let (body, clamped) = match body {
+            Body::Drive(wanted) => {
+                let drive = self
+                    .limits
+                    .as_ref()
+                    .map_or(wanted, |(l, _)| l.clamp(wanted));
+                self.in_force = Some(InForce { drive, deadline });
+                (Body::Drive(drive), drive != wanted)
+            }
+            Body::Opaque(_) => (body, false),
+        };
+        self.clamped = self.clamped.saturating_add(u64::from(clamped));
+        Applied {
+            body,
+            deadline,
+            clamped,
+        }
+    }
+
+    fn tell_if_changed(&mut self, now: MonoTime, before: Stage) {
+        let after = self.stage();
+        self.tell(now, (before != after).then_some(after));
+    }
+
+    fn tell(&mut self, now: MonoTime, change: Option<Stage>) {
+        let Some(stage) = change else { return };
+        if self.changes.len() >= CHANGES_MAX {
+            self.changes.pop_front();
+        }
+        self.changes.push_back(StageChange { at: now, stage });
+    }
+}
+
+/// Stage changes that wait to be polled; nobody who runs an actuation leaves more than a few. The oldest gives way.
+const CHANGES_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests;

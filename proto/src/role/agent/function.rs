@@ -1,0 +1,78 @@
+//! One function of the agent: what it is called, what it takes, who holds it, how it stands.
+
+use std::time::Duration;
+
+use crate::base::{FencingToken, MonoTime, Name, NodeName, Refusal, SessionId, Stage};
+use crate::control::{Lease, TakeStep};
+use crate::wire::{FunctionKind, FunctionReport};
+
+/// How a function is set up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionConfig {
+    /// Its name, such as `drive`.
+    pub name: Name,
+    /// What commands it takes.
+    pub kind: FunctionKind,
+    /// A lease lapses after this long without a renewal.
+    pub lease_ttl: Duration,
+}
+
+/// One function.
+#[derive(Debug)]
+pub(super) struct Function {
+    pub(super) config: FunctionConfig,
+    pub(super) lease: Lease,
+    pub(super) stage: Stage,
+    /// The session whose lease it is or was last.
+    session: Option<SessionId>,
+}
+
+impl Function {
+    pub(super) fn new(config: FunctionConfig, persisted: FencingToken) -> Function {
+        let lease = Lease::new(persisted, config.lease_ttl);
+        Function {
+            config,
+            lease,
+            stage: Stage::MinimalRisk,
+            session: None,
+        }
+    }
+
+    /// A session wants the lease. Two programs of one operator are two sessions, and one must not take from the other
+    /// unawares.
+    pub(super) fn take(
+        &mut self,
+        now: MonoTime,
+        who: &NodeName,
+        session: SessionId,
+    ) -> Result<TakeStep, Refusal> {
+        self.lease.on_timeout(now);
+        if self.session().is_some_and(|other| other != session) {
+            return Err(self
+                .lease
+                .holder()
+                .map_or(Refusal::NotLeased, |holder| Refusal::HeldBy(holder.clone())));
+        }
+        let step = self.lease.on_take(now, who)?;
+        self.session = Some(session);
+        Ok(step)
+    }
+
+    /// The session that holds the lease or is about to.
+    pub(super) fn session(&self) -> Option<SessionId> {
+        self.session.filter(|_| self.lease.holder().is_some())
+    }
+
+    /// A session has ended; whether its lease ended with it.
+    pub(super) fn on_session_end(&mut self, who: &NodeName, session: SessionId) -> bool {
+        self.session() == Some(session) && self.lease.on_session_end(who).is_some()
+    }
+
+    pub(super) fn report(&self) -> FunctionReport {
+        FunctionReport {
+            stage: self.stage,
+            token: self.lease.newest_token(),
+            holder: self.lease.holder().cloned(),
+        }
+    }
+}

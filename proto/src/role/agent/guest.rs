@@ -1,0 +1,85 @@
+//! A controller's session at the agent.
+
+use std::time::Duration;
+
+use crate::base::limits::{BEAT_INTERVAL_IDLE, RENEWALS_PER_TTL, SESSION_LIFE};
+use crate::base::{MonoTime, Name, NodeName, SessionId};
+use crate::crypto::Established;
+use crate::role::line::{Line, session};
+use crate::role::node::Node;
+use crate::session::Delivery;
+use crate::wire::{
+    AgentBeat, ControllerBeat, Description, FunctionKind, FunctionReport, LegTimes, Renewal,
+    SessionMessage,
+};
+
+/// A controller's session.
+#[derive(Debug)]
+pub(super) struct Guest {
+    pub(super) peer: NodeName,
+    pub(super) line: Line,
+    /// Where the time of the newest applied command went.
+    pub(super) times: Option<LegTimes>,
+}
+
+impl Guest {
+    /// A session that stands; its first message says what the agent is.
+    pub(super) fn new(
+        now: MonoTime,
+        id: SessionId,
+        established: Established,
+        functions: Vec<(Name, FunctionKind)>,
+    ) -> Guest {
+        let peer = established.peer.node.clone();
+        let mut line = Line::new(now, session(id, established));
+        // The first message of a session always fits its window.
+        let _ = line.send_message(now, &SessionMessage::Description(Description { functions }));
+        Guest {
+            peer,
+            line,
+            times: None,
+        }
+    }
+
+    /// Takes a beat; the renewals in it.
+    pub(super) fn on_beat(&mut self, now: MonoTime, delivery: &Delivery) -> Option<Vec<Renewal>> {
+        let beat = ControllerBeat::decode(&delivery.bytes).ok()?;
+        self.line
+            .session
+            .on_report(now, delivery.sent_at_us, beat.echo, &beat.flows);
+        Some(beat.renewals)
+    }
+
+    /// Sends what is due; `lease_ttl` is the shortest of the leases that this session holds.
+    pub(super) fn work(
+        &mut self,
+        now: MonoTime,
+        node: &mut Node,
+        functions: &[FunctionReport],
+        (stopped, stop_generation): (bool, u32),
+        lease_ttl: Option<Duration>,
+    ) {
+        self.line.session.on_timeout(now);
+        let interval = lease_ttl.map_or(BEAT_INTERVAL_IDLE, |ttl| ttl / RENEWALS_PER_TTL);
+        if self.line.beat_due(now, interval) {
+            let (echo, flows) = self.line.session.report();
+            let beat = AgentBeat {
+                echo,
+                stopped,
+                stop_generation,
+                functions: functions.to_vec(),
+                flows,
+                times: self.times,
+            };
+            self.line.send_beat(now, &beat.encode());
+        }
+        self.line.flush(now, node);
+        self.line.offer_if_due(now, node);
+    }
+
+    pub(super) fn next_timeout(&self) -> MonoTime {
+        self.line
+            .next_timeout()
+            .min(self.line.heard_at + SESSION_LIFE)
+    }
+}

@@ -1,0 +1,144 @@
+//! Emergency stops at the agent: who may say it, how often, and the answer to repeats.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use ring::digest;
+use rustls_pki_types::UnixTime;
+
+use crate::base::limits::{
+    STOP_ANSWERS_MAX, STOP_BURST, STOP_CHECKS_PER_S, STOPS_PER_SENDER_PER_S,
+};
+use crate::base::{MonoTime, NodeKind, NodeName, StopId};
+use crate::crypto::{Fleet, verify_statement};
+use crate::leg::Budget;
+use crate::wire::{Signed, Statement};
+
+/// What is known of stops apart from the latch.
+#[derive(Debug)]
+pub(super) struct Stops {
+    /// Answers by the hash of the statement, oldest first: a repeat costs no signature check.
+    answers: VecDeque<(Hash, Option<Arc<[u8]>>)>,
+    /// Signature checks that each relay may cause.
+    checks: BTreeMap<NodeName, Budget>,
+    /// Distinct stops of each author.
+    authors: BTreeMap<NodeName, Budget>,
+    counters: StopCounters,
+}
+
+/// What became of the stops that arrived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StopCounters {
+    /// Verified and passed to the latch.
+    pub verified: u64,
+    /// Dropped as repeats.
+    pub repeated: u64,
+    /// Not signed by a controller of the fleet for this agent.
+    pub forged: u64,
+    /// Over the rate of their relay or author.
+    pub too_often: u64,
+}
+
+/// A verified stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Heard {
+    pub(super) hash: Hash,
+    pub(super) author: NodeName,
+    pub(super) id: StopId,
+    pub(super) generation: Option<u32>,
+}
+
+/// What to do with a statement that arrived.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// A new, genuine stop.
+    Stop(Heard),
+    /// A repeat: send this answer again.
+    Answer(Arc<[u8]>),
+    /// Nothing.
+    Drop,
+}
+
+type Hash = [u8; digest::SHA256_OUTPUT_LEN];
+
+impl Stops {
+    pub(super) fn new() -> Stops {
+        Stops {
+            answers: VecDeque::new(),
+            checks: BTreeMap::new(),
+            authors: BTreeMap::new(),
+            counters: StopCounters::default(),
+        }
+    }
+
+    pub(super) fn counters(&self) -> StopCounters {
+        self.counters
+    }
+
+    /// Judges a signed statement that came through a relay.
+    pub(super) fn on_statement(
+        &mut self,
+        now: MonoTime,
+        relay: &NodeName,
+        me: &NodeName,
+        body: &[u8],
+        (fleet, at): (&Fleet, UnixTime),
+    ) -> Verdict {
+        let hash = hash_of(body);
+        if let Some((_, answer)) = self.answers.iter().find(|(known, _)| *known == hash) {
+            self.counters.repeated += 1;
+            return answer.clone().map_or(Verdict::Drop, Verdict::Answer);
+        }
+        // A hostile relay can send any number of forged stops: it may cause a bounded number of checks a second.
+        let checks = self
+            .checks
+            .entry(relay.clone())
+            .or_insert_with(|| Budget::new(now, STOP_CHECKS_PER_S, STOP_CHECKS_PER_S));
+        if !checks.try_spend(now, 1) {
+            self.counters.too_often += 1;
+            return Verdict::Drop;
+        }
+        let verified = Signed::decode(body).ok().and_then(|signed| {
+            let peer = verify_statement(fleet, at, me, &signed).ok()?;
+            let may_stop = matches!(peer.node.kind, NodeKind::Controller | NodeKind::Service);
+            match signed.statement {
+                Statement::Stop { id, generation } if may_stop => Some((peer.node, id, generation)),
+                Statement::Stop { .. } | Statement::Stopped { .. } => None,
+            }
+        });
+        let Some((author, id, generation)) = verified else {
+            self.counters.forged += 1;
+            return Verdict::Drop;
+        };
+        let rate = self
+            .authors
+            .entry(author.clone())
+            .or_insert_with(|| Budget::new(now, STOPS_PER_SENDER_PER_S, STOP_BURST));
+        if !rate.try_spend(now, 1) {
+            self.counters.too_often += 1;
+            return Verdict::Drop;
+        }
+        self.counters.verified += 1;
+        Verdict::Stop(Heard {
+            hash,
+            author,
+            id,
+            generation,
+        })
+    }
+
+    /// Notes a stop as heard, with the answer once there is one.
+    pub(super) fn note(&mut self, heard: &Heard, answer: Option<Arc<[u8]>>) {
+        self.answers.retain(|(hash, _)| *hash != heard.hash);
+        self.answers.push_back((heard.hash, answer));
+        while self.answers.len() > STOP_ANSWERS_MAX {
+            self.answers.pop_front();
+        }
+    }
+}
+
+fn hash_of(body: &[u8]) -> Hash {
+    let mut hash = [0; digest::SHA256_OUTPUT_LEN];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, body).as_ref());
+    hash
+}

@@ -1,0 +1,558 @@
+//! The controller: calls vehicles, takes leases, sends commands, hears telemetry and receipts.
+
+mod call;
+mod stops;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::call::{Call, Calling};
+use self::stops::Stops;
+use super::node::{Fact, Node};
+use super::wall::WallClock;
+use super::{Input, NodeCounters, PathView, Role, Transmit};
+use crate::base::{
+    ApplicationId, Channel, Class, Entropy, FencingToken, MonoTime, NodeKind, NodeName, PathId,
+    Refusal, SessionId, StopId,
+};
+use crate::crypto::{Credential, Fleet, sign_statement, verify_statement};
+use crate::path::Health;
+use crate::session::{Age, Resolution, SendError};
+use crate::wire::{
+    AgentBeat, Body, Description, Notice, Parcel, Request, Signed, Statement, Telemetry,
+};
+
+/// What a controller tells its program.
+#[derive(Clone, Debug)]
+pub enum ControllerEvent {
+    /// A relay's answer to a query; further parts may follow from it and from other relays.
+    Nodes {
+        /// The query's number.
+        ask: u32,
+        /// The relay that answers.
+        relay: NodeName,
+        /// Who is there.
+        names: Vec<NodeName>,
+        /// Whether this relay has more to say.
+        more: bool,
+    },
+    /// A relay is reached.
+    RelayUp {
+        /// The relay.
+        relay: NodeName,
+    },
+    /// A relay ends soon.
+    Draining {
+        /// The relay.
+        relay: NodeName,
+    },
+    /// Whether a vehicle is connected to one relay.
+    Presence {
+        /// The vehicle.
+        vehicle: NodeName,
+        /// The relay that says so.
+        relay: NodeName,
+        /// Whether it is there.
+        present: bool,
+    },
+    /// The session with a vehicle stands.
+    SessionUp {
+        /// The vehicle.
+        vehicle: NodeName,
+        /// What it is and does.
+        description: Description,
+    },
+    /// The session has ended; its leases and unresolved messages with it.
+    SessionDown {
+        /// The vehicle.
+        vehicle: NodeName,
+    },
+    /// A lease is granted.
+    Granted {
+        /// The vehicle.
+        vehicle: NodeName,
+        /// The function.
+        channel: Channel,
+        /// The request's number.
+        ask: u32,
+        /// The lease's token.
+        token: FencingToken,
+    },
+    /// A request is done.
+    Done {
+        /// The vehicle.
+        vehicle: NodeName,
+        /// The request's number.
+        ask: u32,
+    },
+    /// A request is refused.
+    Refused {
+        /// The vehicle.
+        vehicle: NodeName,
+        /// The request's number.
+        ask: u32,
+        /// Why.
+        why: Refusal,
+    },
+    /// A lease lapsed or went to somebody else.
+    LeaseLost {
+        /// The vehicle.
+        vehicle: NodeName,
+        /// The function.
+        channel: Channel,
+    },
+    /// Telemetry of a function.
+    Telemetry {
+        /// The vehicle.
+        vehicle: NodeName,
+        /// The function.
+        channel: Channel,
+        /// What it says.
+        telemetry: Telemetry,
+        /// How old it is; none before the first clock sample.
+        age: Option<Age>,
+    },
+    /// What became of a reliable command.
+    Receipt {
+        /// The vehicle.
+        vehicle: NodeName,
+        /// The function.
+        channel: Channel,
+        /// The command's number.
+        number: u64,
+        /// What became of it.
+        outcome: Resolution,
+    },
+    /// The vehicle's newest state.
+    Status {
+        /// The vehicle.
+        vehicle: NodeName,
+        /// Its state.
+        status: VehicleStatus,
+    },
+    /// A vehicle answers a stop.
+    Stopped {
+        /// The vehicle.
+        vehicle: NodeName,
+        /// The stop.
+        id: StopId,
+        /// Its stop generation.
+        generation: u32,
+        /// Whether it is stopped now by this stop.
+        latched: bool,
+    },
+    /// No answer to a stop within its time.
+    StopUnanswered {
+        /// The vehicle.
+        vehicle: NodeName,
+        /// The stop.
+        id: StopId,
+    },
+    /// A path's health has changed.
+    Health {
+        /// The path.
+        path: PathId,
+        /// How it stands.
+        health: Health,
+    },
+}
+
+/// A vehicle's state, from its newest beat.
+#[derive(Clone, Debug)]
+pub struct VehicleStatus {
+    /// The beat.
+    pub beat: AgentBeat,
+    /// How old it was on arrival.
+    pub age: Option<Age>,
+}
+
+/// Why a command is not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendCommandError {
+    /// There is no session with this vehicle: wait for [`ControllerEvent::SessionUp`].
+    #[error("no session with this vehicle")]
+    NoSession,
+    /// The function's lease is not held: take it first.
+    #[error("the function's lease is not held")]
+    NoLease,
+    /// The session does not take it.
+    #[error(transparent)]
+    Session(#[from] SendError),
+}
+
+/// The controller.
+pub struct Controller {
+    me: NodeName,
+    credential: Arc<dyn Credential>,
+    fleet: Fleet,
+    entropy: Box<dyn Entropy>,
+    wall: WallClock,
+    node: Node,
+    calls: BTreeMap<NodeName, Call>,
+    stops: Stops,
+    next_ask: u32,
+    events: VecDeque<ControllerEvent>,
+}
+
+impl Controller {
+    /// A controller with the identity of `credential`; its relays come with its first paths.
+    pub fn new(
+        me: NodeName,
+        credential: Arc<dyn Credential>,
+        fleet: Fleet,
+        mut entropy: Box<dyn Entropy>,
+    ) -> Controller {
+        let node = Node::new(entropy.as_mut());
+        Controller {
+            me,
+            credential,
+            fleet,
+            entropy,
+            wall: WallClock::default(),
+            node,
+            calls: BTreeMap::new(),
+            stops: Stops::default(),
+            next_ask: 1,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Asks every relay who of a kind is there; the number names the answers.
+    pub fn query(&mut self, now: MonoTime, kind: NodeKind) -> u32 {
+        let ask = self.take_ask();
+        self.node.notify_all(now, &Notice::Query { ask, kind });
+        ask
+    }
+
+    /// Opens a session with a vehicle, and again whenever it is lost.
+    pub fn open(&mut self, now: MonoTime, vehicle: &NodeName) {
+        if !self.calls.contains_key(vehicle) {
+            self.calls
+                .insert(vehicle.clone(), Call::new(vehicle.clone()));
+            self.work(now, vehicle);
+        }
+    }
+
+    /// Ends the session with a vehicle.
+    pub fn close(&mut self, now: MonoTime, vehicle: &NodeName) {
+        if let Some(mut call) = self.calls.remove(vehicle) {
+            call.hang_up(now, &mut self.node);
+            self.events.extend(call.take_events());
+        }
+    }
+
+    /// Asks for the lease of a function; the number names the answer. None without a session.
+    pub fn take(&mut self, now: MonoTime, vehicle: &NodeName, channel: Channel) -> Option<u32> {
+        self.request(now, vehicle, Request::Take { channel })
+    }
+
+    /// Gives a lease back; the number names the answer. None when it is not held.
+    pub fn release(&mut self, now: MonoTime, vehicle: &NodeName, channel: Channel) -> Option<u32> {
+        let token = self.calls.get_mut(vehicle)?.drop_lease(channel)?;
+        self.request(now, vehicle, Request::Release { channel, token })
+    }
+
+    /// Gives back a lease that another session of this controller's identity holds, under the token that the vehicle's status
+    /// names; the number names the answer. None without a session.
+    pub fn release_token(
+        &mut self,
+        now: MonoTime,
+        vehicle: &NodeName,
+        channel: Channel,
+        token: FencingToken,
+    ) -> Option<u32> {
+        self.request(now, vehicle, Request::Release { channel, token })
+    }
+
+    /// Asks to clear a latched stop of a generation; the number names the answer. None without a session.
+    pub fn reset_stop(
+        &mut self,
+        now: MonoTime,
+        vehicle: &NodeName,
+        generation: u32,
+    ) -> Option<u32> {
+        self.request(now, vehicle, Request::ResetStop { generation })
+    }
+
+    /// Sends a command under the held lease; its number in its flow.
+    ///
+    /// # Errors
+    /// [`SendCommandError`]: nothing was sent.
+    pub fn command(
+        &mut self,
+        now: MonoTime,
+        vehicle: &NodeName,
+        channel: Channel,
+        order: Order,
+    ) -> Result<u64, SendCommandError> {
+        let call = self
+            .calls
+            .get_mut(vehicle)
+            .ok_or(SendCommandError::NoSession)?;
+        let number = call.command(now, channel, order)?;
+        self.work(now, vehicle);
+        Ok(number)
+    }
+
+    /// Stops a vehicle, with or without a session, and repeats that until it answers or `patience` is over.
+    pub fn stop(
+        &mut self,
+        now: MonoTime,
+        vehicle: &NodeName,
+        id: StopId,
+        generation: Option<u32>,
+        patience: Duration,
+    ) {
+        let statement = Statement::Stop { id, generation };
+        let signed = sign_statement(self.credential.as_ref(), &self.me, vehicle, statement);
+        let parcel = Parcel::Signed {
+            to: vehicle.clone(),
+            body: signed.encode().into(),
+        }
+        .encode();
+        self.stops
+            .insert(now, vehicle.clone(), id, parcel, now + patience);
+        self.stops.on_timeout(now, &mut self.node, &mut self.events);
+    }
+
+    /// The vehicle's channel for a function, once the session stands.
+    pub fn channel(&self, vehicle: &NodeName, function: &str) -> Option<Channel> {
+        self.calls.get(vehicle)?.channel(function)
+    }
+
+    /// Estimate of the vehicle's clock against this one's, as the age that a message sent by it now would have.
+    pub fn clock_error(&self, now: MonoTime, vehicle: &NodeName) -> Option<Duration> {
+        self.calls.get(vehicle)?.clock_error(now)
+    }
+
+    /// How each path stands.
+    pub fn paths(&self) -> Vec<PathView> {
+        self.node.paths()
+    }
+
+    /// What was dropped, by reason.
+    pub fn counters(&self) -> NodeCounters {
+        self.node.counters()
+    }
+
+    fn request(&mut self, now: MonoTime, vehicle: &NodeName, request: Request) -> Option<u32> {
+        let ask = self.take_ask();
+        self.calls.get_mut(vehicle)?.request(now, ask, request)?;
+        self.work(now, vehicle);
+        Some(ask)
+    }
+
+    fn take_ask(&mut self) -> u32 {
+        let ask = self.next_ask;
+        self.next_ask = self.next_ask.wrapping_add(1);
+        ask
+    }
+
+    /// Lets one vehicle's call do what is due, and takes its events.
+    fn work(&mut self, now: MonoTime, vehicle: &NodeName) {
+        let Some(call) = self.calls.get_mut(vehicle) else {
+            return;
+        };
+        let mut calling = Calling {
+            node: &mut self.node,
+            entropy: self.entropy.as_mut(),
+        };
+        call.work(now, &mut calling);
+        self.events.extend(call.take_events());
+    }
+
+    fn work_all(&mut self, now: MonoTime) {
+        let vehicles: Vec<NodeName> = self.calls.keys().cloned().collect();
+        for vehicle in vehicles {
+            self.work(now, &vehicle);
+        }
+    }
+
+    fn take_facts(&mut self, now: MonoTime) {
+        while let Some(fact) = self.node.poll_fact() {
+            match fact {
+                Fact::LegUp { relay } => {
+                    for call in self.calls.values_mut() {
+                        call.on_leg_up(now, &relay, &mut self.node);
+                    }
+                    self.stops.on_leg_up(now, &relay, &mut self.node);
+                    self.events.push_back(ControllerEvent::RelayUp { relay });
+                }
+                Fact::Health { path, health } => {
+                    self.events
+                        .push_back(ControllerEvent::Health { path, health });
+                }
+                Fact::Arrival { relay, parcel, .. } => self.on_parcel(now, &relay, &parcel),
+            }
+        }
+    }
+
+    fn on_parcel(&mut self, now: MonoTime, relay: &NodeName, parcel: &[u8]) {
+        match Parcel::decode(parcel) {
+            Ok(Parcel::Sealed { header, ciphertext }) => {
+                if let Some(call) = self.call_of(header.session) {
+                    call.on_sealed(now, header, &ciphertext);
+                    self.take_call_events(header.session);
+                }
+            }
+            Ok(Parcel::Handshake {
+                session,
+                step: 2,
+                body,
+                ..
+            }) => {
+                let at = self.wall.at(now);
+                if let Some(call) = self
+                    .calls
+                    .values_mut()
+                    .find(|call| call.has_session(session))
+                {
+                    call.on_step2(
+                        now,
+                        &body,
+                        &self.fleet,
+                        at,
+                        self.credential.as_ref(),
+                        &mut self.node,
+                    );
+                }
+            }
+            Ok(Parcel::Signed { to, body }) if to == self.me => self.on_statement(now, &body),
+            Ok(Parcel::Notice(notice)) => self.on_notice(now, relay, notice),
+            Ok(Parcel::Handshake { .. } | Parcel::Signed { .. }) | Err(_) => {
+                self.node.count_malformed_parcel()
+            }
+        }
+    }
+
+    fn on_notice(&mut self, now: MonoTime, relay: &NodeName, notice: Notice) {
+        match notice {
+            Notice::Nodes { ask, more, names } => {
+                self.events.push_back(ControllerEvent::Nodes {
+                    ask,
+                    relay: relay.clone(),
+                    names,
+                    more,
+                });
+            }
+            Notice::Routed { session, present } => {
+                if let Some(call) = self.call_of(session) {
+                    let vehicle = call.vehicle().clone();
+                    self.events.push_back(ControllerEvent::Presence {
+                        vehicle,
+                        relay: relay.clone(),
+                        present,
+                    });
+                }
+            }
+            Notice::RouteRefused { session, .. } => {
+                if let Some(call) = self.call_of(session) {
+                    call.on_route_refused(now, session);
+                }
+            }
+            Notice::Draining => self.events.push_back(ControllerEvent::Draining {
+                relay: relay.clone(),
+            }),
+            Notice::Route { .. } | Notice::Unroute { .. } | Notice::Query { .. } => {
+                self.node.count_malformed_parcel();
+            }
+        }
+    }
+
+    fn on_statement(&mut self, now: MonoTime, body: &[u8]) {
+        let verified = Signed::decode(body).ok().and_then(|signed| {
+            let peer = verify_statement(&self.fleet, self.wall.at(now), &self.me, &signed).ok()?;
+            Some((peer.node, signed.statement))
+        });
+        let Some((
+            vehicle,
+            Statement::Stopped {
+                id,
+                generation,
+                latched,
+            },
+        )) = verified
+        else {
+            self.node.count_malformed_parcel();
+            return;
+        };
+        if self.stops.remove(&vehicle, id) {
+            self.events.push_back(ControllerEvent::Stopped {
+                vehicle,
+                id,
+                generation,
+                latched,
+            });
+        }
+    }
+
+    fn call_of(&mut self, session: SessionId) -> Option<&mut Call> {
+        self.calls
+            .values_mut()
+            .find(|call| call.has_session(session))
+    }
+
+    fn take_call_events(&mut self, session: SessionId) {
+        if let Some(call) = self
+            .calls
+            .values_mut()
+            .find(|call| call.has_session(session))
+        {
+            self.events.extend(call.take_events());
+        }
+    }
+}
+
+/// A command without its token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The flow's promise.
+    pub class: Class,
+    /// How long it is worth applying.
+    pub ttl: Duration,
+    /// The operator's enabling hand is on.
+    pub dead_man: bool,
+    /// Wants motion again after Ramp or MinimalRisk.
+    pub resume: bool,
+    /// For reliable flows.
+    pub application_id: Option<ApplicationId>,
+    /// What to do.
+    pub body: Body,
+}
+
+impl Role for Controller {
+    type Event = ControllerEvent;
+
+    fn handle(&mut self, now: MonoTime, input: Input<'_>) {
+        match input {
+            Input::PathUp { path, link, peer } => self.node.on_path_up(now, path, link, peer),
+            Input::PathDown { path } => self.node.on_path_down(now, path),
+            Input::Packet { path, bytes } => self.node.on_packet(now, path, bytes),
+            Input::Wall { unix_ms } => self.wall.on_reading(now, unix_ms),
+            Input::Persisted { .. } => {}
+            Input::Timeout => {
+                self.node.on_timeout(now);
+                self.stops.on_timeout(now, &mut self.node, &mut self.events);
+            }
+        }
+        self.take_facts(now);
+        self.work_all(now);
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.node.poll_transmit()
+    }
+
+    fn poll_event(&mut self) -> Option<ControllerEvent> {
+        self.events.pop_front()
+    }
+
+    fn next_timeout(&self) -> Option<MonoTime> {
+        let calls = self.calls.values().filter_map(Call::next_timeout);
+        calls
+            .chain(self.node.next_timeout())
+            .chain(self.stops.next_timeout())
+            .min()
+    }
+}

@@ -1,0 +1,81 @@
+//! Emergency stops that no vehicle has answered yet.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::ControllerEvent;
+use crate::base::limits::STOP_REPEAT_INTERVAL;
+use crate::base::{MonoTime, NodeName, StopId};
+use crate::role::node::Node;
+
+/// Stops on their way, repeated on every leg.
+#[derive(Debug, Default)]
+pub(super) struct Stops {
+    pending: BTreeMap<(NodeName, StopId), Pending>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    parcel: Arc<[u8]>,
+    next: MonoTime,
+    until: MonoTime,
+}
+
+impl Stops {
+    pub(super) fn insert(
+        &mut self,
+        now: MonoTime,
+        vehicle: NodeName,
+        id: StopId,
+        parcel: Arc<[u8]>,
+        until: MonoTime,
+    ) {
+        self.pending.insert(
+            (vehicle, id),
+            Pending {
+                parcel,
+                next: now,
+                until,
+            },
+        );
+    }
+
+    /// Forgets an answered stop; false when it was none of ours.
+    pub(super) fn remove(&mut self, vehicle: &NodeName, id: StopId) -> bool {
+        self.pending.remove(&(vehicle.clone(), id)).is_some()
+    }
+
+    pub(super) fn on_leg_up(&mut self, now: MonoTime, relay: &NodeName, node: &mut Node) {
+        for stop in self.pending.values() {
+            node.send(now, relay, &stop.parcel, now, stop.until);
+        }
+    }
+
+    pub(super) fn on_timeout(
+        &mut self,
+        now: MonoTime,
+        node: &mut Node,
+        events: &mut VecDeque<ControllerEvent>,
+    ) {
+        self.pending.retain(|(vehicle, id), stop| {
+            let alive = now < stop.until;
+            if !alive {
+                events.push_back(ControllerEvent::StopUnanswered {
+                    vehicle: vehicle.clone(),
+                    id: *id,
+                });
+            } else if stop.next <= now {
+                stop.next = now + STOP_REPEAT_INTERVAL;
+                node.send_everywhere(now, &stop.parcel, now, stop.next.min(stop.until));
+            }
+            alive
+        });
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<MonoTime> {
+        self.pending
+            .values()
+            .map(|stop| stop.next.min(stop.until))
+            .min()
+    }
+}

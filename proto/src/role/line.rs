@@ -1,0 +1,118 @@
+//! A session on the legs: what agent and controller do alike with one.
+
+use std::time::Duration;
+
+use super::node::Node;
+use crate::base::limits::{BEAT_INTERVAL_IDLE, REOFFER_INTERVAL};
+use crate::base::{Channel, Class, Flow, MonoTime, NodeName, SessionId};
+use crate::crypto::Established;
+use crate::session::{Dictionaries, Outbound, SendError, Session};
+use crate::wire::SessionMessage;
+
+/// A session, and when it last heard and spoke.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) session: Session,
+    pub(super) heard_at: MonoTime,
+    next_beat: MonoTime,
+    next_offer: MonoTime,
+}
+
+impl Line {
+    pub(super) fn new(now: MonoTime, session: Session) -> Line {
+        Line {
+            session,
+            heard_at: now,
+            next_beat: now,
+            next_offer: now + REOFFER_INTERVAL,
+        }
+    }
+
+    /// Puts what the session has to send on the leg of every relay.
+    pub(super) fn flush(&mut self, now: MonoTime, node: &mut Node) {
+        while let Some(out) = self.session.poll_transmit() {
+            node.send_everywhere(now, &out.parcel, out.created, out.deadline);
+        }
+    }
+
+    /// Offers what has no receipt yet to one relay that knows nothing of it.
+    pub(super) fn offer_to(&mut self, now: MonoTime, node: &mut Node, relay: &NodeName) {
+        let unresolved: Vec<Outbound> = self.session.unresolved().cloned().collect();
+        for out in unresolved {
+            node.send(now, relay, &out.parcel, out.created, out.deadline);
+        }
+    }
+
+    /// [WIRE-41] A relay may acknowledge and lose: what has no receipt is offered again, to every relay.
+    pub(super) fn offer_if_due(&mut self, now: MonoTime, node: &mut Node) {
+        if now < self.next_offer {
+            return;
+        }
+        self.next_offer = now + REOFFER_INTERVAL;
+        let relays: Vec<NodeName> = node.relays().cloned().collect();
+        for relay in relays {
+            self.offer_to(now, node, &relay);
+        }
+    }
+
+    /// Whether a beat is due; then the next one is due after `interval`.
+    pub(super) fn beat_due(&mut self, now: MonoTime, interval: Duration) -> bool {
+        let due = now >= self.next_beat || self.session.report_wanted();
+        if due {
+            self.next_beat = now + interval;
+        }
+        due
+    }
+
+    /// Makes the next beat due now, because there is news.
+    pub(super) fn hasten_beat(&mut self, at: MonoTime) {
+        self.next_beat = self.next_beat.min(at);
+    }
+
+    pub(super) fn send_beat(&mut self, now: MonoTime, bytes: &[u8]) {
+        let flow = Flow::new(Channel::SESSION, Class::Latest);
+        // A beat that cannot be sent is replaced by the next one.
+        let _ = self.session.send(now, flow, BEAT_INTERVAL_IDLE, bytes);
+    }
+
+    pub(super) fn send_message(
+        &mut self,
+        now: MonoTime,
+        message: &SessionMessage,
+    ) -> Result<u64, SendError> {
+        let flow = Flow::new(Channel::SESSION, Class::Reliable);
+        self.session.send(now, flow, REQUEST_TTL, &message.encode())
+    }
+
+    pub(super) fn next_timeout(&self) -> MonoTime {
+        let beat = if self.session.report_wanted() {
+            MonoTime::ZERO
+        } else {
+            self.next_beat
+        };
+        let own = beat.min(self.next_offer);
+        self.session.next_timeout().map_or(own, |at| at.min(own))
+    }
+}
+
+/// Life of requests and replies.
+const REQUEST_TTL: Duration = Duration::from_secs(10);
+
+/// The session of a complete handshake. No dictionaries are trained yet.
+pub(super) fn session(id: SessionId, established: Established) -> Session {
+    let Established {
+        peer,
+        seal,
+        open,
+        sample,
+        ..
+    } = established;
+    Session::new(
+        id,
+        peer.node,
+        seal,
+        open,
+        Some(sample),
+        Dictionaries::default(),
+    )
+}

@@ -1,0 +1,365 @@
+//! What agent and controller share: a leg to each relay, and the greeting on each path.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Transmit;
+use crate::base::limits::{HELLO_INTERVAL, RELAYS_MAX, VERSION};
+use crate::base::{Entropy, MonoTime, Name, NodeKind, NodeName, PathId};
+use crate::crypto::Peer;
+use crate::leg::{Leg, Origin, PathStatus};
+use crate::path::Health;
+use crate::wire::{AckState, Chunk, Notice, Packet, Parcel, Trail};
+
+/// A leg to each relay.
+#[derive(Debug)]
+pub(super) struct Node {
+    incarnation: u64,
+    relays: BTreeMap<NodeName, Uplink>,
+    paths: BTreeMap<PathId, NodePath>,
+    transmits: VecDeque<Transmit>,
+    facts: VecDeque<Fact>,
+    counters: NodeCounters,
+}
+
+#[derive(Debug)]
+struct Uplink {
+    leg: Leg,
+    /// The relay's number of its end of the leg; none before the first welcome.
+    leg_incarnation: Option<u64>,
+}
+
+#[derive(Debug)]
+struct NodePath {
+    relay: NodeName,
+    link: Name,
+    /// When the next hello goes; none after the welcome.
+    next_hello: Option<MonoTime>,
+}
+
+/// What the legs tell the role.
+#[derive(Debug)]
+pub(super) enum Fact {
+    /// A relay has a new leg for this node and knows nothing of what was sent before.
+    LegUp {
+        relay: NodeName,
+    },
+    Arrival {
+        relay: NodeName,
+        path: PathId,
+        parcel: Arc<[u8]>,
+        trail: Trail,
+        transit: Duration,
+    },
+    Health {
+        path: PathId,
+        health: Health,
+    },
+}
+
+/// How one path stands.
+#[derive(Clone, Debug)]
+pub struct PathView {
+    /// The relay at its other end.
+    pub relay: NodeName,
+    /// The link that it uses.
+    pub link: Name,
+    /// Estimates; absent until the relay has welcomed the node on this path.
+    pub status: Option<PathStatus>,
+}
+
+/// What a node dropped, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeCounters {
+    /// Packets that could not be decoded.
+    pub malformed_packets: u64,
+    /// Packets on a path that is not greeted, or not known.
+    pub unexpected_packets: u64,
+    /// Parcels that could not be decoded or that no relay sends.
+    pub malformed_parcels: u64,
+    /// Paths refused because there are too many relays or the peer is no relay.
+    pub refused_paths: u64,
+    /// Parcels that a leg had no room for.
+    pub overflows: u64,
+}
+
+impl Node {
+    pub(super) fn new(entropy: &mut dyn Entropy) -> Node {
+        Node {
+            incarnation: entropy.next_u64(),
+            relays: BTreeMap::new(),
+            paths: BTreeMap::new(),
+            transmits: VecDeque::new(),
+            facts: VecDeque::new(),
+            counters: NodeCounters::default(),
+        }
+    }
+
+    pub(super) fn on_path_up(&mut self, now: MonoTime, path: PathId, link: Name, peer: Peer) {
+        let relay = peer.node;
+        let room = self.relays.len() < RELAYS_MAX || self.relays.contains_key(&relay);
+        if relay.kind != NodeKind::Relay || !room {
+            self.counters.refused_paths += 1;
+            return;
+        }
+        self.relays.entry(relay.clone()).or_insert_with(|| Uplink {
+            leg: Leg::new(now),
+            leg_incarnation: None,
+        });
+        self.paths.insert(
+            path,
+            NodePath {
+                relay,
+                link,
+                next_hello: Some(now),
+            },
+        );
+        self.greet(now);
+    }
+
+    pub(super) fn on_path_down(&mut self, now: MonoTime, path: PathId) {
+        if let Some(gone) = self.paths.remove(&path)
+            && let Some(uplink) = self.relays.get_mut(&gone.relay)
+        {
+            uplink.leg.remove_path(now, path);
+            self.collect(&gone.relay);
+        }
+    }
+
+    pub(super) fn on_packet(&mut self, now: MonoTime, path: PathId, bytes: &[u8]) {
+        let Ok(packet) = Packet::decode(bytes) else {
+            self.counters.malformed_packets += 1;
+            return;
+        };
+        let Some(known) = self.paths.get(&path) else {
+            self.counters.unexpected_packets += 1;
+            return;
+        };
+        let relay = known.relay.clone();
+        if known.next_hello.is_some() {
+            self.on_greeting(now, path, &relay, &packet);
+            return;
+        }
+        let Some(uplink) = self.relays.get_mut(&relay) else {
+            return;
+        };
+        for arrival in uplink.leg.on_packet(now, path, packet) {
+            self.facts.push_back(Fact::Arrival {
+                relay: relay.clone(),
+                path: arrival.path,
+                parcel: arrival.parcel,
+                trail: arrival.trail,
+                transit: arrival.transit,
+            });
+        }
+        self.collect(&relay);
+    }
+
+    /// Before the welcome everything else on the path is dropped: the relay retries what matters.
+    fn on_greeting(&mut self, now: MonoTime, path: PathId, relay: &NodeName, packet: &Packet) {
+        let welcome = packet.chunks.iter().find_map(|chunk| match chunk {
+            Chunk::Welcome {
+                version: VERSION,
+                node_incarnation,
+                leg_incarnation,
+                ..
+            } if *node_incarnation == self.incarnation => Some(*leg_incarnation),
+            Chunk::Welcome { .. }
+            | Chunk::Hello { .. }
+            | Chunk::Floor { .. }
+            | Chunk::Tracked { .. }
+            | Chunk::Untracked { .. } => None,
+        });
+        let (Some(incarnation), Some(uplink)) = (welcome, self.relays.get_mut(relay)) else {
+            self.counters.unexpected_packets += 1;
+            return;
+        };
+        if uplink.leg_incarnation != Some(incarnation) {
+            uplink.leg = Leg::new(now);
+            uplink.leg_incarnation = Some(incarnation);
+            // The relay's state is new, so its other paths must be greeted again.
+            for (_, other) in self.paths.iter_mut().filter(|(_, p)| p.relay == *relay) {
+                other.next_hello.get_or_insert(now);
+            }
+            self.facts.push_back(Fact::LegUp {
+                relay: relay.clone(),
+            });
+        }
+        if let Some(greeted) = self.paths.get_mut(&path) {
+            greeted.next_hello = None;
+            uplink.leg.add_path(now, path);
+        }
+        self.collect(relay);
+        self.greet(now);
+    }
+
+    pub(super) fn on_timeout(&mut self, now: MonoTime) {
+        self.greet(now);
+        let due: Vec<NodeName> = self
+            .relays
+            .iter()
+            .filter(|(_, uplink)| uplink.leg.next_timeout().is_some_and(|at| at <= now))
+            .map(|(relay, _)| relay.clone())
+            .collect();
+        for relay in due {
+            if let Some(uplink) = self.relays.get_mut(&relay) {
+                uplink.leg.on_timeout(now);
+            }
+            self.collect(&relay);
+        }
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<MonoTime> {
+        let legs = self
+            .relays
+            .values()
+            .filter_map(|uplink| uplink.leg.next_timeout());
+        let hellos = self.paths.values().filter_map(|path| path.next_hello);
+        legs.chain(hellos).min()
+    }
+
+    /// Offers a parcel to the leg of every relay.
+    pub(super) fn send_everywhere(
+        &mut self,
+        now: MonoTime,
+        parcel: &Arc<[u8]>,
+        created: MonoTime,
+        deadline: MonoTime,
+    ) {
+        let relays: Vec<NodeName> = self.relays.keys().cloned().collect();
+        for relay in relays {
+            self.send(now, &relay, parcel, created, deadline);
+        }
+    }
+
+    /// Offers a parcel to the leg of one relay; a leg that was never welcomed is left out.
+    pub(super) fn send(
+        &mut self,
+        now: MonoTime,
+        relay: &NodeName,
+        parcel: &Arc<[u8]>,
+        created: MonoTime,
+        deadline: MonoTime,
+    ) {
+        let Some(uplink) = self.relays.get_mut(relay) else {
+            return;
+        };
+        if uplink.leg_incarnation.is_none() {
+            return;
+        }
+        let origin = Origin {
+            created,
+            upstream: None,
+        };
+        if uplink
+            .leg
+            .send(now, parcel.clone(), deadline, origin)
+            .is_err()
+        {
+            self.counters.overflows += 1;
+        }
+        self.collect(relay);
+    }
+
+    pub(super) fn notify(&mut self, now: MonoTime, relay: &NodeName, notice: Notice) {
+        let parcel = Parcel::Notice(notice).encode();
+        self.send(now, relay, &parcel, now, now + NOTICE_TTL);
+    }
+
+    pub(super) fn notify_all(&mut self, now: MonoTime, notice: &Notice) {
+        let parcel = Parcel::Notice(notice.clone()).encode();
+        self.send_everywhere(now, &parcel, now, now + NOTICE_TTL);
+    }
+
+    pub(super) fn poll_fact(&mut self) -> Option<Fact> {
+        self.facts.pop_front()
+    }
+
+    pub(super) fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// Relays whose welcome has come at least once.
+    pub(super) fn relays(&self) -> impl Iterator<Item = &NodeName> {
+        self.relays
+            .iter()
+            .filter(|(_, uplink)| uplink.leg_incarnation.is_some())
+            .map(|(name, _)| name)
+    }
+
+    pub(super) fn link_of(&self, path: PathId) -> Option<&Name> {
+        self.paths.get(&path).map(|path| &path.link)
+    }
+
+    pub(super) fn paths(&self) -> Vec<PathView> {
+        let status = |id: &PathId, path: &NodePath| {
+            let leg = &self.relays.get(&path.relay)?.leg;
+            leg.paths().into_iter().find(|status| status.path == *id)
+        };
+        let view = |(id, path): (&PathId, &NodePath)| PathView {
+            relay: path.relay.clone(),
+            link: path.link.clone(),
+            status: status(id, path),
+        };
+        self.paths.iter().map(view).collect()
+    }
+
+    pub(super) fn counters(&self) -> NodeCounters {
+        self.counters
+    }
+
+    pub(super) fn count_malformed_parcel(&mut self) {
+        self.counters.malformed_parcels += 1;
+    }
+
+    fn greet(&mut self, now: MonoTime) {
+        for (id, path) in &mut self.paths {
+            if path.next_hello.is_some_and(|at| at <= now) {
+                path.next_hello = Some(now + HELLO_INTERVAL);
+                let hello = Chunk::Hello {
+                    version_min: VERSION,
+                    version_max: VERSION,
+                    incarnation: self.incarnation,
+                    features: 0,
+                    link: path.link.clone(),
+                };
+                self.transmits.push_back(Transmit {
+                    path: *id,
+                    bytes: greeting(now, hello),
+                });
+            }
+        }
+    }
+
+    fn collect(&mut self, relay: &NodeName) {
+        let Some(uplink) = self.relays.get_mut(relay) else {
+            return;
+        };
+        while let Some((path, bytes)) = uplink.leg.poll_transmit() {
+            self.transmits.push_back(Transmit { path, bytes });
+        }
+        while let Some(change) = uplink.leg.poll_change() {
+            self.facts.push_back(Fact::Health {
+                path: change.path,
+                health: change.health,
+            });
+        }
+    }
+}
+
+/// A packet that stands outside of the leg's numbers: a hello or a welcome.
+pub(super) fn greeting(now: MonoTime, chunk: Chunk) -> Vec<u8> {
+    let low_bits = now.as_us() & u64::from(u32::MAX);
+    Packet {
+        path_sequence: 0,
+        tx_time_us: u32::try_from(low_bits).unwrap_or_default(),
+        report: None,
+        ack: AckState::default(),
+        chunks: vec![chunk],
+    }
+    .encode()
+}
+
+/// A notice that has not arrived by then is no longer true.
+const NOTICE_TTL: Duration = Duration::from_secs(10);

@@ -1,0 +1,122 @@
+//! The command line of `longrein-relay`.
+
+use std::io::{ErrorKind, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Parser;
+use longrein_io::config::{COMMON_VARIABLES, ConfigError, Loader};
+use longrein_io::log::Level;
+use longrein_proto::base::NameError;
+
+use crate::config::{Config, ListenSection};
+use crate::program::RelayError;
+
+/// Forwards between the agents and the controllers of a fleet, and cannot read what it forwards.
+///
+/// Flags win over environment variables (LONGREIN_IDENTITY_DIRECTORY, LONGREIN_LOG_LEVEL), those over the file.
+#[derive(Debug, Parser)]
+#[command(name = "longrein-relay", version, after_help = EXIT_CODES)]
+pub(crate) struct Flags {
+    /// Configuration file (TOML); without one the defaults hold
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Folder with authority.pem, node.pem and node.key
+    #[arg(long, value_name = "DIR")]
+    identity: Option<PathBuf>,
+
+    /// Address and UDP port to listen on, instead of those of the file; may be given several times
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Vec<SocketAddr>,
+
+    /// How much to log: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<Level>,
+
+    /// Check the configuration and the identity, then end
+    #[arg(long)]
+    pub(crate) check_config: bool,
+
+    /// Print the configuration that results from file, environment and flags, then end
+    #[arg(long, conflicts_with = "check_config")]
+    pub(crate) print_config: bool,
+}
+
+impl Flags {
+    /// The configuration of file, environment and flags.
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
+        let identity = self
+            .identity
+            .as_ref()
+            .map(|path| path.display().to_string());
+        let mut config: Config = Loader::new(self.config.as_deref())?
+            .variables(&COMMON_VARIABLES)?
+            .flag("identity.directory", identity)
+            .flag("log.level", self.log_level.map(Level::as_str))
+            .finish()?;
+        if !self.listen.is_empty() {
+            config.listen = sections(&self.listen).map_err(|error| ConfigError::Wrong {
+                place: "--listen".to_string(),
+                what: error.to_string(),
+            })?;
+        }
+        Ok(config)
+    }
+}
+
+/// Prints data; a reader that went away has seen enough.
+pub(crate) fn print(text: &str) -> Result<(), RelayError> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(RelayError::System(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn sections(addresses: &[SocketAddr]) -> Result<Vec<ListenSection>, NameError> {
+    let section = |(index, address): (usize, &SocketAddr)| {
+        Ok(ListenSection {
+            name: format!("listen-{}", index + 1).parse()?,
+            address: *address,
+            interface: None,
+        })
+    };
+    addresses.iter().enumerate().map(section).collect()
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ended on SIGTERM or SIGINT, or done; 1 failed, for example as the port is in use; \
+2 the command line, the configuration or the identity is wrong; 4 the certificate is not valid now.";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_option_has_a_help_text() {
+        let command = Flags::command();
+        command.clone().debug_assert();
+        for argument in command.get_arguments() {
+            assert!(argument.get_help().is_some(), "{argument}");
+        }
+    }
+
+    #[test]
+    fn flags_win_over_the_defaults() {
+        let line = "longrein-relay --identity /run/keys --listen 127.0.0.1:1 --listen [::1]:2 --log-level warn";
+        let config = Flags::parse_from(line.split(' ')).config().unwrap();
+        assert_eq!(config.identity.directory, PathBuf::from("/run/keys"));
+        assert_eq!(config.log.level, Level::Warn);
+        let listen: Vec<String> = config
+            .listen
+            .iter()
+            .map(|section| format!("{} {}", section.name, section.address))
+            .collect();
+        assert_eq!(listen, ["listen-1 127.0.0.1:1", "listen-2 [::1]:2"]);
+    }
+}

@@ -1,0 +1,144 @@
+//! What the relay counted, for the log.
+
+use longrein_io::drive::{DriveCounts, Driver};
+use longrein_io::listen::{ListenCounts, Listener};
+use longrein_proto::role::{Relay, RelayCounters};
+
+/// Tells counters as they are since the start of the program: one line for forwarding, one for each listener, one for each
+/// reason of failed handshakes.
+pub(crate) struct Ledger {
+    driver: Driver<Relay>,
+    listeners: Vec<(String, Listener)>,
+    told: Counts,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    relay: RelayCounters,
+    drive: DriveCounts,
+    listeners: Vec<ListenCounts>,
+}
+
+impl Ledger {
+    pub(crate) fn new(driver: Driver<Relay>, listeners: Vec<(String, Listener)>) -> Ledger {
+        let told = Counts {
+            listeners: vec![ListenCounts::default(); listeners.len()],
+            ..Counts::default()
+        };
+        Ledger {
+            driver,
+            listeners,
+            told,
+        }
+    }
+
+    /// Logs what changed since the last time.
+    pub(crate) fn tell_news(&mut self) {
+        let counts = self.counts();
+        if counts.relay != self.told.relay || counts.drive != self.told.drive {
+            self.tell_forwarding(&counts);
+        }
+        for ((name, _), (now, before)) in self
+            .listeners
+            .iter()
+            .zip(counts.listeners.iter().zip(&self.told.listeners))
+        {
+            if now != before {
+                tell_listener(name, now);
+            }
+        }
+        self.told = counts;
+    }
+
+    /// Logs everything.
+    pub(crate) fn tell_all(&mut self) {
+        let counts = self.counts();
+        self.tell_forwarding(&counts);
+        for ((name, _), now) in self.listeners.iter().zip(&counts.listeners) {
+            tell_listener(name, now);
+        }
+        self.told = counts;
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            relay: self.driver.with(|relay, _| relay.counters()),
+            drive: self.driver.counts(),
+            listeners: self
+                .listeners
+                .iter()
+                .map(|(_, listener)| listener.counts())
+                .collect(),
+        }
+    }
+
+    fn tell_forwarding(&self, counts: &Counts) {
+        let RelayCounters {
+            forwarded,
+            malformed_packets,
+            unexpected_packets,
+            malformed_parcels,
+            without_route,
+            absent,
+            expired,
+            over_source_budget,
+            over_destination_budget,
+            overflows,
+            refused_routes,
+            refused_seats,
+        } = counts.relay;
+        let DriveCounts {
+            paths_up,
+            paths_down,
+            dropped_no_path,
+        } = counts.drive;
+        let nodes = self.driver.with(|relay, _| relay.nodes().count());
+        tracing::info!(
+            nodes,
+            forwarded,
+            malformed_packets,
+            unexpected_packets,
+            malformed_parcels,
+            without_route,
+            absent,
+            expired,
+            over_source_budget,
+            over_destination_budget,
+            overflows,
+            refused_routes,
+            refused_seats,
+            paths_up,
+            paths_down,
+            dropped_no_path,
+            "relay counters"
+        );
+    }
+}
+
+fn tell_listener(listener: &str, counts: &ListenCounts) {
+    let ListenCounts {
+        offered,
+        accepted,
+        retried,
+        refused_full,
+        refused_source,
+        failed,
+        silent,
+        replaced,
+    } = counts;
+    tracing::info!(
+        listener,
+        offered,
+        accepted,
+        retried,
+        refused_full,
+        refused_source,
+        silent,
+        replaced,
+        failed = failed.values().sum::<u64>(),
+        "listener counters"
+    );
+    for (why, count) in failed {
+        tracing::info!(listener, %why, count, "handshakes failed");
+    }
+}

@@ -1,0 +1,7 @@
+//! The program `longrein-relay`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    longrein_relay::main()
+}

@@ -1,0 +1,169 @@
+//! The relay's program: sockets, signals and logs around the role.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use longrein_io::config::ConfigError;
+use longrein_io::drive::Driver;
+use longrein_io::entropy::SystemEntropy;
+use longrein_io::exit::Exit;
+use longrein_io::keys::{Identity, IdentityError};
+use longrein_io::listen::{ListenError, Listener, listen};
+use longrein_io::shutdown::Shutdown;
+use longrein_io::{date, runtime};
+use longrein_proto::base::NodeKind;
+use longrein_proto::role::{Relay, RelayEvent};
+use tokio::sync::Notify;
+use tokio::time::{interval, timeout};
+
+use crate::config::Config;
+use crate::ledger::Ledger;
+
+/// Why a relay does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The identity cannot be used.
+    #[error("identity: {0}")]
+    Identity(#[from] IdentityError),
+    /// It cannot listen.
+    #[error("[[listen]] {name}: {source}")]
+    Listen {
+        /// The listener.
+        name: String,
+        /// Why not.
+        source: ListenError,
+    },
+    /// The system refused something that it always gives.
+    #[error("the system refuses: {0}")]
+    System(#[from] io::Error),
+}
+
+impl RelayError {
+    /// The program's exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            RelayError::Config(error) => error.exit(),
+            RelayError::Identity(error) => error.exit(),
+            RelayError::Listen { .. } | RelayError::System(_) => Exit::Failed,
+        }
+    }
+}
+
+/// The identity that the configuration names, when it is a relay's.
+///
+/// # Errors
+/// What is wrong with it and what to do.
+pub fn load_identity(config: &Config) -> Result<Identity, IdentityError> {
+    let identity = Identity::load(&config.identity.directory)?;
+    identity.expect_kind(NodeKind::Relay)?;
+    Ok(identity)
+}
+
+/// Runs a relay until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot start.
+pub fn run(config: &Config) -> Result<(), RelayError> {
+    let identity = load_identity(config)?;
+    runtime::run(async || serve(config, &identity).await)?
+}
+
+async fn serve(config: &Config, identity: &Identity) -> Result<(), RelayError> {
+    let mut shutdown = Shutdown::new()?;
+    let role = Relay::new(config.relay(), Box::new(SystemEntropy::new()));
+    let left = Rc::new(Notify::new());
+    let driver = Driver::start(role, {
+        let left = Rc::clone(&left);
+        move |driver, event| on_event(driver, &event, &left)
+    })?;
+    let listeners = match open(config, identity, &driver) {
+        Ok(listeners) => listeners,
+        Err(error) => {
+            driver.close().await;
+            return Err(error);
+        }
+    };
+    tell_ready(identity, &listeners);
+    let mut ledger = Ledger::new(driver.clone(), listeners);
+    let mut minute = interval(COUNTS_EVERY);
+    let signal = loop {
+        tokio::select! {
+            signal = shutdown.wait() => break signal,
+            _ = minute.tick() => ledger.tell_news(),
+        }
+    };
+    tracing::info!(signal, "relay drains");
+    driver.with(|relay, now| relay.drain(now));
+    let all_left = async {
+        while driver.with(|relay, _| relay.nodes().next().is_some()) {
+            left.notified().await;
+        }
+    };
+    tokio::select! {
+        // Who has not left by then loses its connections; all nodes have other relays.
+        _ = timeout(GRACE, all_left) => {}
+        signal = shutdown.wait() => tracing::info!(signal, "relay ends at once"),
+    }
+    ledger.tell_all();
+    driver.close().await;
+    tracing::info!("relay ended");
+    Ok(())
+}
+
+fn open(
+    config: &Config,
+    identity: &Identity,
+    driver: &Driver<Relay>,
+) -> Result<Vec<(String, Listener)>, RelayError> {
+    let open = |settings: longrein_io::listen::ListenSettings| {
+        let name = settings.name.to_string();
+        match listen(driver, identity, settings) {
+            Ok(listener) => Ok((name, listener)),
+            Err(source) => Err(RelayError::Listen { name, source }),
+        }
+    };
+    config.listeners().map(open).collect()
+}
+
+fn tell_ready(identity: &Identity, listeners: &[(String, Listener)]) {
+    let addresses: Vec<SocketAddr> = listeners
+        .iter()
+        .map(|(_, listener)| listener.address())
+        .collect();
+    let address = addresses
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(",");
+    tracing::info!(
+        relay = %identity.node().name,
+        fleet = %identity.fleet().name(),
+        address,
+        certificate_until = date::utc(identity.not_after()),
+        "relay ready"
+    );
+}
+
+fn on_event(driver: &Driver<Relay>, event: &RelayEvent, left: &Notify) {
+    match event {
+        RelayEvent::Joined { node } => tracing::info!(%node, "node is here"),
+        RelayEvent::Left { node } => {
+            tracing::info!(%node, "node is gone");
+            left.notify_one();
+        }
+        RelayEvent::PathJoined { node, path, link } => {
+            tracing::info!(%node, path = path.0, %link, "path carries its leg");
+        }
+        RelayEvent::Close { path } => driver.hang_up(*path),
+    }
+}
+
+/// How often counters are logged, when they changed.
+const COUNTS_EVERY: Duration = Duration::from_secs(60);
+/// Between telling the nodes and closing: two round trips of a slow mobile network.
+const GRACE: Duration = Duration::from_millis(500);

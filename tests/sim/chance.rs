@@ -1,0 +1,42 @@
+//! Seeded randomness.
+
+use longrein_proto::base::Entropy;
+
+/// A seeded generator (SplitMix64): small, and good enough to draw losses and test keys from.
+#[derive(Clone, Debug)]
+pub struct Chance(u64);
+
+impl Chance {
+    /// The sequence of a seed.
+    pub const fn new(seed: u64) -> Chance {
+        Chance(seed)
+    }
+
+    /// True with this probability.
+    pub fn happens(&mut self, probability: f64) -> bool {
+        let unit = (self.draw() >> 11) as f64 / (1_u64 << 53) as f64;
+        unit < probability
+    }
+
+    /// A number below `bound`, which is not 0.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.draw() % bound
+    }
+
+    fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+impl Entropy for Chance {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for part in bytes.chunks_mut(8) {
+            let drawn = self.draw().to_be_bytes();
+            part.copy_from_slice(&drawn[..part.len()]);
+        }
+    }
+}

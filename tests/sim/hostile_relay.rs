@@ -1,0 +1,261 @@
+//! A relay with valid papers and bad intentions: it knows the legs' language and does to envelopes what it likes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use longrein_proto::base::limits::VERSION;
+use longrein_proto::base::{Entropy, MonoTime, NodeName, PathId, SessionId};
+use longrein_proto::leg::{Leg, Origin};
+use longrein_proto::role::{Input, Role, Transmit};
+use longrein_proto::wire::{AckState, Chunk, Notice, Packet, Parcel};
+
+use crate::{Chance, Tamper};
+
+/// A hostile relay.
+pub struct HostileRelay {
+    /// What it does.
+    pub tamper: Tamper,
+    chance: Chance,
+    paths: BTreeMap<PathId, NodeName>,
+    seats: BTreeMap<NodeName, Seat>,
+    routes: BTreeMap<SessionId, (NodeName, NodeName)>,
+    held: VecDeque<(MonoTime, NodeName, Arc<[u8]>)>,
+    transmits: VecDeque<Transmit>,
+    /// Envelopes that it did something to.
+    pub tampered: u64,
+}
+
+struct Seat {
+    leg: Leg,
+    incarnation: u64,
+    leg_incarnation: u64,
+}
+
+impl HostileRelay {
+    /// A relay that tampers in one way with every sealed envelope.
+    pub fn new(tamper: Tamper, chance: Chance) -> HostileRelay {
+        HostileRelay {
+            tamper,
+            chance,
+            paths: BTreeMap::new(),
+            seats: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            held: VecDeque::new(),
+            transmits: VecDeque::new(),
+            tampered: 0,
+        }
+    }
+
+    fn on_packet(&mut self, now: MonoTime, path: PathId, bytes: &[u8]) {
+        let Some(node) = self.paths.get(&path).cloned() else {
+            return;
+        };
+        let Ok(packet) = Packet::decode(bytes) else {
+            return;
+        };
+        if let Some(Chunk::Hello { incarnation, .. }) = packet.chunks.first() {
+            self.welcome(now, path, &node, *incarnation);
+            return;
+        }
+        let Some(seat) = self.seats.get_mut(&node) else {
+            return;
+        };
+        let arrivals = seat.leg.on_packet(now, path, packet);
+        for arrival in arrivals {
+            self.on_parcel(now, &node, arrival.parcel);
+        }
+        self.collect(&node);
+    }
+
+    fn welcome(&mut self, now: MonoTime, path: PathId, node: &NodeName, incarnation: u64) {
+        if self
+            .seats
+            .get(node)
+            .is_none_or(|seat| seat.incarnation != incarnation)
+        {
+            let leg_incarnation = self.chance.next_u64();
+            self.seats.insert(
+                node.clone(),
+                Seat {
+                    leg: Leg::new(now),
+                    incarnation,
+                    leg_incarnation,
+                },
+            );
+        }
+        let Some(seat) = self.seats.get_mut(node) else {
+            return;
+        };
+        seat.leg.add_path(now, path);
+        let welcome = Chunk::Welcome {
+            version: VERSION,
+            node_incarnation: incarnation,
+            leg_incarnation: seat.leg_incarnation,
+            features: 0,
+        };
+        let packet = Packet {
+            path_sequence: 0,
+            tx_time_us: 0,
+            report: None,
+            ack: AckState::default(),
+            chunks: vec![welcome],
+        };
+        self.transmits.push_back(Transmit {
+            path,
+            bytes: packet.encode(),
+        });
+    }
+
+    fn on_parcel(&mut self, now: MonoTime, from: &NodeName, bytes: Arc<[u8]>) {
+        match Parcel::decode(&bytes) {
+            Ok(Parcel::Notice(Notice::Route { session, to })) => {
+                self.routes.insert(session, (from.clone(), to));
+            }
+            Ok(Parcel::Handshake { session, to, .. }) => {
+                if let Some(to) = to {
+                    self.routes.insert(session, (from.clone(), to));
+                }
+                if let Some(other) = self.other_end(from, session) {
+                    self.pass(now, &other, bytes);
+                }
+            }
+            Ok(Parcel::Sealed { header, .. }) => {
+                if let Some(other) = self.other_end(from, header.session) {
+                    self.tampered += 1;
+                    self.do_harm(now, &other, bytes);
+                }
+            }
+            Ok(Parcel::Signed { to, .. }) => self.pass(now, &to, bytes),
+            Ok(Parcel::Notice(_)) | Err(_) => {}
+        }
+    }
+
+    fn do_harm(&mut self, now: MonoTime, to: &NodeName, bytes: Arc<[u8]>) {
+        match self.tamper {
+            Tamper::Corrupt => self.pass(now, to, self.corrupt(&bytes)),
+            Tamper::Forge => {
+                // A number far ahead, to shadow everything that comes.
+                if let Ok(Parcel::Sealed {
+                    mut header,
+                    ciphertext,
+                }) = Parcel::decode(&bytes)
+                {
+                    header.number += 1 + self.chance.below(1 << 20);
+                    let forged = Parcel::Sealed { header, ciphertext }.encode();
+                    self.pass(now, to, forged);
+                }
+            }
+            Tamper::Replay => {
+                for delay_ms in [0, 0, 5, 40, 150, 600, 2_000] {
+                    self.hold(now + Duration::from_millis(delay_ms), to, bytes.clone());
+                }
+            }
+            Tamper::Reorder => {
+                let delay = Duration::from_millis(self.chance.below(200));
+                self.hold(now + delay, to, bytes);
+            }
+            Tamper::Delay => self.hold(now + Duration::from_secs(5), to, bytes),
+            Tamper::Swallow => {}
+        }
+    }
+
+    fn corrupt(&self, bytes: &Arc<[u8]>) -> Arc<[u8]> {
+        let mut bytes = bytes.to_vec();
+        if let Some(last) = bytes.last_mut() {
+            *last ^= 1;
+        }
+        bytes.into()
+    }
+
+    fn hold(&mut self, until: MonoTime, to: &NodeName, bytes: Arc<[u8]>) {
+        self.held.push_back((until, to.clone(), bytes));
+    }
+
+    fn pass(&mut self, now: MonoTime, to: &NodeName, bytes: Arc<[u8]>) {
+        if let Some(seat) = self.seats.get_mut(to) {
+            let origin = Origin {
+                created: now,
+                upstream: Some((0, 0)),
+            };
+            // A full leg harms only what goes through this relay.
+            let _ = seat
+                .leg
+                .send(now, bytes, now + Duration::from_secs(2), origin);
+        }
+        self.collect(to);
+    }
+
+    fn other_end(&self, from: &NodeName, session: SessionId) -> Option<NodeName> {
+        let (owner, to) = self.routes.get(&session)?;
+        Some(if owner == from {
+            to.clone()
+        } else {
+            owner.clone()
+        })
+    }
+
+    fn on_timeout(&mut self, now: MonoTime) {
+        let (due, later) = self.held.drain(..).partition(|(at, _, _)| *at <= now);
+        self.held = later;
+        let due: VecDeque<(MonoTime, NodeName, Arc<[u8]>)> = due;
+        for (_, to, bytes) in due {
+            self.pass(now, &to, bytes);
+        }
+        let nodes: Vec<NodeName> = self.seats.keys().cloned().collect();
+        for node in nodes {
+            if let Some(seat) = self.seats.get_mut(&node) {
+                seat.leg.on_timeout(now);
+            }
+            self.collect(&node);
+        }
+    }
+
+    fn collect(&mut self, node: &NodeName) {
+        let Some(seat) = self.seats.get_mut(node) else {
+            return;
+        };
+        while let Some((path, bytes)) = seat.leg.poll_transmit() {
+            self.transmits.push_back(Transmit { path, bytes });
+        }
+        while seat.leg.poll_change().is_some() {}
+    }
+}
+
+impl Role for HostileRelay {
+    type Event = ();
+
+    fn handle(&mut self, now: MonoTime, input: Input<'_>) {
+        match input {
+            Input::PathUp { path, peer, .. } => {
+                self.paths.insert(path, peer.node);
+            }
+            Input::PathDown { path } => {
+                if let Some(node) = self.paths.remove(&path)
+                    && let Some(seat) = self.seats.get_mut(&node)
+                {
+                    seat.leg.remove_path(now, path);
+                }
+            }
+            Input::Packet { path, bytes } => self.on_packet(now, path, bytes),
+            Input::Timeout => self.on_timeout(now),
+            Input::Wall { .. } | Input::Persisted { .. } => {}
+        }
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    fn poll_event(&mut self) -> Option<()> {
+        None
+    }
+
+    fn next_timeout(&self) -> Option<MonoTime> {
+        let legs = self
+            .seats
+            .values()
+            .filter_map(|seat| seat.leg.next_timeout());
+        legs.chain(self.held.iter().map(|(at, _, _)| *at)).min()
+    }
+}

@@ -1,0 +1,185 @@
+//! What stands behind an agent in the world: the actuations that a control thread would run, and a notebook.
+
+use std::time::Duration;
+
+use longrein_proto::base::{Channel, Class, FencingToken, MonoTime, NodeName, Refusal, Stage};
+use longrein_proto::control::{Actuation, ActuationConfig, WatchdogConfig};
+use longrein_proto::role::{Agent, AgentConfig, Apply, FunctionConfig, Journey};
+use longrein_proto::wire::{Body, FunctionKind};
+
+/// A vehicle with the functions `drive` (channel 1, typed, guarded) and `tunnel` (channel 2, opaque).
+pub struct Vehicle {
+    functions: Vec<Actuation>,
+    /// Every command that took effect, in order.
+    pub applied: Vec<AppliedCommand>,
+    /// Every command that got as far as the vehicle and was refused there.
+    pub refused: Vec<Refusal>,
+    /// Every stage that was entered, with its function.
+    pub stages: Vec<(MonoTime, Channel, Stage)>,
+    /// Every stop and reset: when, and whether it is a stop.
+    pub stops: Vec<(MonoTime, bool)>,
+    /// The newest record that survives a power cut.
+    pub disk: Vec<u8>,
+}
+
+/// A command that took effect.
+#[derive(Clone, Debug)]
+pub struct AppliedCommand {
+    /// When, on the agent's clock.
+    pub at: MonoTime,
+    /// The function.
+    pub channel: Channel,
+    /// The flow's promise.
+    pub class: Class,
+    /// Its number in its flow.
+    pub number: u64,
+    /// Under this lease.
+    pub token: FencingToken,
+    /// When it would have been too late, on the agent's clock.
+    pub deadline: MonoTime,
+    /// What it said.
+    pub body: Body,
+    /// How it came.
+    pub journey: Journey,
+}
+
+impl Vehicle {
+    /// Channel of the typed function `drive`.
+    pub const DRIVE: Channel = channel(1);
+    /// Channel of the opaque function `tunnel`.
+    pub const TUNNEL: Channel = channel(2);
+
+    /// A vehicle that stands still.
+    pub fn new() -> Vehicle {
+        let guarded = ActuationConfig {
+            watchdog: Some(WatchdogConfig::default()),
+            limits: None,
+        };
+        let unguarded = ActuationConfig {
+            watchdog: None,
+            limits: None,
+        };
+        Vehicle {
+            functions: vec![
+                Actuation::new(guarded, false),
+                Actuation::new(unguarded, false),
+            ],
+            applied: Vec::new(),
+            refused: Vec::new(),
+            stages: Vec::new(),
+            stops: Vec::new(),
+            disk: longrein_proto::role::AgentRecord::default().encode(),
+        }
+    }
+
+    /// The stage that the drive function is in.
+    pub fn stage(&self) -> Stage {
+        self.functions[0].stage()
+    }
+
+    /// The numbers of all commands of a function that took effect, in order.
+    pub fn applied_numbers(&self, channel: Channel) -> Vec<u64> {
+        self.applied
+            .iter()
+            .filter(|command| command.channel == channel)
+            .map(|command| command.number)
+            .collect()
+    }
+
+    pub(crate) fn agent_config(me: NodeName) -> AgentConfig {
+        let function = |name: &str, kind| FunctionConfig {
+            name: name.parse().expect("a valid name"),
+            kind,
+            lease_ttl: Duration::from_millis(500),
+        };
+        let functions = vec![
+            function("drive", FunctionKind::Drive),
+            function("tunnel", FunctionKind::Opaque),
+        ];
+        AgentConfig { me, functions }
+    }
+
+    pub(crate) fn apply(&mut self, now: MonoTime, apply: Apply, role: &mut Agent) {
+        let index = usize::from(apply.channel.number()) - 1;
+        let token = apply.accepted.inner().token;
+        let deadline = apply.accepted.deadline();
+        let verdict = self.functions[index].on_command(now, apply.accepted);
+        match &verdict {
+            Ok(applied) => self.applied.push(AppliedCommand {
+                at: now,
+                channel: apply.channel,
+                class: apply.class,
+                number: apply.number,
+                token,
+                deadline,
+                body: applied.body().clone(),
+                journey: apply.journey,
+            }),
+            Err(why) => self.refused.push(why.clone()),
+        }
+        role.on_verdict(now, apply.ticket, verdict.map(|_| ()));
+        self.tell_stages(now, role);
+    }
+
+    pub(crate) fn stop(&mut self, now: MonoTime, role: &mut Agent) {
+        self.stops.push((now, true));
+        for function in &mut self.functions {
+            function.on_stop(now);
+        }
+        self.tell_stages(now, role);
+    }
+
+    pub(crate) fn reset(&mut self, now: MonoTime, role: &mut Agent) {
+        self.stops.push((now, false));
+        for function in &mut self.functions {
+            function.on_reset(now);
+        }
+        self.tell_stages(now, role);
+    }
+
+    pub(crate) fn lease_ended(&mut self, now: MonoTime, channel: Channel, role: &mut Agent) {
+        self.functions[usize::from(channel.number()) - 1].on_lease_end(now);
+        self.tell_stages(now, role);
+    }
+
+    pub(crate) fn on_timeout(&mut self, now: MonoTime, role: &mut Agent) {
+        for function in &mut self.functions {
+            function.on_timeout(now);
+        }
+        self.tell_stages(now, role);
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<MonoTime> {
+        self.functions
+            .iter()
+            .filter_map(Actuation::next_timeout)
+            .min()
+    }
+
+    fn tell_stages(&mut self, now: MonoTime, role: &mut Agent) {
+        for (index, function) in self.functions.iter_mut().enumerate() {
+            let channel = if index == 0 {
+                Vehicle::DRIVE
+            } else {
+                Vehicle::TUNNEL
+            };
+            while let Some(change) = function.poll_event() {
+                self.stages.push((change.at, channel, change.stage));
+                role.on_stage(now, channel, change.stage);
+            }
+        }
+    }
+}
+
+impl Default for Vehicle {
+    fn default() -> Vehicle {
+        Vehicle::new()
+    }
+}
+
+const fn channel(number: u8) -> Channel {
+    match Channel::new(number) {
+        Some(channel) => channel,
+        None => Channel::SESSION,
+    }
+}
