@@ -6,7 +6,8 @@ mod report;
 
 use std::time::Duration;
 
-use longrein_proto::base::NodeKind;
+use longrein_io::clock;
+use longrein_proto::base::{Name, NodeKind};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 pub use self::applied::{AppliedCommand, AppliedLines, StageEntered};
@@ -52,21 +53,9 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(&str)) -> Result<Report, D
     ));
     let mut fleet = LocalFleet::start(plan)?;
     let connection = Connection::connect(settings(&fleet)?).await?;
-    let vehicle = connection
-        .open(
-            &AGENT
-                .parse()
-                .map_err(|_| LocalFleetError::Name(AGENT.into()))?,
-        )
-        .await?;
+    let vehicle = connection.open(&self::vehicle()?).await?;
     all_paths_up(&vehicle, fleet.relays().len()).await;
-    let lease = vehicle
-        .take(
-            &DRIVE
-                .parse()
-                .map_err(|_| LocalFleetError::Name(DRIVE.into()))?,
-        )
-        .await?;
+    let lease = vehicle.take(&function()?).await?;
     let mut report = drive(&mut fleet, &vehicle, &lease, &mut progress).await?;
     let superseded_and_late = counts(&vehicle).await;
     lease.release().await?;
@@ -93,6 +82,26 @@ pub fn settings(fleet: &LocalFleet) -> Result<Settings, LocalFleetError> {
         settings = settings.relay(name, relay.address.to_string());
     }
     Ok(settings)
+}
+
+/// The demo's vehicle.
+///
+/// # Errors
+/// Never: it is a name.
+pub fn vehicle() -> Result<Name, LocalFleetError> {
+    AGENT
+        .parse()
+        .map_err(|_| LocalFleetError::Name(AGENT.into()))
+}
+
+/// Its function.
+///
+/// # Errors
+/// Never: it is a name.
+pub fn function() -> Result<Name, LocalFleetError> {
+    DRIVE
+        .parse()
+        .map_err(|_| LocalFleetError::Name(DRIVE.into()))
 }
 
 async fn drive(
@@ -133,7 +142,9 @@ async fn drive(
         } else {
             course::at(Duration::from_millis(at_ms))
         };
-        report.sent.push(lease.drive(wanted, true, first).await?);
+        let called_us = clock::now().as_us();
+        let number = lease.drive(wanted, true, first).await?;
+        report.sent.insert(number, called_us);
         if tick % REPORT_EVERY == REPORT_EVERY - 1 {
             progress(&line(at_ms + PERIOD_MS, report.sent.len(), vehicle).await);
         }

@@ -88,12 +88,8 @@ impl Lease {
     pub fn send(&self, order: Order) -> Sent {
         let node = self.vehicle.node().clone();
         let under = (self.channel, self.token);
-        let (answer, sent) = oneshot::channel();
-        let called = self.vehicle.connection().desk().call(move |desk, now| {
-            // Whoever sends need not wait for the number.
-            answer.send(desk.command(now, &node, under, order)).ok();
-        });
-        Sent(called.map(|()| sent))
+        let desk = self.vehicle.connection().desk();
+        Sent(desk.question(move |desk, now| desk.command(now, &node, under, order)))
     }
 
     /// Sends a typed drive command of class `latest` with a time to live of [`Lease::DRIVE_TTL`].

@@ -128,7 +128,7 @@ impl Vehicle {
         answer_within(REQUEST_MAX, answered).await
     }
 
-    /// Its events from now on.
+    /// Its events from now on, beginning with its state, if that is known already.
     ///
     /// # Errors
     /// When the connection is closed, or far behind.

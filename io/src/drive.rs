@@ -320,7 +320,9 @@ impl<R: Role + 'static> Driver<R> {
 
     async fn take_calls(self, mut waiting: mpsc::Receiver<Call<R>>) {
         while let Some(call) = waiting.recv().await {
-            self.with(|role, now| call(role, now));
+            if let Some(afterwards) = self.with(|role, now| call(role, now)) {
+                afterwards();
+            }
         }
     }
 

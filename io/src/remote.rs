@@ -9,7 +9,10 @@ pub struct Remote<R> {
     calls: mpsc::Sender<Call<R>>,
 }
 
-pub(crate) type Call<R> = Box<dyn FnOnce(&mut R, MonoTime) + Send>;
+pub(crate) type Call<R> = Box<dyn FnOnce(&mut R, MonoTime) -> Option<Afterwards> + Send>;
+
+/// What is done when all that a call led to is sent.
+pub(crate) type Afterwards = Box<dyn FnOnce()>;
 
 impl<R> Clone for Remote<R> {
     fn clone(&self) -> Self {
@@ -32,12 +35,10 @@ impl<R: 'static> Remote<R> {
         &self,
         act: impl FnOnce(&mut R, MonoTime) + Send + 'static,
     ) -> Result<(), RemoteError> {
-        self.calls
-            .try_send(Box::new(act))
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => RemoteError::Busy,
-                mpsc::error::TrySendError::Closed(_) => RemoteError::Ended,
-            })
+        self.post(Box::new(move |role, now| {
+            act(role, now);
+            None
+        }))
     }
 
     /// Has `act` run on the role and waits for its answer.
@@ -64,16 +65,31 @@ impl<R: 'static> Remote<R> {
             .map_err(|_| RemoteError::Ended)
     }
 
-    fn question<T: Send + 'static>(
+    /// Has `act` run on the role; the answer comes once what the role had to send for it is sent, so that waking whoever
+    /// asked does not hold that up.
+    ///
+    /// # Errors
+    /// When the drive loop has ended or is far behind.
+    pub fn question<T: Send + 'static>(
         &self,
         act: impl FnOnce(&mut R, MonoTime) -> T + Send + 'static,
     ) -> Result<oneshot::Receiver<T>, RemoteError> {
         let (answer, answered) = oneshot::channel();
-        self.call(move |role, now| {
-            // Whoever asked may have given up.
-            drop(answer.send(act(role, now)));
-        })?;
+        self.post(Box::new(move |role, now| {
+            let output = act(role, now);
+            Some(Box::new(move || {
+                // Whoever asked may have given up.
+                drop(answer.send(output));
+            }))
+        }))?;
         Ok(answered)
+    }
+
+    fn post(&self, call: Call<R>) -> Result<(), RemoteError> {
+        self.calls.try_send(call).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => RemoteError::Busy,
+            mpsc::error::TrySendError::Closed(_) => RemoteError::Ended,
+        })
     }
 }
 

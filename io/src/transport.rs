@@ -1,7 +1,7 @@
 //! The QUIC settings of every connection.
 
 use crate::congestion::Fuse;
-use quinn::{IdleTimeout, TransportConfig, VarInt};
+use quinn::{AckFrequencyConfig, IdleTimeout, TransportConfig, VarInt};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +10,15 @@ use std::time::Duration;
 /// Datagrams only: no streams are open to the far side. Loss thresholds stay at their defaults, as they feed a congestion
 /// controller that ignores them.
 pub fn transport(fuse: Fuse) -> Arc<TransportConfig> {
+    let mut acks = AckFrequencyConfig::default();
+    acks.ack_eliciting_threshold(VarInt::from_u32(ACK_THRESHOLD))
+        .reordering_threshold(VarInt::from_u32(0));
     let mut config = TransportConfig::default();
     config
         .congestion_controller_factory(Arc::new(fuse))
         .initial_rtt(INITIAL_RTT)
         .mtu_discovery_config(None)
+        .ack_frequency_config(Some(acks))
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_MS))))
         .keep_alive_interval(Some(KEEP_ALIVE))
         .datagram_send_buffer_size(DATAGRAM_SEND_BUFFER_BYTES)
@@ -32,6 +36,9 @@ pub fn transport(fuse: Fuse) -> Arc<TransportConfig> {
 pub const DATAGRAM_SEND_BUFFER_BYTES: usize = 4_096;
 /// Bytes received and not yet read: half a second at the budget's rate.
 const DATAGRAM_RECEIVE_BUFFER_BYTES: usize = 65_536;
+/// Packets that QUIC may leave unacknowledged for its 25 ms. Nothing here waits for its acknowledgements, and one for every
+/// other packet, as is the default, is sent before the packet is forwarded and costs a fifth of its delay on a small machine.
+const ACK_THRESHOLD: u32 = 50;
 /// The default of 333 ms costs seconds of handshake at 80 % loss.
 const INITIAL_RTT: Duration = Duration::from_millis(20);
 /// Milliseconds of silence that end a connection: with keep-alive each second, 20 of 20 idle connections live through

@@ -1,9 +1,19 @@
 //! Behaviours of the whole, on virtual time: real roles with real seals and handshakes. One file each.
 
 #![allow(
+    clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm,
     reason = "a scenario asks for the events that it knows"
 )]
 
+mod clock;
+mod controllers_killed;
+mod freeze;
+mod hostile_relay;
 mod relay_death;
+mod reliable;
+mod routes;
+mod session_lost;
+mod stop;
 mod swallowing_relay;
+mod two_controllers;

@@ -2,60 +2,37 @@
 
 use std::time::Duration;
 
-use longrein_proto::base::{ApplicationId, Class};
-use longrein_proto::role::{ControllerEvent, Order};
+use longrein_proto::base::ApplicationId;
 use longrein_proto::session::Resolution;
-use longrein_proto::wire::Body;
-use longrein_tests::{Clock, Link, Tamper, Vehicle, World, check};
+use longrein_tests::{StageSet, Tamper, Vehicle, World, each_seed};
 
-// [WIRE-41]
+// [WIRE-56]
 #[test]
 fn a_reliable_command_that_a_relay_swallowed_arrives_through_one_that_comes_later() {
-    let mut world = World::new(1);
-    let honest = world.relay("relay-b");
-    let hostile = world.hostile_relay("relay-a", Tamper::Swallow);
-    let agent = world.agent("truck-17", Clock::default());
-    let alice = world.controller("alice", Clock::default());
-    let way = world.join(agent, honest, "lte", Link::good());
-    world.join(alice, honest, "desk", Link::good());
-    world.join(agent, hostile, "lte", Link::good());
-    world.join(alice, hostile, "desk", Link::good());
-    world.open(alice, agent);
-    assert!(world.take(alice, agent, Vehicle::TUNNEL));
+    each_seed(|seed| {
+        let mut world = World::new(seed);
+        let set = StageSet::hostile(&mut world, Tamper::Swallow);
+        world.open(set.alice, set.agent);
+        world.take(set.alice, set.agent, Vehicle::TUNNEL);
 
-    // The agent's way to the honest relay is gone for a moment, so that only the hostile one takes the command.
-    world.link(way).cut = true;
-    let vehicle = world.name_of(agent).clone();
-    let order = Order {
-        class: Class::Reliable,
-        ttl: Duration::from_secs(10),
-        dead_man: false,
-        resume: false,
-        application_id: Some(ApplicationId([1; 16])),
-        body: Body::Opaque(b"open the gate".to_vec()),
-    };
-    let sent = world.with_controller(alice, |role, now| {
-        role.command(now, &vehicle, Vehicle::TUNNEL, order)
+        // The agent's ways to the honest relay are gone for a moment, so that only the hostile one takes the command.
+        for path in [set.truck_paths[2], set.truck_paths[3]] {
+            world.link(path).set_cut(true);
+        }
+        let id = ApplicationId([1; 16]);
+        let patience = Duration::from_secs(10);
+        let sent = world.deliver(set.alice, set.agent, id, patience);
+        let sent = sent.expect("the lease is held");
+        world.run(Duration::from_millis(300));
+        assert!(world.tampered(set.relays[0]) > 0);
+        let applied = |world: &World| world.vehicle(set.agent).applied_numbers(Vehicle::TUNNEL);
+        assert_eq!(applied(&world), []);
+
+        for path in [set.truck_paths[2], set.truck_paths[3]] {
+            world.link(path).set_cut(false);
+        }
+        world.run(Duration::from_secs(3));
+        assert_eq!(applied(&world), [sent]);
+        assert_eq!(world.receipt(id), Some(Resolution::Applied));
     });
-    let sent = sent.expect("the lease is held");
-    world.run(Duration::from_millis(300));
-    assert!(world.tampered(hostile) > 0);
-    assert_eq!(world.vehicle(agent).applied_numbers(Vehicle::TUNNEL), []);
-
-    world.link(way).cut = false;
-    world.run(Duration::from_secs(3));
-    assert_eq!(
-        world.vehicle(agent).applied_numbers(Vehicle::TUNNEL),
-        [sent]
-    );
-    let receipts: Vec<Resolution> = world
-        .take_controller_events(alice)
-        .into_iter()
-        .filter_map(|(_, event)| match event {
-            ControllerEvent::Receipt { outcome, .. } => Some(outcome),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(receipts, [Resolution::Applied]);
-    check::vehicle(world.seed, world.vehicle(agent));
 }

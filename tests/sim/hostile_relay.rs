@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longrein_proto::base::limits::VERSION;
-use longrein_proto::base::{Entropy, MonoTime, NodeName, PathId, SessionId};
+use longrein_proto::base::{Channel, Class, Entropy, Flow, MonoTime, NodeName, PathId, SessionId};
 use longrein_proto::leg::{Leg, Origin};
 use longrein_proto::role::{Input, Role, Transmit};
-use longrein_proto::wire::{AckState, Chunk, Notice, Packet, Parcel};
+use longrein_proto::wire::{
+    AckState, Chunk, Notice, Packet, Parcel, ParcelHead, RouteRefusal, Trail,
+};
 
 use crate::{Chance, Tamper};
 
@@ -24,6 +26,8 @@ pub struct HostileRelay {
     transmits: VecDeque<Transmit>,
     /// Envelopes that it did something to.
     pub tampered: u64,
+    /// Signed statements that came by, with their addressees.
+    pub overheard: Vec<(NodeName, Arc<[u8]>)>,
 }
 
 struct Seat {
@@ -44,7 +48,13 @@ impl HostileRelay {
             held: VecDeque::new(),
             transmits: VecDeque::new(),
             tampered: 0,
+            overheard: Vec::new(),
         }
+    }
+
+    /// Hands a parcel of its own to a node that is here.
+    pub fn inject(&mut self, now: MonoTime, to: &NodeName, parcel: Arc<[u8]>) {
+        self.pass(now, to, parcel);
     }
 
     fn on_packet(&mut self, now: MonoTime, path: PathId, bytes: &[u8]) {
@@ -111,28 +121,50 @@ impl HostileRelay {
         match Parcel::decode(&bytes) {
             Ok(Parcel::Notice(Notice::Route { session, to })) => {
                 self.routes.insert(session, (from.clone(), to));
+                if self.tamper == Tamper::Refuse {
+                    let why = RouteRefusal::SessionTaken;
+                    let notice = Notice::RouteRefused { session, why };
+                    self.pass(now, from, Parcel::Notice(notice).encode());
+                }
             }
-            Ok(Parcel::Handshake { session, to, .. }) => {
+            Ok(Parcel::Handshake {
+                session, step, to, ..
+            }) => {
                 if let Some(to) = to {
                     self.routes.insert(session, (from.clone(), to));
                 }
-                if let Some(other) = self.other_end(from, session) {
-                    self.pass(now, &other, bytes);
+                let Some(other) = self.other_end(from, session) else {
+                    return;
+                };
+                let spoils = self.tamper == Tamper::Handshake;
+                if spoils && step != 1 {
+                    self.spoil_handshake(now, from, &other, session, step);
+                }
+                self.pass(now, &other, bytes);
+                // The genuine first step is to be crowded out by those that come after it.
+                if spoils && step == 1 {
+                    self.spoil_handshake(now, from, &other, session, step);
                 }
             }
             Ok(Parcel::Sealed { header, .. }) => {
                 if let Some(other) = self.other_end(from, header.session) {
-                    self.tampered += 1;
+                    self.tampered += u64::from(self.tamper != Tamper::Nothing);
                     self.do_harm(now, &other, bytes);
                 }
             }
-            Ok(Parcel::Signed { to, .. }) => self.pass(now, &to, bytes),
+            Ok(Parcel::Signed { to, .. }) => {
+                self.overheard.push((to.clone(), bytes.clone()));
+                if self.tamper != Tamper::Swallow {
+                    self.pass(now, &to, bytes);
+                }
+            }
             Ok(Parcel::Notice(_)) | Err(_) => {}
         }
     }
 
     fn do_harm(&mut self, now: MonoTime, to: &NodeName, bytes: Arc<[u8]>) {
         match self.tamper {
+            Tamper::Nothing | Tamper::Handshake | Tamper::Refuse => self.pass(now, to, bytes),
             Tamper::Corrupt => self.pass(now, to, self.corrupt(&bytes)),
             Tamper::Forge => {
                 // A number far ahead, to shadow everything that comes.
@@ -157,6 +189,57 @@ impl HostileRelay {
             }
             Tamper::Delay => self.hold(now + Duration::from_secs(5), to, bytes),
             Tamper::Swallow => {}
+            Tamper::Hoard(kind) => {
+                let is_beat = matches!(
+                    Parcel::peek(&bytes),
+                    Ok(ParcelHead::Sealed(header)) if header.flow == BEATS
+                );
+                if is_beat && to.kind == kind {
+                    let newest = self.held.iter().filter(|(_, whom, _)| whom == to);
+                    let newest = newest.map(|(at, _, _)| *at).max().unwrap_or(now);
+                    self.hold(newest + HOARD_INTERVAL, to, bytes);
+                } else {
+                    self.pass(now, to, bytes);
+                }
+            }
+        }
+    }
+
+    /// Around a genuine step: to the agent many first steps and a third one, to the caller a second one.
+    fn spoil_handshake(
+        &mut self,
+        now: MonoTime,
+        from: &NodeName,
+        to: &NodeName,
+        session: SessionId,
+        step: u8,
+    ) {
+        let (agent, caller) = match step {
+            2 => (from, to),
+            _ => (to, from),
+        };
+        let step1 = |body: [u8; 32]| Parcel::Handshake {
+            session,
+            step: 1,
+            to: Some(agent.clone()),
+            body: body.to_vec().into(),
+        };
+        for _ in 0..FORGED_HANDSHAKES {
+            let mut key = [0; 32];
+            self.chance.fill(&mut key);
+            self.pass(now, agent, step1(key).encode());
+        }
+        for (forged, victim) in [(2, caller), (3, agent)] {
+            let mut body = [0; 700];
+            self.chance.fill(&mut body);
+            let parcel = Parcel::Handshake {
+                session,
+                step: forged,
+                to: None,
+                body: body.to_vec().into(),
+            };
+            self.tampered += 1;
+            self.pass(now, victim, parcel.encode());
         }
     }
 
@@ -173,7 +256,13 @@ impl HostileRelay {
     }
 
     fn pass(&mut self, now: MonoTime, to: &NodeName, bytes: Arc<[u8]>) {
-        if let Some(seat) = self.seats.get_mut(to) {
+        let latest = matches!(
+            Parcel::peek(&bytes),
+            Ok(ParcelHead::Sealed(header)) if header.flow.class == Class::Latest
+        );
+        if latest {
+            self.pass_untracked(now, to, &bytes);
+        } else if let Some(seat) = self.seats.get_mut(to) {
             let origin = Origin {
                 created: now,
                 upstream: Some((0, 0)),
@@ -184,6 +273,22 @@ impl HostileRelay {
                 .send(now, bytes, now + Duration::from_secs(2), origin);
         }
         self.collect(to);
+    }
+
+    /// Past its own leg, which would keep to the rules and drop what is old.
+    fn pass_untracked(&mut self, now: MonoTime, to: &NodeName, bytes: &Arc<[u8]>) {
+        let Some(seat) = self.seats.get_mut(to) else {
+            return;
+        };
+        for status in seat.leg.paths() {
+            let trail = Trail {
+                sender_10us: 0,
+                relayed: Some((0, 0)),
+            };
+            let parcel = bytes.clone();
+            seat.leg
+                .say(now, status.path, Chunk::Untracked { trail, parcel });
+        }
     }
 
     fn other_end(&self, from: &NodeName, session: SessionId) -> Option<NodeName> {
@@ -259,3 +364,10 @@ impl Role for HostileRelay {
         legs.chain(self.held.iter().map(|(at, _, _)| *at)).min()
     }
 }
+
+/// The flow of the beats, in which leases are renewed.
+const BEATS: Flow = Flow::new(Channel::SESSION, Class::Latest);
+/// Below the time to live of a lease.
+const HOARD_INTERVAL: Duration = Duration::from_millis(300);
+/// More than an agent keeps half-open for one relay.
+const FORGED_HANDSHAKES: usize = 20;

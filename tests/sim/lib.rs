@@ -1,29 +1,39 @@
 //! The simulator: real roles with real seals and handshakes, on virtual time and a seeded network.
 //!
-//! A scenario builds a [`World`], lets it run, and asks what happened; the [`check`]s run in every scenario.
+//! A scenario builds a [`World`], lets it run, and asks what happened; the [`check`]s run at the end of every world.
 
 #![allow(
-    clippy::indexing_slicing,
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm,
-    reason = "a simulator fails loudly"
+    reason = "a test fails by panicking, and says what it looks for in an event"
 )]
 
+mod account;
 mod chance;
-
 pub mod check;
 mod clock;
-mod drive;
+mod cockpit;
 mod hostile_relay;
 mod identity;
+mod ledger;
 mod link;
+mod raw_node;
+mod seeds;
+mod stage_set;
 mod vehicle;
 mod world;
 
+pub use account::Account;
 pub use chance::Chance;
 pub use clock::Clock;
+pub use cockpit::PERIOD;
 pub use hostile_relay::HostileRelay;
 pub use identity::TestFleet;
+pub use ledger::{Key, Ledger, Sent};
 pub use link::{Link, Tamper};
-pub use vehicle::{AppliedCommand, Vehicle};
+pub use raw_node::RawNode;
+pub use seeds::each_seed;
+pub use stage_set::StageSet;
+pub use vehicle::{AppliedCommand, Granted, Vehicle};
 pub use world::{Station, World};

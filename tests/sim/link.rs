@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use longrein_proto::base::NodeKind;
+
 /// How packets of one path travel.
 #[derive(Clone, Copy, Debug)]
 pub struct Link {
@@ -15,8 +17,10 @@ pub struct Link {
     pub loss: f64,
     /// Probability that a packet arrives twice.
     pub duplicates: f64,
-    /// Cut in both directions.
-    pub cut: bool,
+    /// Nothing gets from the node to the relay.
+    pub cut_up: bool,
+    /// Nothing gets from the relay to the node.
+    pub cut_down: bool,
 }
 
 impl Link {
@@ -28,14 +32,22 @@ impl Link {
             jitter: Duration::ZERO,
             loss: 0.0,
             duplicates: 0.0,
-            cut: false,
+            cut_up: false,
+            cut_down: false,
         }
+    }
+
+    /// Cuts both directions, or mends them.
+    pub fn set_cut(&mut self, cut: bool) {
+        (self.cut_up, self.cut_down) = (cut, cut);
     }
 }
 
 /// What a hostile relay does with the envelopes that it forwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tamper {
+    /// Nothing yet.
+    Nothing,
     /// Flips a bit of every ciphertext.
     Corrupt,
     /// Sends envelopes of its own with higher numbers under the same session.
@@ -48,4 +60,11 @@ pub enum Tamper {
     Delay,
     /// Acknowledges on the leg and forwards nothing.
     Swallow,
+    /// Lets envelopes pass, but answers and repeats handshakes with steps of its own making, and floods the agent with
+    /// others of the same session.
+    Handshake,
+    /// Lets envelopes pass, but refuses every route.
+    Refuse,
+    /// Hoards beats for nodes of this kind and lets them go one by one, 300 ms apart, so that dead ones seem to live.
+    Hoard(NodeKind),
 }

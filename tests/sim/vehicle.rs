@@ -2,14 +2,23 @@
 
 use std::time::Duration;
 
-use longrein_proto::base::{Channel, Class, FencingToken, MonoTime, NodeName, Refusal, Stage};
+use longrein_proto::base::{
+    ApplicationId, Channel, Class, FencingToken, MonoTime, NodeName, Refusal, Stage,
+};
 use longrein_proto::control::{Actuation, ActuationConfig, WatchdogConfig};
 use longrein_proto::role::{Agent, AgentConfig, Apply, FunctionConfig, Journey};
 use longrein_proto::wire::{Body, FunctionKind};
 
-/// A vehicle with the functions `drive` (channel 1, typed, guarded) and `tunnel` (channel 2, opaque).
+/// A vehicle with the functions `drive` (channel 1, typed, guarded) and `tunnel` (channel 2, opaque), from a start of its
+/// agent to the end of that process.
 pub struct Vehicle {
     functions: Vec<Actuation>,
+    /// When its agent started, on the agent's clock.
+    pub began: MonoTime,
+    /// Every lease that was granted, in order.
+    pub grants: Vec<Granted>,
+    /// Every end of a lease.
+    pub lease_ends: Vec<(MonoTime, Channel)>,
     /// Every command that took effect, in order.
     pub applied: Vec<AppliedCommand>,
     /// Every command that got as far as the vehicle and was refused there.
@@ -20,6 +29,19 @@ pub struct Vehicle {
     pub stops: Vec<(MonoTime, bool)>,
     /// The newest record that survives a power cut.
     pub disk: Vec<u8>,
+}
+
+/// A lease that was granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// When, on the agent's clock.
+    pub at: MonoTime,
+    /// The function.
+    pub channel: Channel,
+    /// To whom.
+    pub holder: NodeName,
+    /// The new token.
+    pub token: FencingToken,
 }
 
 /// A command that took effect.
@@ -37,6 +59,8 @@ pub struct AppliedCommand {
     pub token: FencingToken,
     /// When it would have been too late, on the agent's clock.
     pub deadline: MonoTime,
+    /// Of a reliable flow.
+    pub application_id: Option<ApplicationId>,
     /// What it said.
     pub body: Body,
     /// How it came.
@@ -49,8 +73,13 @@ impl Vehicle {
     /// Channel of the opaque function `tunnel`.
     pub const TUNNEL: Channel = channel(2);
 
-    /// A vehicle that stands still.
-    pub fn new() -> Vehicle {
+    /// An opaque command with something in it that no relay may see.
+    pub fn secret(bytes: &[u8]) -> Vec<u8> {
+        [crate::check::SECRET, bytes].concat()
+    }
+
+    /// A vehicle that stands still, with what its disk holds.
+    pub fn new(began: MonoTime, disk: Vec<u8>) -> Vehicle {
         let guarded = ActuationConfig {
             watchdog: Some(WatchdogConfig::default()),
             limits: None,
@@ -64,11 +93,14 @@ impl Vehicle {
                 Actuation::new(guarded, false),
                 Actuation::new(unguarded, false),
             ],
+            began,
+            grants: Vec::new(),
+            lease_ends: Vec::new(),
             applied: Vec::new(),
             refused: Vec::new(),
             stages: Vec::new(),
             stops: Vec::new(),
-            disk: longrein_proto::role::AgentRecord::default().encode(),
+            disk,
         }
     }
 
@@ -103,6 +135,7 @@ impl Vehicle {
         let index = usize::from(apply.channel.number()) - 1;
         let token = apply.accepted.inner().token;
         let deadline = apply.accepted.deadline();
+        let application_id = apply.accepted.inner().application_id;
         let verdict = self.functions[index].on_command(now, apply.accepted);
         match &verdict {
             Ok(applied) => self.applied.push(AppliedCommand {
@@ -112,6 +145,7 @@ impl Vehicle {
                 number: apply.number,
                 token,
                 deadline,
+                application_id,
                 body: applied.body().clone(),
                 journey: apply.journey,
             }),
@@ -138,6 +172,7 @@ impl Vehicle {
     }
 
     pub(crate) fn lease_ended(&mut self, now: MonoTime, channel: Channel, role: &mut Agent) {
+        self.lease_ends.push((now, channel));
         self.functions[usize::from(channel.number()) - 1].on_lease_end(now);
         self.tell_stages(now, role);
     }
@@ -168,12 +203,6 @@ impl Vehicle {
                 role.on_stage(now, channel, change.stage);
             }
         }
-    }
-}
-
-impl Default for Vehicle {
-    fn default() -> Vehicle {
-        Vehicle::new()
     }
 }
 

@@ -1,22 +1,28 @@
 //! The world: stations, the paths between them, and time that jumps from event to event.
 
+mod network;
+mod slot;
+mod views;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longrein_proto::base::{MonoTime, Name, NodeKind, NodeName, PathId};
+use longrein_proto::base::{MonoTime, NodeKind, PathId};
 use longrein_proto::role::{
-    Agent, AgentEvent, AgentRecord, Controller, ControllerEvent, Input, Relay, RelayConfig,
-    RelayEvent, Role, Transmit,
+    Agent, AgentRecord, Controller, Input, Relay, RelayConfig, Role, Transmit,
 };
 
+use self::network::{End, Path};
+use self::slot::{AgentBody, Body, Freeze, Slot};
 use crate::hostile_relay::HostileRelay;
-use crate::{Chance, Clock, Link, Tamper, TestFleet, Vehicle};
+use crate::ledger::Ledger;
+use crate::{Chance, Clock, RawNode, Tamper, TestFleet, Vehicle, check};
 
 /// Number of a station in its world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Station(usize);
 
-/// Stations on virtual time.
+/// Stations on virtual time. When it ends, everything that must hold in every scenario is checked.
 pub struct World {
     /// The seed that repeats this world.
     pub seed: u64,
@@ -24,52 +30,12 @@ pub struct World {
     chance: Chance,
     fleet: TestFleet,
     stations: Vec<Slot>,
+    ledger: Ledger,
     paths: Vec<Path>,
     ends: BTreeMap<(Station, PathId), (usize, End)>,
     arrivals: BTreeMap<(MonoTime, u64), (Station, PathId, Vec<u8>)>,
     next_arrival: u64,
     next_path: u32,
-}
-
-struct Slot {
-    node: NodeName,
-    clock: Clock,
-    body: Body,
-}
-
-enum Body {
-    Agent(Box<AgentBody>),
-    Controller {
-        role: Box<Controller>,
-        events: Vec<(MonoTime, ControllerEvent)>,
-    },
-    Relay {
-        role: Box<Relay>,
-        events: Vec<RelayEvent>,
-    },
-    Hostile(Box<HostileRelay>),
-    Dead,
-}
-
-struct AgentBody {
-    role: Agent,
-    vehicle: Vehicle,
-    /// Writes under way: when they are on disk.
-    writes: BTreeMap<(MonoTime, u64), Vec<u8>>,
-    events: Vec<(MonoTime, String)>,
-}
-
-struct Path {
-    node: Station,
-    relay: Station,
-    link_name: Name,
-    link: Link,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    Node,
-    Relay,
 }
 
 impl World {
@@ -81,27 +47,13 @@ impl World {
             chance: Chance::new(seed),
             fleet: TestFleet::new(),
             stations: Vec::new(),
+            ledger: Ledger::default(),
             paths: Vec::new(),
             ends: BTreeMap::new(),
             arrivals: BTreeMap::new(),
             next_arrival: 0,
             next_path: 0,
         }
-    }
-
-    /// The world's time.
-    pub fn now(&self) -> MonoTime {
-        self.now
-    }
-
-    /// A station's own time.
-    pub fn time_of(&self, station: Station) -> MonoTime {
-        self.slot(station).clock.at(self.now)
-    }
-
-    /// A station's name.
-    pub fn name_of(&self, station: Station) -> &NodeName {
-        &self.slot(station).node
     }
 
     /// Adds a relay.
@@ -129,48 +81,71 @@ impl World {
         )
     }
 
+    /// Adds a node that sends what the scenario likes.
+    pub fn raw_node(&mut self, kind: NodeKind, name: &str) -> Station {
+        let role = RawNode::new(self.chance.below(u64::MAX));
+        self.add(kind, name, Clock::default(), Body::Raw(Box::new(role)))
+    }
+
     /// Adds an agent with the functions `drive` (typed) and `tunnel` (opaque).
     pub fn agent(&mut self, name: &str, clock: Clock) -> Station {
-        let body = self.agent_body(name, AgentRecord::default(), Vehicle::new());
+        let vehicle = Vehicle::new(clock.at(self.now), AgentRecord::default().encode());
+        let body = self.agent_body(name, vehicle);
         self.add(NodeKind::Agent, name, clock, body)
     }
 
     /// Adds a controller.
     pub fn controller(&mut self, name: &str, clock: Clock) -> Station {
-        let body = self.controller_body(name);
-        self.add(NodeKind::Controller, name, clock, body)
+        let chance = self.branch();
+        self.controller_with(name, clock, chance)
     }
 
-    /// Joins a node to a relay; gives the path's number for [`World::link`].
-    pub fn join(&mut self, node: Station, relay: Station, link_name: &str, link: Link) -> usize {
-        let link_name: Name = link_name.parse().expect("a valid link name");
-        self.paths.push(Path {
-            node,
-            relay,
-            link_name,
-            link,
-        });
-        let index = self.paths.len() - 1;
-        self.connect(index);
-        index
+    /// Adds a controller whose wall clock is wrong.
+    pub fn controller_at(&mut self, name: &str, clock: Clock, unix_ms: u64) -> Station {
+        let chance = self.branch();
+        let station = self.unset_controller(name, clock, chance);
+        self.set_wall(station, unix_ms);
+        station
     }
 
-    /// The network of a path, to change it while the world runs.
-    pub fn link(&mut self, path: usize) -> &mut Link {
-        &mut self.paths[path].link
+    /// Adds a controller with randomness of its own.
+    pub fn controller_with(&mut self, name: &str, clock: Clock, chance: Chance) -> Station {
+        let station = self.unset_controller(name, clock, chance);
+        self.set_wall(station, TestFleet::UNIX_MS);
+        station
     }
 
-    /// Ends a station without a word, as `kill -9` does.
+    fn unset_controller(&mut self, name: &str, clock: Clock, chance: Chance) -> Station {
+        let me = slot::node_name(NodeKind::Controller, name);
+        let credential = self.fleet.credential(&me);
+        let role = Controller::new(me, credential, self.fleet.fleet(), Box::new(chance));
+        let body = Body::Controller {
+            role: Box::new(role),
+            events: Vec::new(),
+        };
+        self.place(NodeKind::Controller, name, clock, body)
+    }
+
+    /// Sets a station's wall clock.
+    pub fn set_wall(&mut self, station: Station, unix_ms: u64) {
+        self.handle(station, Input::Wall { unix_ms });
+    }
+
+    /// Ends a station without a word, as `kill -9` does. A write that is under way is lost.
     pub fn kill(&mut self, station: Station) {
-        self.slot_mut(station).body = Body::Dead;
+        let slot = self.slot_mut(station);
+        if let Body::Agent(body) = std::mem::replace(&mut slot.body, Body::Dead) {
+            slot.past.push(body.vehicle);
+        }
     }
 
     /// Starts a dead agent again, with what was on its disk when it died; its paths connect anew.
-    pub fn restart_agent(&mut self, station: Station, disk: &[u8]) {
-        let record = AgentRecord::decode(disk).expect("the record is whole");
-        let name = self.slot(station).node.name.as_str().to_owned();
-        let vehicle = Vehicle::new();
-        self.slot_mut(station).body = self.agent_body(&name, record, vehicle);
+    pub fn restart_agent(&mut self, station: Station) {
+        let slot = self.slot(station);
+        let name = slot.node.name.as_str().to_owned();
+        let disk = slot.past.last().expect("it was an agent").disk.clone();
+        let vehicle = Vehicle::new(self.time_of(station), disk);
+        self.slot_mut(station).body = self.agent_body(&name, vehicle);
         self.reconnect(station);
     }
 
@@ -184,15 +159,38 @@ impl World {
         self.reconnect(station);
     }
 
+    /// Stops a station's process as SIGSTOP does: its packets queue up in its socket.
+    pub fn freeze(&mut self, station: Station) {
+        let now = self.now;
+        self.slot_mut(station).frozen = Some(Freeze::new(now));
+    }
+
+    /// Lets a stopped process go on: what waited arrives at once, and by chance before or after its overdue timers.
+    pub fn thaw(&mut self, station: Station) {
+        let (now, timers_first) = (self.now, self.chance.happens(0.5));
+        let slot = self.slot_mut(station);
+        let Some(freeze) = slot.frozen.take() else {
+            return;
+        };
+        slot.frozen_spans.push((freeze.since, now));
+        if timers_first {
+            self.wake(station);
+        }
+        for (path, bytes) in freeze.packets {
+            self.handle(
+                station,
+                Input::Packet {
+                    path,
+                    bytes: &bytes,
+                },
+            );
+        }
+        self.wake(station);
+    }
+
     /// Lets a span of time pass.
     pub fn run(&mut self, span: Duration) {
-        let end = self.now + span;
-        while let Some(at) = self.next_event().filter(|at| *at <= end) {
-            self.now = self.now.max(at);
-            self.step();
-        }
-        self.now = end;
-        self.step();
+        self.run_until(span, |_| false);
     }
 
     /// Runs until the condition holds, at most for a span; whether it held.
@@ -221,65 +219,78 @@ impl World {
     ) -> T {
         let now = self.time_of(station);
         let Body::Controller { role, .. } = &mut self.slot_mut(station).body else {
-            unreachable!("the station is a living controller")
+            panic!("the station is no living controller")
         };
         let result = call(role, now);
         self.collect(station);
         result
     }
 
-    /// Takes what a controller has told its program, with the controller's time.
-    pub fn take_controller_events(&mut self, station: Station) -> Vec<(MonoTime, ControllerEvent)> {
-        match &mut self.slot_mut(station).body {
-            Body::Controller { events, .. } => std::mem::take(events),
-            _ => Vec::new(),
-        }
+    /// Calls an agent's methods, then lets the network take what it sends.
+    pub fn with_agent<T>(
+        &mut self,
+        station: Station,
+        call: impl FnOnce(&mut Agent, MonoTime) -> T,
+    ) -> T {
+        let now = self.time_of(station);
+        let Body::Agent(body) = &mut self.slot_mut(station).body else {
+            panic!("the station is no living agent")
+        };
+        let result = call(&mut body.role, now);
+        self.collect(station);
+        result
     }
 
-    /// A controller's events so far.
-    pub fn controller_events(&self, station: Station) -> &[(MonoTime, ControllerEvent)] {
-        match &self.slot(station).body {
-            Body::Controller { events, .. } => events,
-            _ => &[],
-        }
+    /// Calls a relay's methods, then lets the network take what it sends.
+    pub fn with_relay<T>(
+        &mut self,
+        station: Station,
+        call: impl FnOnce(&mut Relay, MonoTime) -> T,
+    ) -> T {
+        let now = self.time_of(station);
+        let Body::Relay { role, .. } = &mut self.slot_mut(station).body else {
+            panic!("the station is no living relay")
+        };
+        let result = call(role, now);
+        self.collect(station);
+        result
     }
 
-    /// A living agent's role.
-    pub fn agent_role(&self, station: Station) -> &Agent {
-        match &self.slot(station).body {
-            Body::Agent(body) => &body.role,
-            _ => unreachable!("the station is a living agent"),
-        }
+    /// Calls a hostile relay's methods, then lets the network take what it sends.
+    pub fn with_hostile<T>(
+        &mut self,
+        station: Station,
+        call: impl FnOnce(&mut HostileRelay, MonoTime) -> T,
+    ) -> T {
+        let now = self.time_of(station);
+        let Body::Hostile(role) = &mut self.slot_mut(station).body else {
+            panic!("the station is no hostile relay")
+        };
+        let result = call(role, now);
+        self.collect(station);
+        result
     }
 
-    /// A living agent's vehicle.
-    pub fn vehicle(&self, station: Station) -> &Vehicle {
-        match &self.slot(station).body {
-            Body::Agent(body) => &body.vehicle,
-            _ => unreachable!("the station is a living agent"),
-        }
+    /// Calls a raw node's methods, then lets the network take what it sends.
+    pub fn with_raw<T>(
+        &mut self,
+        station: Station,
+        call: impl FnOnce(&mut RawNode, MonoTime) -> T,
+    ) -> T {
+        let now = self.time_of(station);
+        let Body::Raw(role) = &mut self.slot_mut(station).body else {
+            panic!("the station is no raw node")
+        };
+        let result = call(role, now);
+        self.collect(station);
+        result
     }
 
-    /// A living relay's role.
-    pub fn relay_role(&self, station: Station) -> &Relay {
-        match &self.slot(station).body {
-            Body::Relay { role, .. } => role,
-            _ => unreachable!("the station is a living relay"),
-        }
-    }
-
-    /// Envelopes that a hostile relay did something to.
-    pub fn tampered(&self, station: Station) -> u64 {
-        match &self.slot(station).body {
-            Body::Hostile(role) => role.tampered,
-            _ => 0,
-        }
-    }
-
-    fn agent_body(&mut self, name: &str, record: AgentRecord, vehicle: Vehicle) -> Body {
-        let me = node_name(NodeKind::Agent, name);
+    fn agent_body(&mut self, name: &str, vehicle: Vehicle) -> Body {
+        let me = slot::node_name(NodeKind::Agent, name);
         let config = Vehicle::agent_config(me.clone());
         let credential = self.fleet.credential(&me);
+        let record = AgentRecord::decode(&vehicle.disk).expect("the record is whole");
         let role = Agent::new(
             config,
             credential,
@@ -287,101 +298,30 @@ impl World {
             self.entropy(),
             record,
         );
-        Body::Agent(Box::new(AgentBody {
-            role,
-            vehicle,
-            writes: BTreeMap::new(),
-            events: Vec::new(),
-        }))
-    }
-
-    fn controller_body(&mut self, name: &str) -> Body {
-        let me = node_name(NodeKind::Controller, name);
-        let credential = self.fleet.credential(&me);
-        let role = Controller::new(me, credential, self.fleet.fleet(), self.entropy());
-        Body::Controller {
-            role: Box::new(role),
-            events: Vec::new(),
-        }
+        Body::Agent(Box::new(AgentBody::new(role, vehicle)))
     }
 
     fn add(&mut self, kind: NodeKind, name: &str, clock: Clock, body: Body) -> Station {
-        self.stations.push(Slot {
-            node: node_name(kind, name),
-            clock,
-            body,
-        });
-        let station = Station(self.stations.len() - 1);
-        let unix_ms = TestFleet::UNIX_MS;
-        self.handle(station, Input::Wall { unix_ms });
+        let station = self.place(kind, name, clock, body);
+        self.set_wall(station, TestFleet::UNIX_MS);
         station
     }
 
-    fn reconnect(&mut self, station: Station) {
-        self.handle(
-            station,
-            Input::Wall {
-                unix_ms: TestFleet::UNIX_MS,
-            },
-        );
-        for index in 0..self.paths.len() {
-            let path = &self.paths[index];
-            if path.node == station || path.relay == station {
-                self.connect(index);
-            }
-        }
+    fn place(&mut self, kind: NodeKind, name: &str, clock: Clock, body: Body) -> Station {
+        self.stations.push(Slot::new(kind, name, clock, body));
+        Station(self.stations.len() - 1)
     }
 
-    /// Gives both ends of a path new numbers, as a new connection does; the old ones are down.
-    fn connect(&mut self, index: usize) {
-        let old: Vec<(Station, PathId)> = self
-            .ends
-            .iter()
-            .filter(|(_, (path, _))| *path == index)
-            .map(|(end, _)| *end)
-            .collect();
-        for (station, path) in old {
-            self.ends.remove(&(station, path));
-            self.handle(station, Input::PathDown { path });
-        }
-        let (node, relay) = (self.paths[index].node, self.paths[index].relay);
-        let link = self.paths[index].link_name.clone();
-        for (station, other, end) in [(relay, node, End::Relay), (node, relay, End::Node)] {
-            self.next_path += 1;
-            let path = PathId(self.next_path);
-            self.ends.insert((station, path), (index, end));
-            let peer = self.fleet.peer(&self.slot(other).node.clone());
-            self.handle(
-                station,
-                Input::PathUp {
-                    path,
-                    link: link.clone(),
-                    peer,
-                },
-            );
+    fn reconnect(&mut self, station: Station) {
+        self.set_wall(station, TestFleet::UNIX_MS);
+        for path in self.paths_of(station) {
+            self.connect(path);
         }
     }
 
     fn next_event(&self) -> Option<MonoTime> {
         let arrival = self.arrivals.keys().next().map(|(at, _)| *at);
-        let wakes = self.stations.iter().filter_map(|slot| {
-            let own = match &slot.body {
-                Body::Agent(body) => {
-                    let write = body.writes.keys().next().map(|(at, _)| *at);
-                    body.role
-                        .next_timeout()
-                        .into_iter()
-                        .chain(body.vehicle.next_timeout())
-                        .chain(write)
-                        .min()
-                }
-                Body::Controller { role, .. } => role.next_timeout(),
-                Body::Relay { role, .. } => role.next_timeout(),
-                Body::Hostile(role) => role.next_timeout(),
-                Body::Dead => None,
-            };
-            own.map(|at| slot.clock.world_time(at))
-        });
+        let wakes = self.stations.iter().filter_map(Slot::next_wake);
         wakes.chain(arrival).min()
     }
 
@@ -393,61 +333,57 @@ impl World {
             .filter(|entry| entry.key().0 <= self.now)
         {
             let (station, path, bytes) = entry.remove();
-            self.handle(
-                station,
-                Input::Packet {
-                    path,
-                    bytes: &bytes,
-                },
-            );
+            self.arrive(station, path, bytes);
         }
         for index in 0..self.stations.len() {
-            let station = Station(index);
-            let now = self.time_of(station);
-            self.finish_writes(station, now);
-            let due = match &mut self.slot_mut(station).body {
-                Body::Agent(body) => {
-                    body.vehicle.on_timeout(now, &mut body.role);
-                    body.role.next_timeout()
-                }
-                Body::Controller { role, .. } => role.next_timeout(),
-                Body::Relay { role, .. } => role.next_timeout(),
-                Body::Hostile(role) => role.next_timeout(),
-                Body::Dead => None,
-            };
-            if due.is_some_and(|at| at <= now) {
-                self.handle(station, Input::Timeout);
-            } else {
-                self.collect(station);
-            }
+            self.wake(Station(index));
         }
     }
 
-    fn finish_writes(&mut self, station: Station, now: MonoTime) {
-        loop {
-            let Body::Agent(body) = &mut self.slot_mut(station).body else {
-                return;
-            };
-            let Some(entry) = body
-                .writes
-                .first_entry()
-                .filter(|entry| entry.key().0 <= now)
-            else {
-                return;
-            };
-            let ticket = entry.key().1;
-            body.vehicle.disk = entry.remove();
+    fn arrive(&mut self, station: Station, path: PathId, bytes: Vec<u8>) {
+        let now = self.now;
+        let slot = self.slot_mut(station);
+        slot.arrived.note(now, &bytes);
+        if let Some(freeze) = &mut slot.frozen {
+            freeze.packets.push((path, bytes));
+            return;
+        }
+        self.handle(
+            station,
+            Input::Packet {
+                path,
+                bytes: &bytes,
+            },
+        );
+    }
+
+    /// Lets a station's timers ring.
+    fn wake(&mut self, station: Station) {
+        let now = self.time_of(station);
+        if self.slot(station).frozen.is_some() {
+            return;
+        }
+        while let Some(ticket) = self.slot_mut(station).finish_write(now) {
             self.handle(station, Input::Persisted { ticket });
+        }
+        let due = self.slot_mut(station).ring(now);
+        if due.is_some_and(|at| at <= now) {
+            self.handle(station, Input::Timeout);
+        } else {
+            self.collect(station);
         }
     }
 
     fn handle(&mut self, station: Station, input: Input<'_>) {
         let now = self.time_of(station);
-        match &mut self.slot_mut(station).body {
+        let slot = self.slot_mut(station);
+        assert!(slot.frozen.is_none(), "a stopped process does nothing");
+        match &mut slot.body {
             Body::Agent(body) => body.role.handle(now, input),
             Body::Controller { role, .. } => role.handle(now, input),
             Body::Relay { role, .. } => role.handle(now, input),
             Body::Hostile(role) => role.handle(now, input),
+            Body::Raw(role) => role.handle(now, input),
             Body::Dead => return,
         }
         self.collect(station);
@@ -457,7 +393,7 @@ impl World {
     fn collect(&mut self, station: Station) {
         let now = self.time_of(station);
         let mut sent: Vec<Transmit> = Vec::new();
-        match &mut self.slot_mut(station).body {
+        match &mut self.stations[station.0].body {
             Body::Agent(body) => {
                 // Verdicts and beats can follow from events.
                 while let Some(event) = body.role.poll_event() {
@@ -466,7 +402,10 @@ impl World {
                 sent.extend(std::iter::from_fn(|| body.role.poll_transmit()));
             }
             Body::Controller { role, events } => {
-                events.extend(std::iter::from_fn(|| role.poll_event()).map(|event| (now, event)));
+                while let Some(event) = role.poll_event() {
+                    self.ledger.on_event(self.now, station, &event);
+                    events.push((now, event));
+                }
                 sent.extend(std::iter::from_fn(|| role.poll_transmit()));
             }
             Body::Relay { role, events } => {
@@ -474,46 +413,11 @@ impl World {
                 sent.extend(std::iter::from_fn(|| role.poll_transmit()));
             }
             Body::Hostile(role) => sent.extend(std::iter::from_fn(|| role.poll_transmit())),
+            Body::Raw(role) => sent.extend(std::iter::from_fn(|| role.poll_transmit())),
             Body::Dead => {}
         }
         for transmit in sent {
             self.transport(station, transmit);
-        }
-    }
-
-    /// Puts a packet on its path's network.
-    fn transport(&mut self, from: Station, transmit: Transmit) {
-        let Some((index, end)) = self.ends.get(&(from, transmit.path)).copied() else {
-            return;
-        };
-        let link = self.paths[index].link;
-        let (delay, to) = match end {
-            End::Node => (link.delay_up, End::Relay),
-            End::Relay => (link.delay_down, End::Node),
-        };
-        let Some((station, path)) = self
-            .ends
-            .iter()
-            .find(|(_, other)| **other == (index, to))
-            .map(|(end, _)| *end)
-        else {
-            return;
-        };
-        if link.cut || self.chance.happens(link.loss) {
-            return;
-        }
-        let copies = if self.chance.happens(link.duplicates) {
-            2
-        } else {
-            1
-        };
-        for _ in 0..copies {
-            let jitter_us = u64::try_from(link.jitter.as_micros()).unwrap_or(0);
-            let jitter = Duration::from_micros(self.chance.below(jitter_us + 1));
-            self.next_arrival += 1;
-            let at = (self.now + delay + jitter, self.next_arrival);
-            self.arrivals
-                .insert(at, (station, path, transmit.bytes.clone()));
         }
     }
 
@@ -525,35 +429,15 @@ impl World {
         &mut self.stations[station.0]
     }
 
-    fn branch(&mut self) -> Chance {
-        Chance::new(self.chance.below(u64::MAX))
-    }
-
     fn entropy(&mut self) -> Box<Chance> {
         Box::new(self.branch())
     }
 }
 
-impl AgentBody {
-    fn on_event(&mut self, now: MonoTime, event: AgentEvent) {
-        match event {
-            AgentEvent::Apply(apply) => self.vehicle.apply(now, *apply, &mut self.role),
-            AgentEvent::Stop => self.vehicle.stop(now, &mut self.role),
-            AgentEvent::StopReset => self.vehicle.reset(now, &mut self.role),
-            AgentEvent::LeaseEnded { channel } => {
-                self.vehicle.lease_ended(now, channel, &mut self.role)
-            }
-            AgentEvent::Persist { ticket, record } => {
-                self.writes.insert((now + WRITE_TIME, ticket), record);
-            }
-            other => self.events.push((now, format!("{other:?}"))),
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            check::world(self);
         }
     }
 }
-
-fn node_name(kind: NodeKind, name: &str) -> NodeName {
-    NodeName::new(kind, name.parse().expect("a valid name"))
-}
-
-/// How long a write takes until it survives a power cut.
-const WRITE_TIME: Duration = Duration::from_millis(3);

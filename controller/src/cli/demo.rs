@@ -1,11 +1,13 @@
 //! `longrein demo`: a whole fleet on this machine.
 
 use longrein_io::exit::Exit;
-use longrein_io::shutdown::Shutdown;
 
-use super::output;
-use crate::demo;
-use crate::local_fleet::Plan;
+use super::connection::{ConnectionArgs, RelayAddress};
+use super::failure::Failure;
+use super::run::{or_signal, steady};
+use super::{drive, output};
+use crate::demo::{self, DemoError};
+use crate::local_fleet::{LocalFleet, LocalFleetError, LocalRelay, Plan};
 
 /// Start a fleet on this machine, drive it through the loss of a relay and of a link, and count
 ///
@@ -16,7 +18,7 @@ use crate::local_fleet::Plan;
 #[derive(Debug, clap::Args)]
 pub struct DemoArgs {
     /// Drive by keyboard instead, as with `longrein drive`
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     pub keys: bool,
 
     /// End with one JSON object on the last line of stdout
@@ -27,31 +29,68 @@ pub struct DemoArgs {
 /// Runs the demo.
 ///
 /// # Errors
-/// It could not be carried out.
-pub fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
+/// It could not be carried out, or its promise does not hold.
+pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     let plan = Plan::demo(Plan::sibling_programs()?);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let report = runtime.block_on(async {
-        let mut shutdown = Shutdown::new()?;
-        let progress = |line: &str| eprintln!("{line}");
-        tokio::select! {
-            report = demo::run(plan, progress) => Ok::<_, anyhow::Error>(Some(report?)),
-            _ = shutdown.wait() => Ok(None),
-        }
-    })?;
-    let Some(report) = report else {
-        eprintln!("interrupted: everything that was started is ended");
-        return Ok(Exit::Failed);
-    };
-    eprint!("\n{}", report.text());
-    if args.json {
-        output::print([serde_json::to_string(&report)?])?;
+    if args.keys {
+        return by_hand(plan);
     }
-    Ok(if report.holds() {
-        Exit::Done
-    } else {
-        Exit::Failed
+    steady(|mut shutdown| async move {
+        let drive = demo::run(plan, |line| eprintln!("{line}"));
+        let report = or_signal(&mut shutdown, drive).await??;
+        eprint!("\n{}", report.text());
+        if args.json {
+            let line = serde_json::to_string(&report);
+            output::print([line.map_err(|error| Failure::new(Exit::Failed, error))?])?;
+        }
+        if report.holds() {
+            Ok(())
+        } else {
+            Err(Failure::new(
+                Exit::Failed,
+                "the promise does not hold: a command was lost, late or applied twice",
+            ))
+        }
     })
+}
+
+/// The same fleet, driven by the keyboard until the operator ends it.
+fn by_hand(plan: Plan) -> Result<(), Failure> {
+    let fleet = LocalFleet::start(plan)?;
+    let settings = demo::settings(&fleet)?;
+    drive::run(drive::DriveArgs {
+        vehicle: demo::vehicle()?,
+        function: demo::function()?,
+        input: None,
+        gamepad: None,
+        speed_max_mm_s: 2_000,
+        curvature_max_per_km: 200,
+        ttl_ms: 200,
+        json: false,
+        connection: ConnectionArgs {
+            identity: Some(settings.identity),
+            relays: fleet.relays().iter().filter_map(relay).collect(),
+            config: None,
+        },
+    })
+}
+
+fn relay(relay: &LocalRelay) -> Option<RelayAddress> {
+    Some(RelayAddress {
+        name: relay.name.parse().ok()?,
+        host: relay.address.ip().to_string(),
+        port: relay.address.port(),
+    })
+}
+
+impl From<DemoError> for Failure {
+    fn from(error: DemoError) -> Failure {
+        Failure::new(Exit::Failed, error)
+    }
+}
+
+impl From<LocalFleetError> for Failure {
+    fn from(error: LocalFleetError) -> Failure {
+        Failure::new(Exit::Failed, error)
+    }
 }

@@ -1,5 +1,6 @@
 //! `longrein drive`: an operator drives a vehicle.
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::failure::Failure;
 use super::holder::Holder;
 use super::ride::{Ride, Step};
 use super::run;
-use crate::input::{Input, Reach};
+use crate::input::{Input, InputError, Reach};
 use crate::{Connection, RemoteError, RequestError, Vehicle};
 
 /// Drive a vehicle by keyboard, gamepad or recorded input
@@ -99,6 +100,9 @@ impl DriveArgs {
         Ok(match (&self.input, &self.gamepad) {
             (Some(script), _) => Some(Input::script(script, self.reach())?),
             (None, Some(device)) => Some(Input::gamepad(device.as_deref(), self.reach())?),
+            (None, None) if !io::stdin().is_terminal() || !io::stderr().is_terminal() => {
+                return Err(InputError::NoTerminal.into());
+            }
             (None, None) => None,
         })
     }

@@ -66,10 +66,7 @@ pub fn main() -> ExitCode {
         Verb::Stop(args) => stop::run(&args),
         Verb::Reset(args) => reset::run(&args),
         Verb::Release(args) => release::run(&args),
-        Verb::Demo(args) => match demo::run(&args) {
-            Ok(exit) => return exit.into(),
-            Err(error) => Err(error.into()),
-        },
+        Verb::Demo(args) => demo::run(&args),
     };
     match done {
         Ok(()) => Exit::Done.into(),

@@ -131,8 +131,8 @@ fn path(view: &PathView) -> String {
         Health::Down => format!("{name} DOWN"),
         Health::Unknown => format!("{name} ?"),
         Health::Live | Health::Suspect => {
-            let rtt = status.quality.rtt.map(milliseconds);
-            let loss = status.quality.loss * 100.0;
+            let rtt = status.rtt.map(milliseconds);
+            let loss = status.loss * 100.0;
             format!("{name} loss {loss:.0} % {}", rtt.unwrap_or_default())
         }
     }

@@ -9,9 +9,9 @@ use super::{AppliedCommand, AppliedLines};
 /// What became of the commands of a drive: sent = applied + superseded + lost + late.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
-    /// Numbers of the commands, in the order of sending.
+    /// Numbers of the commands, and when the library was called for each, in µs of this machine's clock.
     #[serde(serialize_with = "count_of")]
-    pub sent: Vec<u64>,
+    pub sent: BTreeMap<u64, u64>,
     /// How many took effect.
     pub applied: u64,
     /// How many arrived behind a newer one.
@@ -61,24 +61,27 @@ pub struct Spread {
 impl Report {
     /// Adds what the agent wrote, and what it said was superseded and too late.
     pub fn count(&mut self, lines: &AppliedLines, (superseded, late): (u64, u64)) {
-        let sent: BTreeSet<u64> = self.sent.iter().copied().collect();
         let commands: Vec<&AppliedCommand> = lines
             .commands
             .iter()
-            .filter(|command| command.channel == 1 && sent.contains(&command.number))
+            .filter(|command| command.channel == 1 && self.sent.contains_key(&command.number))
             .collect();
         let applied: BTreeSet<u64> = commands.iter().map(|command| command.number).collect();
         self.applied = len(applied.len());
         self.twice = len(commands.len() - applied.len());
         self.superseded = superseded;
         self.late = late;
-        self.lost = len(sent.len()).saturating_sub(self.applied + superseded + late);
+        self.lost = len(self.sent.len()).saturating_sub(self.applied + superseded + late);
         let gaps = commands.windows(2).map(|pair| match pair {
             [before, after] => ms(after.applied_at_us.saturating_sub(before.applied_at_us)),
             _ => 0.0,
         });
         self.longest_gap_ms = gaps.fold(0.0, f64::max);
-        self.delay_ms = Spread::of(commands.iter().filter_map(|command| delay(command)));
+        self.delay_ms = Spread::of(
+            commands
+                .iter()
+                .filter_map(|command| delay(&self.sent, command)),
+        );
         let last = commands
             .last()
             .map_or(u64::MAX, |command| command.applied_at_us);
@@ -88,7 +91,7 @@ impl Report {
             .filter(|stage| stage.channel == 1 && stage.at_us <= last);
         self.stages = during.map(|stage| stage.stage.clone()).collect();
         self.legs_ms = legs(&commands);
-        self.paths = paths(&commands);
+        self.paths = paths(&self.sent, &commands);
     }
 
     /// Whether the promise holds: nothing lost, nothing twice, nothing late.
@@ -175,7 +178,7 @@ fn legs(commands: &[&AppliedCommand]) -> BTreeMap<&'static str, Spread> {
         .collect()
 }
 
-fn paths(commands: &[&AppliedCommand]) -> BTreeMap<String, PathShare> {
+fn paths(sent: &BTreeMap<u64, u64>, commands: &[&AppliedCommand]) -> BTreeMap<String, PathShare> {
     let mut by_path: BTreeMap<String, Vec<&AppliedCommand>> = BTreeMap::new();
     for command in commands {
         let unknown = || "unknown".to_owned();
@@ -188,7 +191,11 @@ fn paths(commands: &[&AppliedCommand]) -> BTreeMap<String, PathShare> {
     }
     let share = |commands: Vec<&AppliedCommand>| PathShare {
         first: len(commands.len()),
-        delay_ms: Spread::of(commands.into_iter().filter_map(delay)),
+        delay_ms: Spread::of(
+            commands
+                .into_iter()
+                .filter_map(|command| delay(sent, command)),
+        ),
     };
     by_path
         .into_iter()
@@ -197,10 +204,9 @@ fn paths(commands: &[&AppliedCommand]) -> BTreeMap<String, PathShare> {
 }
 
 /// Both programs run on this machine, so both times are of one clock.
-fn delay(command: &AppliedCommand) -> Option<f64> {
-    command
-        .sent_there_us
-        .map(|sent| ms(command.applied_at_us.saturating_sub(sent)))
+fn delay(sent: &BTreeMap<u64, u64>, command: &AppliedCommand) -> Option<f64> {
+    let called_us = sent.get(&command.number)?;
+    Some(ms(command.applied_at_us.saturating_sub(*called_us)))
 }
 
 #[expect(
@@ -215,7 +221,10 @@ fn len(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
-fn count_of<S: serde::Serializer>(sent: &[u64], serializer: S) -> Result<S::Ok, S::Error> {
+fn count_of<S: serde::Serializer>(
+    sent: &BTreeMap<u64, u64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(len(sent.len()))
 }
 
@@ -245,7 +254,9 @@ mod tests {
             .map(|number| applied(*number, 100 + number * 20))
             .collect();
         let mut report = Report {
-            sent: (1..=10).collect(),
+            sent: (1..=10)
+                .map(|number| (number, (100 + number * 20) * 1_000 - 500))
+                .collect(),
             ..Report::default()
         };
         report.count(

@@ -81,7 +81,11 @@ impl Seat {
         functions.map(|(name, _)| name.clone()).collect()
     }
 
+    /// A watcher; it begins with what is known.
     pub(super) fn add_feed(&mut self, feed: Feed) {
+        if let Some(status) = &self.status {
+            feed.push(VehicleEvent::Status(status.clone()));
+        }
         self.feeds.push(feed);
     }
 

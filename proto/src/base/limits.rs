@@ -17,6 +17,11 @@ pub const HANDSHAKE_BYTES_MAX: usize = 1_000;
 pub const CERTIFICATE_BYTES_MAX: usize = 800;
 /// Bytes of a signature (Ed25519 has 64, P-256 in ASN.1 at most 72).
 pub const SIGNATURE_BYTES_MAX: usize = 96;
+/// First messages of handshakes that one program may send through a relay in a second: an attempt at each of its routes,
+/// and not so many that they crowd each other out at an agent.
+pub const HANDSHAKES_PER_S: u64 = 64;
+/// Queries that one program may ask a relay in a second: an answer can name thousands of nodes.
+pub const QUERIES_PER_S: u64 = 10;
 /// Names in one part of a relay's answer to a query: the longest 16 fit a parcel.
 pub const NAMES_PER_NOTICE_MAX: usize = 16;
 /// Bytes of the tag at the end of a sealed envelope (AES-256-GCM, RFC 5116 §5.2).
@@ -61,12 +66,31 @@ pub const OUTCOMES_PER_FLOW_MAX: usize = 128;
 pub const OUTBOX_PARCELS_MAX: usize = 1_024;
 /// Bytes that wait on a leg.
 pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
+/// Of these parcels, `latest` ones: one for each flow of a busy relay's leg. Reserved, so that a full outbox never holds up
+/// driving.
+pub const OUTBOX_LATEST_MAX: usize = 256;
+/// Of these parcels, stops: reserved, so that other traffic never refuses one.
+pub const OUTBOX_STOPS_MAX: usize = 32;
+/// Of a leg's window, the ids that only stops may take.
+pub const LEG_WINDOW_STOPS: u64 = 16;
+/// Flows of which a leg remembers the newest `latest` number; the least recently used gives way (40 bytes each).
+pub const LATEST_FLOWS_MAX: usize = 256;
+/// Longest wait of an acknowledgement for a packet that carries it, and the gap between its repeats.
+pub const ACK_DELAY: Duration = Duration::from_millis(3);
+/// Packets that repeat one acknowledgement at most.
+pub const ACK_COPIES_MAX: u32 = 20;
+/// Shortest wait before a parcel is sent again for want of an acknowledgement.
+pub const RETRY_MIN: Duration = Duration::from_millis(10);
+/// Longest such wait, unless the round trip itself is longer.
+pub const RETRY_MAX: Duration = Duration::from_millis(200);
 /// Paths of one leg: eight links is more than any vehicle carries today.
 pub const PATHS_PER_LEG_MAX: usize = 8;
 /// Functions of an agent (channels 1 to 62).
 pub const FUNCTIONS_MAX: usize = 62;
 /// Established sessions at an agent.
 pub const SESSIONS_PER_AGENT_MAX: usize = 32;
+/// Of those, sessions of one controller: as many as a relay lets it run programs.
+pub const SESSIONS_PER_PEER_MAX: usize = SEATS_PER_NODE_MAX;
 /// Messages of a session of which only some fragments have arrived: 1 MiB at most.
 pub const ASSEMBLIES_MAX: usize = 16;
 /// Messages of a session that its role has not taken yet; more are turned away unseen, so that they can come again.
@@ -86,8 +110,6 @@ pub const RECEIPT_GRACE: Duration = Duration::from_secs(1);
 pub const COMPRESSION_BYTES_MIN: usize = 64;
 /// Compression dictionaries of a session: one for each channel.
 pub const DICTIONARIES_MAX: usize = 63;
-/// Sessions of an agent whose handshake is not complete; the oldest gives way.
-pub const HALF_OPEN_SESSIONS_MAX: usize = 16;
 /// Sessions that one node may route through one relay.
 pub const ROUTES_PER_NODE_MAX: usize = 64;
 /// Relays of one node.
@@ -96,6 +118,12 @@ pub const RELAYS_MAX: usize = 8;
 pub const CLOCK_DRIFT_PPM: u64 = 200;
 /// Heartbeat of a path when nothing else is sent (5 Hz: measured, 20 of 20 connections survive 90 % loss).
 pub const HEARTBEAT: Duration = Duration::from_millis(200);
+/// A path from which nothing came for this long is suspect: three heartbeats.
+pub const SUSPECT_AFTER: Duration = Duration::from_millis(600);
+/// A path from which nothing came for this long is down: fifteen heartbeats, all lost in 3.5 % of cases at 80 % loss.
+pub const DOWN_AFTER: Duration = Duration::from_secs(3);
+/// Packets of a path whose sending time is kept for round-trip samples: a second at 500 packets a second.
+pub const SENT_TIMES_MAX: usize = 512;
 
 const _: () = assert!(ACK_BITMAP_BYTES_MAX as u64 * 8 == LEG_WINDOW);
 const _: () = assert!(OUTCOMES_PER_FLOW_MAX as u64 == RELIABLE_WINDOW);
@@ -109,8 +137,6 @@ pub const HANDSHAKE_TTL: Duration = Duration::from_secs(2);
 pub const STOP_TTL: Duration = Duration::from_secs(5);
 /// Bytes a second that a node may send as signed statements, apart from its other budget: ten a second with certificate.
 pub const STOP_BYTES_PER_S: u64 = 10_000;
-/// Names in one part of the answer to a query: 16 names of 48 bytes fit a parcel.
-pub const NODES_PER_NOTICE_MAX: usize = 16;
 /// Node programs at one relay (measured: 27 to 35 KiB each for QUIC alone).
 pub const SEATS_MAX: usize = 10_000;
 /// Programs of one controller identity at one relay.
@@ -138,6 +164,19 @@ pub const APPLICATION_IDS_MAX: usize = 1_024;
 pub const PERSIST_PENDING_MAX: usize = 256;
 /// Handshakes that one relay can hold half-open at an agent; within them its oldest gives way.
 pub const HALF_OPEN_PER_RELAY_MAX: usize = 16;
+/// Steps of handshakes that one relay may have an agent work on in a second, a step 3 counted once for each half-open
+/// session that it may belong to: a key agreement takes a tenth of a millisecond on a vehicle's processor.
+pub const HANDSHAKE_WORK_PER_S: u64 = 200;
+/// Telemetry that is older is worth nothing to a driver.
+pub const TELEMETRY_TTL: Duration = Duration::from_millis(500);
+/// Authors of stops whose rate an agent remembers; the one that was silent longest gives way.
+pub const STOP_AUTHORS_MAX: usize = 256;
+/// Unanswered stops of a controller; the one whose time is over first gives way.
+pub const STOPS_PENDING_MAX: usize = 256;
+/// Unanswered requests of a session; the oldest is given up.
+pub const ASKS_MAX: usize = 128;
+/// Handshakes of one attempt that a controller follows up: relays can have an agent begin anew.
+pub const HANDSHAKES_PER_ATTEMPT_MAX: usize = 4;
 /// Stops whose answer an agent keeps for repeats.
 pub const STOP_ANSWERS_MAX: usize = 64;
 /// Signature checks of stops that one relay may cause a second: a bound on the processor time that it can take.
@@ -149,7 +188,10 @@ pub const STOP_BURST: u64 = 10;
 /// Commands that an agent's program has and has not judged yet.
 pub const APPLYING_MAX: usize = 1_024;
 
-/// Parcels of a leg's queue that only stops may use.
-pub const OUTBOX_STOPS_RESERVED: usize = 64;
 /// Packets that wait to be taken from a leg; nobody who drives one leaves more than a few.
 pub const TRANSMITS_PER_LEG_MAX: usize = 4_096;
+
+const _: () = assert!(OUTBOX_LATEST_MAX + OUTBOX_STOPS_MAX < OUTBOX_PARCELS_MAX / 2);
+const _: () =
+    assert!((OUTBOX_LATEST_MAX + OUTBOX_STOPS_MAX) * PARCEL_BYTES_MAX < OUTBOX_BYTES_MAX / 2);
+const _: () = assert!(LEG_WINDOW_STOPS < LEG_WINDOW / 2);

@@ -48,7 +48,8 @@ pub struct Initiator {
     ready: Option<HandshakeState>,
     to: NodeName,
     sent: MonoTime,
-    complete: bool,
+    /// Step 2s that were taken.
+    taken: Vec<Vec<u8>>,
 }
 
 impl Initiator {
@@ -66,7 +67,7 @@ impl Initiator {
             ready: Some(state),
             to: to.clone(),
             sent: now,
-            complete: false,
+            taken: Vec::new(),
         };
         (initiator, step1)
     }
@@ -74,8 +75,9 @@ impl Initiator {
     /// Takes step 2; returns step 3 and what the session needs. `at` is the time for certificates.
     ///
     /// # Errors
-    /// Why step 2 is refused: count it, tell nobody, and wait for another one. [`HandshakeError::Complete`] after success:
-    /// send step 3 again.
+    /// Why step 2 is refused: count it, tell nobody, and wait for another one. [`HandshakeError::Complete`] for one that was
+    /// taken before: send its step 3 again. The called node may have answered more than once with different steps, when it
+    /// forgot the first; each gives a session of its own, and only that node knows which one stands.
     pub fn on_step2(
         &mut self,
         now: MonoTime,
@@ -84,7 +86,7 @@ impl Initiator {
         at: UnixTime,
         credential: &dyn Credential,
     ) -> Result<(Vec<u8>, Established), HandshakeError> {
-        if self.complete {
+        if self.taken.iter().any(|taken| taken == step2) {
             return Err(HandshakeError::Complete);
         }
         // [WIRE-68]
@@ -113,7 +115,7 @@ impl Initiator {
         };
         let payload = sign(Role::Initiator, &state, &self.noise, &mine, credential)?;
         let step3 = noise::write(&mut state, &payload).ok_or(HandshakeError::Credential)?;
-        self.complete = true;
+        self.taken.push(step2.to_vec());
         let (mine, peers) = noise::secrets(&mut state);
         let established = Established {
             peer,
@@ -240,7 +242,7 @@ impl fmt::Debug for Initiator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Initiator")
             .field("to", &self.to)
-            .field("complete", &self.complete)
+            .field("complete", &!self.taken.is_empty())
             .finish_non_exhaustive()
     }
 }
@@ -345,7 +347,7 @@ pub enum HandshakeError {
     /// This end's own certificate is too long, or its key cannot be used now.
     #[error("the own certificate or key cannot be used")]
     Credential,
-    /// The handshake has succeeded before.
+    /// The handshake has succeeded before, with this step.
     #[error("the handshake is complete")]
     Complete,
 }

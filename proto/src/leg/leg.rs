@@ -1,134 +1,44 @@
-//! The leg itself: wires its parts to packets and time.
+//! A node and one relay.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ack::AckTimer;
-use super::inbox::{Inbox, Seen};
-use super::newest::Newest;
-use super::outbox::{Due, Item, Outbox};
-use super::packer::pack;
-use super::planner::{Demand, PathView, plan};
-use crate::base::limits::{HEARTBEAT, PATHS_PER_LEG_MAX, TRANSMITS_PER_LEG_MAX};
-use crate::base::{Class, MonoTime, PathId};
-use crate::path::{Estimate, Health, HealthClock, Quality};
-use crate::wire::{Chunk, Packet, Parcel, ParcelHead, Trail};
+use super::ack::Acks;
+use super::floor::FloorRepeat;
+use super::intake::Intake;
+use super::load::Load;
+use super::outbox::{Offered, Outbox};
+use super::planner::{self, PathView};
+use super::room::Overflow;
+use super::{Arrival, Counters, Origin};
+use crate::base::limits::{PATHS_PER_LEG_MAX, TRANSMITS_PER_LEG_MAX};
+use crate::base::{MonoTime, PathId};
+use crate::path::{Health, LinkId, Path, PathStatus};
+use crate::wire::{Chunk, Packet};
 
-/// One node and one relay over all paths between them; the same at both ends.
-#[derive(Debug)]
+/// One end of a leg: delivers parcels by class over all paths to the peer.
+///
+/// Whatever calls it wakes it up; what is then to be sent is at once in [`Leg::poll_transmit`].
+#[derive(Clone, Debug)]
 pub struct Leg {
-    paths: BTreeMap<PathId, LegPath>,
-    inbox: Inbox,
-    newest: Newest,
+    paths: BTreeMap<PathId, Path>,
+    intake: Intake,
+    acks: Acks,
     outbox: Outbox,
-    acks: AckTimer,
-    /// The path that carried the last acknowledgement of its own.
-    last_ack_path: Option<PathId>,
+    floor: FloorRepeat,
     transmits: VecDeque<(PathId, Vec<u8>)>,
-    changes: VecDeque<PathChange>,
-    counters: LegCounters,
+    changes: BTreeMap<PathId, Health>,
+    counters: Counters,
 }
 
-#[derive(Debug)]
-struct LegPath {
-    estimate: Estimate,
-    health: HealthClock,
-    sent_at: MonoTime,
-    status: Traffic,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Traffic {
-    sent_packets: u64,
-    sent_bytes: u64,
-    received_packets: u64,
-}
-
-/// Where a parcel comes from, for its trail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// When it came into being here, or arrived here.
-    pub created: MonoTime,
-    /// At a relay: what its sender held it, and its way up, both in 10 µs.
-    pub upstream: Option<(u32, u32)>,
-}
-
-/// A parcel from the other end, once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Arrival {
-    /// The path of its first copy.
-    pub path: PathId,
-    /// The encoded parcel.
-    pub parcel: Arc<[u8]>,
-    /// Where its time went before this leg.
-    pub trail: Trail,
-    /// Estimate of its time on this leg; zero before the first round trip is measured.
-    pub transit: Duration,
-}
-
-/// A leg has no room, or this is nothing for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Overflow {
-    /// As many parcels wait as may.
-    #[error("too many parcels wait")]
-    Parcels,
-    /// As many bytes wait as may.
-    #[error("too many bytes wait")]
-    Bytes,
-    /// It does not fit a packet.
-    #[error("the parcel is larger than a packet")]
-    TooLarge,
-    /// It cannot be read.
-    #[error("these bytes are no parcel")]
-    NotAParcel,
-}
-
-/// A path's health has changed.
+/// A path whose health changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathChange {
-    /// The path.
+    /// Which one.
     pub path: PathId,
-    /// Its health.
+    /// Its health now.
     pub health: Health,
-}
-
-/// How one path stands.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PathStatus {
-    /// The path.
-    pub path: PathId,
-    /// Whether it works.
-    pub health: Health,
-    /// Its figures.
-    pub quality: Quality,
-    /// Packets sent on it.
-    pub sent_packets: u64,
-    /// Bytes of those.
-    pub sent_bytes: u64,
-    /// Packets received on it.
-    pub received_packets: u64,
-}
-
-/// What a leg saw.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LegCounters {
-    /// Parcels handed up.
-    pub arrivals: u64,
-    /// Copies and repeats that were dropped.
-    pub duplicates: u64,
-    /// Tracked parcels beyond the window: the other end is broken.
-    pub too_far: u64,
-    /// Parcels that expired here.
-    pub expired: u64,
-    /// `latest` parcels that a newer one replaced before they were sent.
-    pub superseded: u64,
-    /// Parcels for which there was no room.
-    pub overflows: u64,
-    /// Acknowledgements or reports of what was never sent.
-    pub absurd: u64,
-    /// Packets for which nobody asked in time.
-    pub dropped_packets: u64,
 }
 
 impl Leg {
@@ -136,41 +46,41 @@ impl Leg {
     pub fn new(_now: MonoTime) -> Leg {
         Leg {
             paths: BTreeMap::new(),
-            inbox: Inbox::default(),
-            newest: Newest::default(),
+            intake: Intake::default(),
+            acks: Acks::new(),
             outbox: Outbox::new(),
-            acks: AckTimer::default(),
-            last_ack_path: None,
+            floor: FloorRepeat::default(),
             transmits: VecDeque::new(),
-            changes: VecDeque::new(),
-            counters: LegCounters::default(),
+            changes: BTreeMap::new(),
+            counters: Counters::default(),
         }
     }
 
-    /// A path begins; what waits goes out on it. More than [`PATHS_PER_LEG_MAX`] are ignored.
-    pub fn add_path(&mut self, now: MonoTime, path: PathId) {
-        if self.paths.len() >= PATHS_PER_LEG_MAX {
-            return;
+    /// A path is connected; it counts as a link of its own. False when the leg has as many paths as it may, or this one.
+    pub fn add_path(&mut self, now: MonoTime, path: PathId) -> bool {
+        if self.paths.len() >= PATHS_PER_LEG_MAX || self.paths.contains_key(&path) {
+            return false;
         }
-        self.paths.entry(path).or_insert_with(|| LegPath {
-            estimate: Estimate::new(),
-            health: HealthClock::new(now),
-            // So that the other end hears of the path at once.
-            sent_at: now.before(HEARTBEAT),
-            status: Traffic::default(),
-        });
-        self.on_timeout(now);
+        self.paths
+            .insert(path, Path::new(now, path, LinkId(path.0)));
+        self.flush(now, None);
+        true
     }
 
-    /// A path is gone.
-    pub fn remove_path(&mut self, _now: MonoTime, path: PathId) {
+    /// A path is gone, with what waits to be taken for it; what it carried is sent again on the others.
+    pub fn remove_path(&mut self, now: MonoTime, path: PathId) {
         self.paths.remove(&path);
+        self.acks.on_removed(path);
+        self.changes.remove(&path);
+        self.transmits.retain(|(other, _)| *other != path);
+        self.flush(now, None);
     }
 
-    /// Takes a parcel; it is sent at once if there is a path.
+    /// Sends a parcel until it is acknowledged (`latest`: until it is sent), superseded or past its deadline, which is at most
+    /// [`TTL_MAX`](crate::base::limits::TTL_MAX) away.
     ///
     /// # Errors
-    /// [`Overflow`]: it is not taken; the caller counts it and tells whoever must know.
+    /// The bound that refuses it; what was accepted before is not affected.
     pub fn send(
         &mut self,
         now: MonoTime,
@@ -178,271 +88,200 @@ impl Leg {
         deadline: MonoTime,
         origin: Origin,
     ) -> Result<(), Overflow> {
-        match self.outbox.push(Item {
-            parcel,
-            deadline,
-            origin,
-        }) {
-            Ok(replaced) => self.counters.superseded += u64::from(replaced),
-            Err(overflow) => {
-                self.counters.overflows += 1;
-                return Err(overflow);
+        let offered = self
+            .outbox
+            .offer(now, parcel, deadline, origin)
+            .inspect_err(|_| self.counters.overflow += 1)?;
+        match offered {
+            Offered::Queued => self.counters.parcels_sent += 1,
+            Offered::Replaced => {
+                self.counters.parcels_sent += 1;
+                self.counters.superseded += 1;
             }
+            Offered::Superseded => self.counters.superseded += 1,
+            Offered::Expired => self.counters.expired += 1,
         }
-        self.flush(now);
+        self.flush(now, None);
         Ok(())
     }
 
-    /// Takes a packet of a path; what it brings for the first time.
+    /// Sends a chunk once, now, on one path: the role's hello or welcome, which it repeats itself.
+    pub fn say(&mut self, now: MonoTime, path: PathId, chunk: Chunk) {
+        self.flush(now, Some((path, chunk)));
+    }
+
+    /// Takes in a packet; returns the parcels that are new. Hello and welcome are the role's business and skipped.
     pub fn on_packet(&mut self, now: MonoTime, path: PathId, packet: Packet) -> Vec<Arrival> {
-        let Some(known) = self.paths.get_mut(&path) else {
+        let Some(receiver) = self.paths.get_mut(&path) else {
+            self.counters.packets_strange += 1;
             return Vec::new();
         };
-        known.status.received_packets += 1;
-        if let Some(health) = known.health.on_heard(now) {
-            self.changes.push_back(PathChange { path, health });
+        self.counters.packets_received += 1;
+        let received = receiver.on_packet(now, &packet);
+        self.counters.bad_reports += u64::from(received.bad_report);
+        if let Some(health) = received.health {
+            self.changes.insert(path, health);
         }
-        known
-            .estimate
-            .on_received(now, packet.path_sequence, packet.tx_time_us);
-        let honest = packet
-            .report
-            .is_none_or(|report| known.estimate.on_report(now, &report));
-        let transit = known.estimate.transit();
-        let loss = known.estimate.quality().loss;
-        let honest = self.outbox.on_ack(&packet.ack) && honest;
-        self.counters.absurd += u64::from(!honest);
+        self.counters.bad_acks += self.outbox.on_ack(&packet.ack);
         let mut arrivals = Vec::new();
         for chunk in packet.chunks {
-            if let Some((parcel, trail)) = self.on_chunk(now, chunk, loss) {
-                self.counters.arrivals += 1;
+            let taken = self.intake.on_chunk(chunk, &mut self.counters);
+            if taken.asks_ack {
+                self.acks.on_tracked(now, path);
+            }
+            if let Some((trail, parcel)) = taken.parcel {
                 arrivals.push(Arrival {
                     path,
                     parcel,
                     trail,
-                    transit,
+                    transit: received.transit,
                 });
             }
         }
-        self.flush(now);
+        self.counters.parcels_received += arrivals.len() as u64;
+        self.flush(now, None);
         arrivals
     }
 
-    /// Sends what is due: retries, acknowledgements, heartbeats; drops what is over.
+    /// Does what is due.
     pub fn on_timeout(&mut self, now: MonoTime) {
-        for (path, state) in &mut self.paths {
-            if let Some(health) = state.health.on_timeout(now) {
-                self.changes.push_back(PathChange {
-                    path: *path,
-                    health,
-                });
+        for (id, path) in &mut self.paths {
+            if let Some(health) = path.on_timeout(now) {
+                self.changes.insert(*id, health);
             }
         }
-        self.flush(now);
-        if self.acks.next_timeout().is_some_and(|at| at <= now)
-            && let Some(path) = self.next_ack_path()
-        {
-            self.send_chunks(now, path, Vec::new());
-        }
-        let silent: Vec<PathId> = self
-            .paths
-            .iter()
-            .filter(|(_, path)| path.sent_at + HEARTBEAT <= now)
-            .map(|(path, _)| *path)
-            .collect();
-        for path in silent {
-            self.send_chunks(now, path, Vec::new());
-        }
+        self.flush(now, None);
     }
 
-    /// When [`Leg::on_timeout`] has something to do.
+    /// When [`Leg::on_timeout`] is to be called.
     pub fn next_timeout(&self) -> Option<MonoTime> {
-        let outbox = self.outbox.next_timeout(!self.paths.is_empty());
+        let deadline = self.outbox.next_deadline();
         if self.paths.is_empty() {
-            return outbox;
+            return deadline;
         }
-        let heartbeats = self.paths.values().map(|path| path.sent_at + HEARTBEAT);
-        let healths = self
-            .paths
+        self.paths
             .values()
-            .filter_map(|path| path.health.next_timeout());
-        heartbeats
-            .chain(healths)
+            .map(Path::next_timeout)
+            .chain(deadline)
+            .chain(self.outbox.next_due())
             .chain(self.acks.next_timeout())
-            .chain(outbox)
+            .chain(self.floor.next_timeout())
             .min()
     }
 
-    /// The next packet to send; only pops.
+    /// The next packet to send, and on which path.
     pub fn poll_transmit(&mut self) -> Option<(PathId, Vec<u8>)> {
         self.transmits.pop_front()
     }
 
-    /// The next change of a path's health; only pops.
+    /// The next path whose health changed, with the newest health of each.
     pub fn poll_change(&mut self) -> Option<PathChange> {
-        self.changes.pop_front()
+        let (path, health) = self.changes.pop_first()?;
+        Some(PathChange { path, health })
     }
 
-    /// How each path stands.
+    /// How the paths stand.
     pub fn paths(&self) -> Vec<PathStatus> {
-        let status = |(path, state): (&PathId, &LegPath)| PathStatus {
-            path: *path,
-            health: state.health.health(),
-            quality: state.estimate.quality(),
-            sent_packets: state.status.sent_packets,
-            sent_bytes: state.status.sent_bytes,
-            received_packets: state.status.received_packets,
-        };
-        self.paths.iter().map(status).collect()
+        self.paths.values().map(Path::status).collect()
     }
 
-    /// What was seen so far.
-    pub fn counters(&self) -> LegCounters {
+    /// How many parcels wait or are not acknowledged.
+    pub fn waiting(&self) -> usize {
+        self.outbox.len()
+    }
+
+    /// What the leg counted.
+    pub const fn counters(&self) -> Counters {
         self.counters
     }
 
-    fn on_chunk(&mut self, now: MonoTime, chunk: Chunk, loss: f64) -> Option<(Arc<[u8]>, Trail)> {
-        match chunk {
-            Chunk::Floor { id } => {
-                self.inbox.on_floor(id);
-                self.acks.on_tracked(now, loss);
-                None
-            }
-            Chunk::Tracked { id, trail, parcel } => {
-                let seen = self.inbox.on_id(id);
-                // A repeat says that the acknowledgement was lost: it is due again.
-                self.acks.on_tracked(now, loss);
-                match seen {
-                    Seen::First => return Some((parcel, trail)),
-                    Seen::Again => self.counters.duplicates += 1,
-                    Seen::TooFar => self.counters.too_far += 1,
-                }
-                None
-            }
-            // [WIRE-48]
-            Chunk::Untracked { trail, parcel } => {
-                let newer = match Parcel::peek(&parcel) {
-                    Ok(ParcelHead::Sealed(header)) if header.flow.class == Class::Latest => self
-                        .newest
-                        .on_number(header.session, header.flow, header.number),
-                    // Only what need not be tracked may come untracked.
-                    Ok(_) | Err(_) => false,
-                };
-                self.counters.duplicates += u64::from(!newer);
-                newer.then_some((parcel, trail))
-            }
-            // The role's business.
-            Chunk::Hello { .. } | Chunk::Welcome { .. } => None,
-        }
-    }
-
-    /// Plans and sends everything that is due.
-    fn flush(&mut self, now: MonoTime) {
+    /// Sends everything that is due: first what is `said`, then parcels by urgency, then what only state needs.
+    // [WIRE-54]
+    fn flush(&mut self, now: MonoTime, said: Option<(PathId, Chunk)>) {
         self.counters.expired += self.outbox.expire(now);
         if self.paths.is_empty() {
             return;
         }
+        let floor = self.outbox.floor();
+        let mut load = Load::new(self.intake.ack(), floor);
+        if let Some((path, chunk)) = said
+            && let Some(path) = self.paths.get_mut(&path)
+        {
+            load.place(now, path, chunk);
+        }
         let views: Vec<PathView> = self
             .paths
-            .iter()
-            .map(|(path, state)| PathView {
-                path: *path,
-                health: state.health.health(),
-                quality: state.estimate.quality(),
-            })
+            .values()
+            .map(|path| PathView::from(&path.status()))
             .collect();
-        let mut chunks: BTreeMap<PathId, Vec<Chunk>> = BTreeMap::new();
-        for due in self.outbox.due(now) {
-            let demand = Demand {
-                class: due.class,
-                bytes: due.item.parcel.len(),
-                deadline: due.item.deadline,
-                attempts: due.attempts,
+        self.place_parcels(now, &views, &mut load);
+        self.place_state(now, &views, floor, &mut load);
+        self.transmit(now, load);
+    }
+
+    fn place_parcels(&mut self, now: MonoTime, views: &[PathView], load: &mut Load) {
+        for place in self.outbox.take_due(now) {
+            let Some((demand, chunk)) = self.outbox.copy(now, place) else {
+                continue;
             };
-            let plan = plan(now, &views, &demand);
-            if let Some(id) = due.id {
-                self.outbox.on_sent(id, plan.again_at);
+            let plan = planner::plan(now, views, &demand);
+            let first = usize::from(demand.attempts == 0);
+            self.counters.copies_sent += plan.paths.len().saturating_sub(first) as u64;
+            for path in &plan.paths {
+                if let Some(path) = self.paths.get_mut(path) {
+                    load.place(now, path, chunk.clone());
+                }
             }
-            for path in plan.paths {
-                chunks.entry(path).or_default().push(chunk(now, &due));
-            }
-        }
-        for (path, chunks) in chunks {
-            self.send_chunks(now, path, chunks);
+            let again = plan.again.map(|again| again.max(now + TICK));
+            self.outbox
+                .planned(now, place, !plan.paths.is_empty(), again);
         }
     }
 
-    /// Sends chunks on one path; without any, an empty packet with state only.
-    fn send_chunks(&mut self, now: MonoTime, path: PathId, mut chunks: Vec<Chunk>) {
-        let Some(state) = self.paths.get_mut(&path) else {
-            return;
-        };
-        if let Some(id) = self.outbox.floor() {
-            chunks.insert(0, Chunk::Floor { id });
+    // [WIRE-49] [WIRE-50]
+    fn place_state(
+        &mut self,
+        now: MonoTime,
+        views: &[PathView],
+        floor: Option<u64>,
+        load: &mut Load,
+    ) {
+        let mut needed = Vec::new();
+        if let Some(demand) = self.floor.demand(now, floor) {
+            let plan = planner::plan(now, views, &demand);
+            self.floor.on_planned(now, &plan, TICK);
+            needed = plan.paths;
         }
-        let mut packet = Packet {
-            path_sequence: 0,
-            tx_time_us: u32::try_from(now.as_us() & u64::from(u32::MAX)).unwrap_or_default(),
-            report: state.estimate.take_report(now),
-            ack: self.inbox.ack(),
-            chunks: Vec::new(),
-        };
-        for chunks in pack(packet.encoded_len(), chunks) {
-            let sequence = state.estimate.on_sent(now);
-            packet.path_sequence = u32::try_from(sequence & 0xff_ffff).unwrap_or_default();
-            packet.chunks = chunks;
-            let bytes = packet.encode();
-            state.status.sent_packets += 1;
-            state.status.sent_bytes += u64::try_from(bytes.len()).unwrap_or_default();
-            self.transmits.push_back((path, bytes));
-            // The report is said once.
-            packet.report = None;
+        let carried = !load.is_empty() || !needed.is_empty();
+        let usable = planner::usable(views);
+        needed.extend(self.acks.take_due(now, &usable, carried));
+        for path in needed {
+            if let Some(path) = self.paths.get_mut(&path) {
+                load.touch(now, path);
+            }
         }
-        if self.transmits.len() > TRANSMITS_PER_LEG_MAX {
-            self.transmits.pop_front();
-            self.counters.dropped_packets += 1;
+        for path in self.paths.values_mut() {
+            if path.heartbeat_due(now) {
+                load.touch(now, path);
+            }
         }
-        state.sent_at = now;
-        self.acks.on_packet_sent(now);
     }
 
-    /// The next path that is not down, in turn; any when all are.
-    fn next_ack_path(&mut self) -> Option<PathId> {
-        let works = |path: &&PathId| {
-            self.paths
-                .get(path)
-                .is_some_and(|p| p.health.health() != Health::Down)
-        };
-        let after = self
-            .paths
-            .keys()
-            .filter(|path| Some(**path) > self.last_ack_path)
-            .find(works);
-        let path = after
-            .or_else(|| self.paths.keys().find(works))
-            .or_else(|| self.paths.keys().next())
-            .copied();
-        self.last_ack_path = path;
-        path
+    fn transmit(&mut self, now: MonoTime, load: Load) {
+        for (id, packet, bytes) in load.into_packets() {
+            if let Some(path) = self.paths.get_mut(&id) {
+                path.on_sent(bytes);
+                self.acks.on_sent(now, id, path.loss());
+            }
+            self.counters.packets_sent += 1;
+            if self.transmits.len() >= TRANSMITS_PER_LEG_MAX {
+                self.transmits.pop_front();
+                self.counters.packets_dropped += 1;
+            }
+            self.transmits.push_back((id, packet.encode()));
+        }
     }
 }
 
-fn chunk(now: MonoTime, due: &Due) -> Chunk {
-    let held =
-        u32::try_from(now.since(due.item.origin.created).as_micros() / 10).unwrap_or(u32::MAX);
-    let trail = match due.item.origin.upstream {
-        None => Trail {
-            sender_10us: held,
-            relayed: None,
-        },
-        Some((sender_10us, up)) => Trail {
-            sender_10us,
-            relayed: Some((up, held)),
-        },
-    };
-    let parcel = Arc::clone(&due.item.parcel);
-    match due.id {
-        Some(id) => Chunk::Tracked { id, trail, parcel },
-        None => Chunk::Untracked { trail, parcel },
-    }
-}
+/// The planner is not asked about the same parcel sooner than this.
+const TICK: Duration = Duration::from_millis(1);

@@ -1,21 +1,34 @@
-//! A leg: one node and one relay over all paths between them. It delivers parcels by class, plans copies, acknowledges and
-//! de-duplicates.
+//! A leg: a node and one relay, over all paths between them. The same code runs at both ends.
 
 mod ack;
+mod arrival;
 mod budget;
+mod counters;
+mod floor;
 mod inbox;
+mod intake;
 #[expect(
     clippy::module_inception,
-    reason = "the file is named after its main type"
+    reason = "a file is named after its main type"
 )]
 mod leg;
+mod load;
 mod newest;
+mod origin;
 mod outbox;
-mod packer;
-mod planner;
+mod place;
+pub mod planner;
+mod room;
+mod window;
+
 #[cfg(test)]
 mod tests;
 
+pub use arrival::Arrival;
 pub use budget::Budget;
-pub use leg::{Arrival, Leg, LegCounters, Origin, Overflow, PathChange, PathStatus};
-pub use planner::{Demand, PathView, Plan, plan};
+pub use counters::Counters;
+pub use leg::{Leg, PathChange};
+pub use origin::Origin;
+pub use room::Overflow;
+
+pub use crate::path::PathStatus;

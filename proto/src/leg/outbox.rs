@@ -1,283 +1,361 @@
-//! What waits to be sent, and what was sent and is not acknowledged.
+//! Parcels that wait, or may have to be sent again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Origin, Overflow};
-use crate::base::limits::{
-    LEG_WINDOW, OUTBOX_BYTES_MAX, OUTBOX_PARCELS_MAX, OUTBOX_STOPS_RESERVED, PARCEL_BYTES_MAX,
-};
-use crate::base::{Class, Flow, MonoTime, SessionId};
-use crate::wire::{AckState, Parcel, ParcelHead};
+use super::Origin;
+use super::newest::latest_number;
+use super::place::Place;
+use super::planner::Demand;
+use super::room::{Overflow, Room};
+use super::window::Window;
+use crate::base::limits::TTL_MAX;
+use crate::base::{Class, MonoTime, SessionId};
+use crate::wire::{AckState, Chunk, Parcel};
 
-/// Parcels of all classes. `latest` ones wait one per flow and are gone once sent; the others are numbered when they are
-/// first sent and stay until they are acknowledged or expire.
-#[derive(Debug)]
+/// The parcels of one leg, in the order in which they are sent.
+#[derive(Clone, Debug)]
 pub(super) struct Outbox {
-    latest: BTreeMap<(SessionId, Flow), Item>,
-    waiting: VecDeque<(Class, Item)>,
-    flight: BTreeMap<u64, Flight>,
-    next_id: u64,
-    /// The other end has everything up to this id.
-    acknowledged: u64,
-    parcels: usize,
-    bytes: usize,
+    waiting: BTreeMap<Place, Waiting>,
+    serial: u64,
+    window: Window,
+    /// Tracked parcels that have no id yet, because the window is full or their turn has not come.
+    unnumbered: BTreeSet<Place>,
+    /// When the planner is to be asked.
+    due: BTreeSet<(MonoTime, Place)>,
+    deadlines: BTreeSet<(MonoTime, Place)>,
+    /// The `latest` parcel of each flow.
+    siblings: BTreeMap<(SessionId, u8), Place>,
+    room: Room,
 }
 
 /// One parcel.
 #[derive(Clone, Debug)]
-pub(super) struct Item {
-    pub(super) parcel: Arc<[u8]>,
-    pub(super) deadline: MonoTime,
-    pub(super) origin: Origin,
-}
-
-#[derive(Debug)]
-struct Flight {
+struct Waiting {
+    parcel: Arc<[u8]>,
     class: Class,
-    item: Item,
+    /// Session, flow and number, when it is a `latest` one.
+    newest: Option<(SessionId, u8, u64)>,
+    deadline: MonoTime,
+    origin: Origin,
+    id: Option<u64>,
     attempts: u32,
-    again_at: Option<MonoTime>,
+    last_attempt: Option<MonoTime>,
+    due: Option<MonoTime>,
 }
 
-/// A parcel that wants to be sent now.
-#[derive(Debug)]
-pub(super) struct Due {
-    pub(super) class: Class,
-    /// Its number on the leg; none for `latest`.
-    pub(super) id: Option<u64>,
-    pub(super) item: Item,
-    pub(super) attempts: u32,
+/// What became of an offered parcel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offered {
+    /// It waits.
+    Queued,
+    /// It waits in place of its older sibling.
+    Replaced,
+    /// A newer sibling waits: it is dropped.
+    Superseded,
+    /// Its deadline has passed: it is dropped.
+    Expired,
 }
 
 impl Outbox {
     pub(super) fn new() -> Outbox {
         Outbox {
-            latest: BTreeMap::new(),
-            waiting: VecDeque::new(),
-            flight: BTreeMap::new(),
-            next_id: 1,
-            acknowledged: 0,
-            parcels: 0,
-            bytes: 0,
+            waiting: BTreeMap::new(),
+            serial: 0,
+            window: Window::new(),
+            unnumbered: BTreeSet::new(),
+            due: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
+            siblings: BTreeMap::new(),
+            room: Room::default(),
         }
     }
 
-    /// Takes a parcel; true when it replaced an older one of its flow.
-    pub(super) fn push(&mut self, item: Item) -> Result<bool, Overflow> {
-        let size = item.parcel.len();
-        if size > PARCEL_BYTES_MAX {
-            return Err(Overflow::TooLarge);
+    /// Queues a parcel.
+    ///
+    /// # Errors
+    /// The bound that it would break.
+    pub(super) fn offer(
+        &mut self,
+        now: MonoTime,
+        parcel: Arc<[u8]>,
+        deadline: MonoTime,
+        origin: Origin,
+    ) -> Result<Offered, Overflow> {
+        let head = Parcel::peek(&parcel).map_err(|_| Overflow::Unfit)?;
+        // [WIRE-53]
+        if deadline <= now {
+            return Ok(Offered::Expired);
         }
-        let head = Parcel::peek(&item.parcel).map_err(|_| Overflow::NotAParcel)?;
-        let class = head.class();
-        if let (ParcelHead::Sealed(header), Class::Latest) = (head, class) {
-            let key = (header.session, header.flow);
-            if let Some(older) = self.latest.remove(&key) {
-                self.forget(&older);
-                self.take(key, item);
-                return Ok(true);
+        let newest = latest_number(&head);
+        let older = newest.and_then(|(session, flow, _)| {
+            let place = self.siblings.get(&(session, flow))?;
+            Some((*place, self.waiting.get(place)?.newest?.2))
+        });
+        match (newest, older) {
+            (Some((_, _, number)), Some((_, waiting))) if number <= waiting => {
+                return Ok(Offered::Superseded);
             }
-            self.room(class, size)?;
-            self.take(key, item);
-            return Ok(false);
+            (_, Some((place, _))) => self.remove(place),
+            (_, None) => self.room.fits(head.class(), parcel.len())?,
         }
-        self.room(class, size)?;
-        self.parcels += 1;
-        self.bytes += size;
-        self.waiting.push_back((class, item));
-        Ok(false)
+        self.insert(Waiting {
+            parcel,
+            class: head.class(),
+            newest,
+            deadline: deadline.min(now + TTL_MAX),
+            origin,
+            id: None,
+            attempts: 0,
+            last_attempt: None,
+            due: newest.map(|_| now),
+        });
+        Ok(match older {
+            Some(_) => Offered::Replaced,
+            None => Offered::Queued,
+        })
     }
 
-    /// Drops what is over; how many.
+    /// Takes in what the peer received; returns how many ids it names that were never sent.
+    pub(super) fn on_ack(&mut self, ack: &AckState) -> u64 {
+        let acked = self.window.on_ack(ack);
+        for place in acked.places {
+            self.remove(place);
+        }
+        acked.unknown
+    }
+
+    /// Drops what is past its deadline; returns how many parcels that were.
+    // [WIRE-53]
     pub(super) fn expire(&mut self, now: MonoTime) -> u64 {
-        let (mut parcels, mut bytes) = (0, 0);
-        let mut lives = |item: &Item| {
-            let over = item.deadline <= now;
-            if over {
-                parcels += 1;
-                bytes += item.parcel.len();
+        let mut expired = 0;
+        while let Some(&(deadline, place)) = self.deadlines.first()
+            && deadline <= now
+        {
+            if let Some(id) = self.waiting.get(&place).and_then(|waiting| waiting.id) {
+                self.window.expire(id);
             }
-            !over
-        };
-        self.latest.retain(|_, item| lives(item));
-        self.flight.retain(|_, flight| lives(&flight.item));
-        self.waiting.retain(|(_, item)| lives(item));
-        self.parcels -= parcels;
-        self.bytes -= bytes;
-        u64::try_from(parcels).unwrap_or(u64::MAX)
+            self.remove(place);
+            expired += 1;
+        }
+        expired
     }
 
-    /// What wants to be sent now, in the order stop, latest, unordered, reliable.
-    // [WIRE-43]
-    pub(super) fn due(&mut self, now: MonoTime) -> Vec<Due> {
-        self.admit();
-        let mut due = Vec::new();
-        for class in [
-            Class::Stop,
-            Class::Latest,
-            Class::Unordered,
-            Class::Reliable,
-        ] {
-            if class == Class::Latest {
-                let latest = std::mem::take(&mut self.latest);
-                for item in latest.into_values() {
-                    self.forget(&item);
-                    due.push(Due {
-                        class,
-                        id: None,
-                        item,
-                        attempts: 0,
-                    });
-                }
-                continue;
-            }
-            let of_class = self
-                .flight
-                .iter()
-                .filter(|(_, flight)| flight.class == class);
-            due.extend(
-                of_class
-                    .filter(|(_, flight)| flight.again_at.is_none_or(|at| at <= now))
-                    .map(|(id, flight)| Due {
-                        class,
-                        id: Some(*id),
-                        item: flight.item.clone(),
-                        attempts: flight.attempts,
-                    }),
-            );
+    /// Parcels about which the planner is to be asked now, in the order of sending. Each must then be [`Self::planned`].
+    pub(super) fn take_due(&mut self, now: MonoTime) -> Vec<Place> {
+        self.number();
+        let mut places = Vec::new();
+        while let Some(&(due, place)) = self.due.first()
+            && due <= now
+        {
+            self.due.pop_first();
+            places.push(place);
         }
-        due
+        places.sort_unstable();
+        places
     }
 
-    /// A tracked parcel was sent; plan it again then.
-    pub(super) fn on_sent(&mut self, id: u64, again_at: Option<MonoTime>) {
-        if let Some(flight) = self.flight.get_mut(&id) {
-            flight.attempts = flight.attempts.saturating_add(1);
-            flight.again_at = again_at;
-        }
-    }
-
-    /// The other end's state; false when it acknowledges what was never sent, and then nothing changes.
-    // [WIRE-46]
-    pub(super) fn on_ack(&mut self, ack: &AckState) -> bool {
-        let later = ids(ack);
-        if ack.cumulative >= self.next_id || later.last().is_some_and(|id| *id >= self.next_id) {
-            return false;
-        }
-        self.acknowledged = self.acknowledged.max(ack.cumulative);
-        let still = self.flight.split_off(&(ack.cumulative + 1));
-        let mut done: Vec<Item> = std::mem::replace(&mut self.flight, still)
-            .into_values()
-            .map(|f| f.item)
-            .collect();
-        done.extend(
-            later
-                .iter()
-                .filter_map(|id| self.flight.remove(id))
-                .map(|flight| flight.item),
-        );
-        for item in &done {
-            self.forget(item);
-        }
-        true
-    }
-
-    /// The lowest id that is alive, when the other end waits for one below it that never comes.
+    /// What the planner needs to know of a parcel, and the chunk of each copy that is sent now.
     // [WIRE-44]
-    pub(super) fn floor(&self) -> Option<u64> {
-        let floor = self.flight.keys().next().copied().unwrap_or(self.next_id);
-        (floor > self.acknowledged + 1).then_some(floor)
-    }
-
-    /// When something is due or over; without a path nothing is due. What waits for the window waits for another fact.
-    pub(super) fn next_timeout(&self, has_path: bool) -> Option<MonoTime> {
-        let retries = self
-            .flight
-            .values()
-            .filter_map(|flight| flight.again_at.filter(|_| has_path));
-        let flight = self.flight.values().map(|flight| &flight.item);
-        let waiting = self.waiting.iter().map(|(_, item)| item);
-        let deadlines = flight
-            .chain(waiting)
-            .chain(self.latest.values())
-            .map(|item| item.deadline);
-        deadlines.chain(retries).min()
-    }
-
-    /// Numbers what waits, as far as the other end's window allows; the last part of it is kept for stops.
-    fn admit(&mut self) {
-        let window = self.acknowledged + LEG_WINDOW;
-        for (class, last_id) in [
-            (Class::Stop, window),
-            (Class::Unordered, window - STOP_WINDOW),
-            (Class::Reliable, window - STOP_WINDOW),
-        ] {
-            if self.waiting.iter().any(|(waiting, _)| *waiting == class) {
-                self.admit_class(class, last_id);
-            }
-        }
-    }
-
-    fn admit_class(&mut self, wanted: Class, last_id: u64) {
-        let mut left = VecDeque::with_capacity(self.waiting.len());
-        for (class, item) in self.waiting.drain(..) {
-            if class == wanted && self.next_id <= last_id {
-                self.flight.insert(
-                    self.next_id,
-                    Flight {
-                        class,
-                        item,
-                        attempts: 0,
-                        again_at: None,
-                    },
-                );
-                self.next_id += 1;
-            } else {
-                left.push_back((class, item));
-            }
-        }
-        self.waiting = left;
-    }
-
-    // [WIRE-49]
-    fn room(&self, class: Class, size: usize) -> Result<(), Overflow> {
-        let reserved = if class == Class::Stop {
-            0
-        } else {
-            OUTBOX_STOPS_RESERVED
+    pub(super) fn copy(&self, now: MonoTime, place: Place) -> Option<(Demand, Chunk)> {
+        let waiting = self.waiting.get(&place)?;
+        let trail = waiting.origin.trail(now);
+        let parcel = Arc::clone(&waiting.parcel);
+        let chunk = match waiting.id {
+            Some(id) => Chunk::Tracked { id, trail, parcel },
+            None => Chunk::Untracked { trail, parcel },
         };
-        if self.parcels + reserved >= OUTBOX_PARCELS_MAX {
-            Err(Overflow::Parcels)
-        } else if self.bytes + size + reserved * PARCEL_BYTES_MAX > OUTBOX_BYTES_MAX {
-            Err(Overflow::Bytes)
-        } else {
-            Ok(())
+        let demand = Demand {
+            class: waiting.class,
+            bytes: chunk.encoded_len(),
+            deadline: waiting.deadline,
+            attempts: waiting.attempts,
+            last_attempt: waiting.last_attempt,
+        };
+        Some((demand, chunk))
+    }
+
+    /// The planner was asked about a parcel: whether it was `sent` now, and when to ask again.
+    pub(super) fn planned(
+        &mut self,
+        now: MonoTime,
+        place: Place,
+        sent: bool,
+        again: Option<MonoTime>,
+    ) {
+        let Some(waiting) = self.waiting.get_mut(&place) else {
+            return;
+        };
+        if sent {
+            waiting.attempts = waiting.attempts.saturating_add(1);
+            waiting.last_attempt = Some(now);
+        }
+        waiting.due = again;
+        match again {
+            Some(again) => {
+                self.due.insert((again, place));
+            }
+            None if waiting.id.is_none() => self.remove(place),
+            None => {}
         }
     }
 
-    fn take(&mut self, key: (SessionId, Flow), item: Item) {
-        self.parcels += 1;
-        self.bytes += item.parcel.len();
-        self.latest.insert(key, item);
+    /// The lowest id that is alive, when the peer may be waiting for a lower one.
+    pub(super) fn floor(&self) -> Option<u64> {
+        self.window.floor()
     }
 
-    fn forget(&mut self, item: &Item) {
-        self.parcels -= 1;
-        self.bytes -= item.parcel.len();
+    /// When the planner is to be asked.
+    pub(super) fn next_due(&self) -> Option<MonoTime> {
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// When the next parcel expires.
+    pub(super) fn next_deadline(&self) -> Option<MonoTime> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// How many parcels wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Gives ids to the parcels that come next, as far as the window has room.
+    fn number(&mut self) {
+        while let Some(&place) = self.unnumbered.first()
+            && let Some(waiting) = self.waiting.get_mut(&place)
+            && let Some(id) = self.window.admit(waiting.class, place)
+        {
+            waiting.id = Some(id);
+            waiting.due = Some(MonoTime::ZERO);
+            self.due.insert((MonoTime::ZERO, place));
+            self.unnumbered.pop_first();
+        }
+    }
+
+    fn insert(&mut self, waiting: Waiting) {
+        let place = Place::new(waiting.class, self.serial);
+        self.serial += 1;
+        self.deadlines.insert((waiting.deadline, place));
+        match waiting.due {
+            Some(due) => self.due.insert((due, place)),
+            None => self.unnumbered.insert(place),
+        };
+        if let Some((session, flow, _)) = waiting.newest {
+            self.siblings.insert((session, flow), place);
+        }
+        self.room.take(waiting.class, waiting.parcel.len());
+        self.waiting.insert(place, waiting);
+    }
+
+    fn remove(&mut self, place: Place) {
+        let Some(waiting) = self.waiting.remove(&place) else {
+            return;
+        };
+        self.unnumbered.remove(&place);
+        self.deadlines.remove(&(waiting.deadline, place));
+        if let Some(due) = waiting.due {
+            self.due.remove(&(due, place));
+        }
+        if let Some((session, flow, _)) = waiting.newest {
+            self.siblings.remove(&(session, flow));
+        }
+        self.room.give_back(waiting.class, waiting.parcel.len());
     }
 }
 
-/// The single ids that a bitmap acknowledges, in order.
-fn ids(ack: &AckState) -> Vec<u64> {
-    let first = ack.cumulative.saturating_add(1);
-    let bits = (0_u64..).zip(&ack.bitmap).flat_map(|(byte, bits)| {
-        (0..8)
-            .filter(move |bit| bits & (1 << bit) != 0)
-            .map(move |bit| byte * 8 + bit)
-    });
-    bits.map(|bit| first.saturating_add(bit)).collect()
-}
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
 
-/// Ids at the end of the window that only stops may use.
-const STOP_WINDOW: u64 = 16;
+    use super::*;
+    use crate::leg::tests::sealed_of;
+
+    impl Outbox {
+        /// Every index says the same as the parcels themselves.
+        fn check(&self) {
+            let waiting = || self.waiting.iter();
+            let due = waiting().filter_map(|(place, w)| Some((w.due?, *place)));
+            assert!(
+                self.due
+                    .iter()
+                    .all(|entry| due.clone().any(|d| d == *entry))
+            );
+            let mut deadlines: Vec<_> = waiting().map(|(place, w)| (w.deadline, *place)).collect();
+            deadlines.sort_unstable();
+            assert!(self.deadlines.iter().copied().eq(deadlines));
+            let unnumbered = waiting().filter(|(_, w)| w.id.is_none() && w.newest.is_none());
+            assert!(
+                self.unnumbered
+                    .iter()
+                    .eq(unnumbered.map(|(place, _)| place))
+            );
+            let latest = waiting().filter_map(|(place, w)| Some((w.newest?, place)));
+            assert_eq!(self.siblings.len(), latest.clone().count());
+            for ((session, flow, _), place) in latest {
+                assert_eq!(self.siblings.get(&(session, flow)), Some(place));
+            }
+            let mut room = Room::default();
+            waiting().for_each(|(_, w)| room.take(w.class, w.parcel.len()));
+            assert_eq!(room, self.room);
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Offer(u32, Class, u64, u64),
+        Send(bool),
+        Ack(u64, Vec<u8>),
+        Wait(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let class = prop::sample::select(&Class::ALL[..]);
+        prop_oneof![
+            4 => (0..3_u32, class, 1..9_u64, 1..90_u64)
+                .prop_map(|(session, class, number, ttl)| Step::Offer(session, class, number, ttl)),
+            2 => any::<bool>().prop_map(Step::Send),
+            1 => (0..40_u64, prop::collection::vec(any::<u8>(), 0..16))
+                .prop_map(|(cumulative, bitmap)| Step::Ack(cumulative, bitmap)),
+            1 => (1..30_u64).prop_map(Step::Wait),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn all_indexes_agree_whatever_happens(steps in prop::collection::vec(step(), 1..300)) {
+            let mut outbox = Outbox::new();
+            let mut now = MonoTime::from_us(1_000);
+            for step in steps {
+                match step {
+                    Step::Offer(session, class, number, ttl_us) => {
+                        let parcel = sealed_of(SessionId(session), class, number, 20);
+                        let deadline = MonoTime::from_us(now.as_us() + ttl_us);
+                        outbox.offer(now, parcel, deadline, Origin::here(now)).ok();
+                    }
+                    Step::Send(sent) => {
+                        for place in outbox.take_due(now) {
+                            let (demand, chunk) = outbox.copy(now, place).expect("it waits");
+                            prop_assert!(demand.deadline > now);
+                            prop_assert_eq!(demand.class == Class::Latest, matches!(chunk, Chunk::Untracked { .. }));
+                            let again = sent.then(|| MonoTime::from_us(now.as_us() + 10));
+                            outbox.planned(now, place, sent, again);
+                        }
+                    }
+                    Step::Ack(cumulative, bitmap) => {
+                        outbox.on_ack(&AckState { cumulative, bitmap });
+                    }
+                    Step::Wait(us) => {
+                        now = MonoTime::from_us(now.as_us() + us);
+                        outbox.expire(now);
+                        prop_assert!(outbox.next_deadline().is_none_or(|deadline| deadline > now));
+                    }
+                }
+                outbox.check();
+            }
+            outbox.expire(MonoTime::from_us(u64::MAX));
+            outbox.check();
+            prop_assert_eq!(outbox.len(), 0);
+        }
+    }
+}

@@ -1,113 +1,71 @@
 //! Whether a path works.
 
-use std::time::Duration;
+use std::fmt;
 
-use crate::base::MonoTime;
-use crate::base::limits::HEARTBEAT;
-
-/// Whether a path works, by how long nothing was heard on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Whether a path works, as far as its silence tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Health {
-    /// Nothing was heard yet.
+    /// Nothing has arrived yet.
     Unknown,
-    /// Something was heard within [`SUSPECT_AFTER`].
+    /// Something arrived a moment ago.
     Live,
-    /// Nothing for a while: it still gets its copies.
+    /// Some heartbeats are missing. It still gets copies: at 80 % loss this is normal.
     Suspect,
-    /// Nothing for long: it gets heartbeats only, while another path works.
+    /// Silent for so long that copies on it are wasted while there is another path. Its heartbeats go on.
     Down,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fact {
+/// What happens to a path's health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fact {
+    /// A packet arrived.
     Heard,
-    SilentFor(Duration),
+    /// None for [`SUSPECT_AFTER`](crate::base::limits::SUSPECT_AFTER).
+    Quiet,
+    /// None for [`DOWN_AFTER`](crate::base::limits::DOWN_AFTER).
+    Silent,
 }
 
-/// A path's health and when it changes by itself.
-#[derive(Clone, Copy, Debug)]
-pub struct HealthClock {
-    health: Health,
-    heard: MonoTime,
-}
-
-impl HealthClock {
-    /// A path that begins now.
-    pub const fn new(now: MonoTime) -> HealthClock {
-        HealthClock {
-            health: Health::Unknown,
-            heard: now,
+impl Health {
+    /// The health after a fact.
+    #[must_use]
+    pub const fn next(self, fact: Fact) -> Health {
+        match (self, fact) {
+            (Health::Unknown | Health::Live | Health::Suspect | Health::Down, Fact::Heard) => {
+                Health::Live
+            }
+            (Health::Unknown, Fact::Quiet) => Health::Unknown,
+            (Health::Live | Health::Suspect, Fact::Quiet) => Health::Suspect,
+            (Health::Down, Fact::Quiet)
+            | (Health::Unknown | Health::Live | Health::Suspect | Health::Down, Fact::Silent) => {
+                Health::Down
+            }
         }
     }
-
-    /// How the path stands.
-    pub const fn health(&self) -> Health {
-        self.health
-    }
-
-    /// Something arrived; the new health when it changed.
-    pub fn on_heard(&mut self, now: MonoTime) -> Option<Health> {
-        self.heard = now;
-        self.apply(Fact::Heard)
-    }
-
-    /// Time has passed; the new health when it changed.
-    pub fn on_timeout(&mut self, now: MonoTime) -> Option<Health> {
-        self.apply(Fact::SilentFor(now.since(self.heard)))
-    }
-
-    /// When the health changes if nothing is heard.
-    pub fn next_timeout(&self) -> Option<MonoTime> {
-        match self.health {
-            Health::Unknown | Health::Suspect => Some(self.heard + DOWN_AFTER),
-            Health::Live => Some(self.heard + SUSPECT_AFTER),
-            Health::Down => None,
-        }
-    }
-
-    fn apply(&mut self, fact: Fact) -> Option<Health> {
-        let before = self.health;
-        self.health = next(before, fact);
-        (self.health != before).then_some(self.health)
-    }
 }
 
-fn next(health: Health, fact: Fact) -> Health {
-    match (health, fact) {
-        (_, Fact::Heard) => Health::Live,
-        (_, Fact::SilentFor(span)) if span >= DOWN_AFTER => Health::Down,
-        (Health::Live, Fact::SilentFor(span)) if span >= SUSPECT_AFTER => Health::Suspect,
-        (unchanged, Fact::SilentFor(_)) => unchanged,
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Health::Unknown => "unknown",
+            Health::Live => "live",
+            Health::Suspect => "suspect",
+            Health::Down => "down",
+        })
     }
 }
-
-/// Three heartbeats in a row are missing: 1 in 125 times at 20 % loss, and a suspect path loses nothing by it.
-const SUSPECT_AFTER: Duration = HEARTBEAT.saturating_mul(3);
-/// Fifteen heartbeats in a row are missing: by chance 1 in 30,000 times at 50 % loss.
-const DOWN_AFTER: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_silent_path_becomes_suspect_then_down_and_live_at_once_when_heard() {
-        let at = |ms: u64| MonoTime::from_us(ms * 1_000);
-        let mut path = HealthClock::new(at(0));
-        assert_eq!(path.on_timeout(at(600)), None);
-        assert_eq!(path.on_heard(at(700)), Some(Health::Live));
-        assert_eq!(path.on_timeout(at(1_299)), None);
-        assert_eq!(path.on_timeout(at(1_300)), Some(Health::Suspect));
-        assert_eq!(path.next_timeout(), Some(at(3_700)));
-        assert_eq!(path.on_timeout(at(3_700)), Some(Health::Down));
-        assert_eq!(path.next_timeout(), None);
-        assert_eq!(path.on_heard(at(9_000)), Some(Health::Live));
-    }
-
-    #[test]
-    fn a_path_on_which_nothing_is_ever_heard_goes_down() {
-        let at = |ms: u64| MonoTime::from_us(ms * 1_000);
-        let mut path = HealthClock::new(at(0));
-        assert_eq!(path.on_timeout(at(3_000)), Some(Health::Down));
+    fn any_packet_revives_a_path_and_silence_only_worsens_it() {
+        for health in [Health::Unknown, Health::Live, Health::Suspect, Health::Down] {
+            assert_eq!(health.next(Fact::Heard), Health::Live);
+            assert!(health.next(Fact::Quiet) >= health);
+            assert_eq!(health.next(Fact::Silent), Health::Down);
+        }
+        assert_eq!(Health::Unknown.next(Fact::Quiet), Health::Unknown);
     }
 }

@@ -1,8 +1,20 @@
-//! What is known of one path: its loss, round trip and queue, and whether it works.
+//! What one end knows of one path: how good it is, and whether it still works.
 
+mod arrivals;
 mod estimate;
 mod health;
-mod window_min;
+mod loss;
+mod minimum;
+#[expect(
+    clippy::module_inception,
+    reason = "a file is named after its main type"
+)]
+mod path;
+mod round_trip;
 
-pub use estimate::{Estimate, Quality};
-pub use health::{Health, HealthClock};
+pub use arrivals::Arrivals;
+pub use estimate::Estimate;
+pub use health::{Fact, Health};
+pub use loss::Loss;
+pub use path::{LinkId, Path, PathStatus, Received};
+pub use round_trip::RoundTrip;

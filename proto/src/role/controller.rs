@@ -10,6 +10,7 @@ use std::time::Duration;
 use self::call::{Call, Calling};
 use self::stops::Stops;
 use super::node::{Fact, Node};
+use super::seal_counters::SealCounters;
 use super::wall::WallClock;
 use super::{Input, NodeCounters, PathView, Role, Transmit};
 use crate::base::{
@@ -17,10 +18,12 @@ use crate::base::{
     Refusal, SessionId, StopId,
 };
 use crate::crypto::{Credential, Fleet, sign_statement, verify_statement};
+use crate::leg;
 use crate::path::Health;
 use crate::session::{Age, Resolution, SendError};
 use crate::wire::{
-    AgentBeat, Body, Description, Notice, Parcel, Request, Signed, Statement, Telemetry,
+    AgentBeat, Body, Description, Notice, Parcel, Request, SealedHeader, Signed, Statement,
+    Telemetry,
 };
 
 /// What a controller tells its program.
@@ -191,6 +194,7 @@ pub struct Controller {
     node: Node,
     calls: BTreeMap<NodeName, Call>,
     stops: Stops,
+    seals: SealCounters,
     next_ask: u32,
     events: VecDeque<ControllerEvent>,
 }
@@ -213,6 +217,7 @@ impl Controller {
             node,
             calls: BTreeMap::new(),
             stops: Stops::default(),
+            seals: SealCounters::default(),
             next_ask: 1,
             events: VecDeque::new(),
         }
@@ -311,8 +316,10 @@ impl Controller {
             body: signed.encode().into(),
         }
         .encode();
-        self.stops
+        let given_up = self
+            .stops
             .insert(now, vehicle.clone(), id, parcel, now + patience);
+        self.events.extend(given_up);
         self.stops.on_timeout(now, &mut self.node, &mut self.events);
     }
 
@@ -331,9 +338,19 @@ impl Controller {
         self.node.paths()
     }
 
+    /// What all legs counted together.
+    pub fn leg_counters(&self) -> leg::Counters {
+        self.node.leg_counters()
+    }
+
     /// What was dropped, by reason.
     pub fn counters(&self) -> NodeCounters {
         self.node.counters()
+    }
+
+    /// Sealed envelopes that were dropped, by reason.
+    pub fn seal_counters(&self) -> SealCounters {
+        self.seals
     }
 
     fn request(&mut self, now: MonoTime, vehicle: &NodeName, request: Request) -> Option<u32> {
@@ -379,11 +396,11 @@ impl Controller {
                     self.stops.on_leg_up(now, &relay, &mut self.node);
                     self.events.push_back(ControllerEvent::RelayUp { relay });
                 }
-                Fact::Health { path, health } => {
+                Fact::Health { path, health, .. } => {
                     self.events
                         .push_back(ControllerEvent::Health { path, health });
                 }
-                Fact::Arrival { relay, parcel, .. } => self.on_parcel(now, &relay, &parcel),
+                Fact::Arrival { way, parcel } => self.on_parcel(now, &way.relay, &parcel),
             }
         }
     }
@@ -391,10 +408,7 @@ impl Controller {
     fn on_parcel(&mut self, now: MonoTime, relay: &NodeName, parcel: &[u8]) {
         match Parcel::decode(parcel) {
             Ok(Parcel::Sealed { header, ciphertext }) => {
-                if let Some(call) = self.call_of(header.session) {
-                    call.on_sealed(now, header, &ciphertext);
-                    self.take_call_events(header.session);
-                }
+                self.on_sealed(now, header, &ciphertext);
             }
             Ok(Parcel::Handshake {
                 session,
@@ -410,9 +424,9 @@ impl Controller {
                 {
                     call.on_step2(
                         now,
+                        session,
                         &body,
-                        &self.fleet,
-                        at,
+                        (&self.fleet, at),
                         self.credential.as_ref(),
                         &mut self.node,
                     );
@@ -424,6 +438,18 @@ impl Controller {
                 self.node.count_malformed_parcel()
             }
         }
+    }
+
+    fn on_sealed(&mut self, now: MonoTime, header: SealedHeader, ciphertext: &[u8]) {
+        let id = header.session;
+        let Some(call) = self.calls.values_mut().find(|call| call.has_session(id)) else {
+            self.seals.unknown_sessions += 1;
+            return;
+        };
+        if let Err(why) = call.on_sealed(now, header, ciphertext, &mut self.node) {
+            self.seals.count(why);
+        }
+        self.events.extend(call.take_events());
     }
 
     fn on_notice(&mut self, now: MonoTime, relay: &NodeName, notice: Notice) {
@@ -438,23 +464,23 @@ impl Controller {
             }
             Notice::Routed { session, present } => {
                 if let Some(call) = self.call_of(session) {
-                    let vehicle = call.vehicle().clone();
-                    self.events.push_back(ControllerEvent::Presence {
-                        vehicle,
-                        relay: relay.clone(),
-                        present,
-                    });
+                    call.on_routed(relay, session, present);
+                    let events = call.take_events();
+                    self.events.extend(events);
                 }
             }
-            Notice::RouteRefused { session, .. } => {
+            Notice::RouteRefused { session, why } => {
                 if let Some(call) = self.call_of(session) {
-                    call.on_route_refused(now, session);
+                    call.on_route_refused(now, relay, session, why);
                 }
             }
             Notice::Draining => self.events.push_back(ControllerEvent::Draining {
                 relay: relay.clone(),
             }),
-            Notice::Route { .. } | Notice::Unroute { .. } | Notice::Query { .. } => {
+            Notice::Route { .. }
+            | Notice::Unroute { .. }
+            | Notice::Query { .. }
+            | Notice::Leased { .. } => {
                 self.node.count_malformed_parcel();
             }
         }
@@ -491,16 +517,6 @@ impl Controller {
         self.calls
             .values_mut()
             .find(|call| call.has_session(session))
-    }
-
-    fn take_call_events(&mut self, session: SessionId) {
-        if let Some(call) = self
-            .calls
-            .values_mut()
-            .find(|call| call.has_session(session))
-        {
-            self.events.extend(call.take_events());
-        }
     }
 }
 

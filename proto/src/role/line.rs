@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::node::Node;
-use crate::base::limits::{BEAT_INTERVAL_IDLE, REOFFER_INTERVAL};
+use crate::base::limits::{BEAT_INTERVAL_IDLE, REOFFER_INTERVAL, SESSION_SILENCE};
 use crate::base::{Channel, Class, Flow, MonoTime, NodeName, SessionId};
 use crate::crypto::Established;
-use crate::session::{Dictionaries, Outbound, SendError, Session};
+use crate::session::{Delivery, Dictionaries, Outbound, SendError, Session};
 use crate::wire::SessionMessage;
 
 /// A session, and when it last heard and spoke.
@@ -28,6 +28,16 @@ impl Line {
         }
     }
 
+    /// The far end has said something. What a relay held back for long says nothing of how it stands now.
+    pub(super) fn on_delivery(&mut self, now: MonoTime, delivery: &Delivery) {
+        let surely_old = delivery
+            .age
+            .is_some_and(|age| age.age.saturating_sub(age.error) >= SESSION_SILENCE);
+        if !surely_old {
+            self.heard_at = now;
+        }
+    }
+
     /// Puts what the session has to send on the leg of every relay.
     pub(super) fn flush(&mut self, now: MonoTime, node: &mut Node) {
         while let Some(out) = self.session.poll_transmit() {
@@ -43,7 +53,7 @@ impl Line {
         }
     }
 
-    /// [WIRE-41] A relay may acknowledge and lose: what has no receipt is offered again, to every relay.
+    /// [WIRE-56] A relay may acknowledge and lose: what has no receipt is offered again, to every relay.
     pub(super) fn offer_if_due(&mut self, now: MonoTime, node: &mut Node) {
         if now < self.next_offer {
             return;

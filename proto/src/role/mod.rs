@@ -6,6 +6,7 @@ mod line;
 mod node;
 mod record;
 mod relay;
+mod seal_counters;
 mod wall;
 
 pub use agent::{
@@ -15,6 +16,7 @@ pub use controller::{Controller, ControllerEvent, Order, SendCommandError, Vehic
 pub use node::{NodeCounters, PathView};
 pub use record::{AgentRecord, RecordError};
 pub use relay::{Relay, RelayConfig, RelayCounters, RelayEvent};
+pub use seal_counters::SealCounters;
 
 use crate::base::{MonoTime, Name, PathId};
 use crate::crypto::Peer;

@@ -8,7 +8,7 @@ use super::Transmit;
 use crate::base::limits::{HELLO_INTERVAL, RELAYS_MAX, VERSION};
 use crate::base::{Entropy, MonoTime, Name, NodeKind, NodeName, PathId};
 use crate::crypto::Peer;
-use crate::leg::{Leg, Origin, PathStatus};
+use crate::leg::{self, Leg, Origin, PathStatus};
 use crate::path::Health;
 use crate::wire::{AckState, Chunk, Notice, Packet, Parcel, Trail};
 
@@ -21,6 +21,8 @@ pub(super) struct Node {
     transmits: VecDeque<Transmit>,
     facts: VecDeque<Fact>,
     counters: NodeCounters,
+    /// Of legs that are no more.
+    past_legs: leg::Counters,
 }
 
 #[derive(Debug)]
@@ -46,16 +48,23 @@ pub(super) enum Fact {
         relay: NodeName,
     },
     Arrival {
-        relay: NodeName,
-        path: PathId,
+        way: Way,
         parcel: Arc<[u8]>,
-        trail: Trail,
-        transit: Duration,
     },
     Health {
+        relay: NodeName,
         path: PathId,
         health: Health,
     },
+}
+
+/// How a parcel came.
+#[derive(Clone, Debug)]
+pub(super) struct Way {
+    pub(super) relay: NodeName,
+    pub(super) link: Option<Name>,
+    pub(super) trail: Trail,
+    pub(super) transit: Duration,
 }
 
 /// How one path stands.
@@ -93,6 +102,7 @@ impl Node {
             transmits: VecDeque::new(),
             facts: VecDeque::new(),
             counters: NodeCounters::default(),
+            past_legs: leg::Counters::default(),
         }
     }
 
@@ -145,17 +155,21 @@ impl Node {
             return;
         };
         for arrival in uplink.leg.on_packet(now, path, packet) {
-            self.facts.push_back(Fact::Arrival {
+            let way = Way {
                 relay: relay.clone(),
-                path: arrival.path,
-                parcel: arrival.parcel,
+                link: self.paths.get(&arrival.path).map(|path| path.link.clone()),
                 trail: arrival.trail,
                 transit: arrival.transit,
+            };
+            self.facts.push_back(Fact::Arrival {
+                way,
+                parcel: arrival.parcel,
             });
         }
         self.collect(&relay);
     }
 
+    // [WIRE-110] [WIRE-111]
     /// Before the welcome everything else on the path is dropped: the relay retries what matters.
     fn on_greeting(&mut self, now: MonoTime, path: PathId, relay: &NodeName, packet: &Packet) {
         let welcome = packet.chunks.iter().find_map(|chunk| match chunk {
@@ -176,6 +190,7 @@ impl Node {
             return;
         };
         if uplink.leg_incarnation != Some(incarnation) {
+            self.past_legs = self.past_legs.plus(uplink.leg.counters());
             uplink.leg = Leg::new(now);
             uplink.leg_incarnation = Some(incarnation);
             // The relay's state is new, so its other paths must be greeted again.
@@ -288,10 +303,6 @@ impl Node {
             .map(|(name, _)| name)
     }
 
-    pub(super) fn link_of(&self, path: PathId) -> Option<&Name> {
-        self.paths.get(&path).map(|path| &path.link)
-    }
-
     pub(super) fn paths(&self) -> Vec<PathView> {
         let status = |id: &PathId, path: &NodePath| {
             let leg = &self.relays.get(&path.relay)?.leg;
@@ -307,6 +318,11 @@ impl Node {
 
     pub(super) fn counters(&self) -> NodeCounters {
         self.counters
+    }
+
+    pub(super) fn leg_counters(&self) -> leg::Counters {
+        let legs = self.relays.values().map(|uplink| uplink.leg.counters());
+        legs.fold(self.past_legs, leg::Counters::plus)
     }
 
     pub(super) fn count_malformed_parcel(&mut self) {
@@ -341,6 +357,7 @@ impl Node {
         }
         while let Some(change) = uplink.leg.poll_change() {
             self.facts.push_back(Fact::Health {
+                relay: relay.clone(),
                 path: change.path,
                 health: change.health,
             });
@@ -363,3 +380,6 @@ pub(super) fn greeting(now: MonoTime, chunk: Chunk) -> Vec<u8> {
 
 /// A notice that has not arrived by then is no longer true.
 const NOTICE_TTL: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests;

@@ -86,6 +86,11 @@ impl AgentRecord {
             self.applied.pop_front();
         }
     }
+
+    /// Nothing was done under this id after all.
+    pub(super) fn forget_applied(&mut self, id: ApplicationId) {
+        self.applied.retain(|known| *known != id);
+    }
 }
 
 fn read(body: &[u8]) -> Result<AgentRecord, DecodeError> {

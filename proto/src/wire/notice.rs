@@ -2,7 +2,7 @@
 
 use super::reader::{DecodeError, Reader, UNKNOWN_KIND};
 use super::writer::Writer;
-use crate::base::limits::NAMES_PER_NOTICE_MAX;
+use crate::base::limits::{FUNCTIONS_MAX, NAMES_PER_NOTICE_MAX};
 use crate::base::{NodeKind, NodeName, SessionId};
 
 /// A word between a node and its relay.
@@ -17,6 +17,7 @@ use crate::base::{NodeKind, NodeName, SessionId};
 ///                5 query:         4 ask, 1 kind
 ///                6 nodes:         4 ask, 1 more (0 or 1), 1 count, count x (1 kind and 2+ name)
 ///                7 draining
+///                8 leased:        1 count, count x 4 session
 ///
 /// 04 01 5a17c0de 01 08 747275636b2d3137
 /// 04 02 5a17c0de 01
@@ -25,6 +26,7 @@ use crate::base::{NodeKind, NodeName, SessionId};
 /// 04 05 00000007 01
 /// 04 06 00000007 00 01 01 08 747275636b2d3137
 /// 04 07
+/// 04 08 01 5a17c0de
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -72,6 +74,11 @@ pub enum Notice {
     },
     /// Relay to node: this relay ends soon; use the others.
     Draining,
+    /// Agent to relay: of all its sessions, these hold a lease now.
+    Leased {
+        /// At most 62, one for each function.
+        sessions: Vec<SessionId>,
+    },
 }
 
 impl Notice {
@@ -111,6 +118,13 @@ impl Notice {
                 }
             }
             Notice::Draining => writer.u8(DRAINING),
+            Notice::Leased { sessions } => {
+                writer.u8(LEASED);
+                writer.count(sessions.len());
+                for session in sessions {
+                    writer.session(*session);
+                }
+            }
         }
     }
 
@@ -147,6 +161,14 @@ impl Notice {
                 },
             },
             DRAINING => Notice::Draining,
+            LEASED => Notice::Leased {
+                sessions: {
+                    let count = reader.count(FUNCTIONS_MAX)?;
+                    (0..count)
+                        .map(|_| reader.session())
+                        .collect::<Result<_, _>>()?
+                },
+            },
             _ => return Err(UNKNOWN_KIND),
         })
     }
@@ -181,6 +203,7 @@ const ROUTE_REFUSED: u8 = 4;
 const QUERY: u8 = 5;
 const NODES: u8 = 6;
 const DRAINING: u8 = 7;
+const LEASED: u8 = 8;
 
 #[cfg(test)]
 mod tests {
@@ -232,6 +255,12 @@ mod tests {
                 },
             ),
             ("04 07", Notice::Draining),
+            (
+                "04 08 01 5a17c0de",
+                Notice::Leased {
+                    sessions: vec![session],
+                },
+            ),
         ];
         for (picture, notice) in vectors {
             let parcel = Parcel::Notice(notice);
@@ -246,6 +275,8 @@ mod tests {
             "04",
             "04 00",
             "04 08",
+            "04 08 01",
+            "04 09",
             "04 07 00",
             "04 02 5a17c0de 02",
             "04 04 5a17c0de 00",
@@ -254,6 +285,8 @@ mod tests {
         ] {
             assert!(Parcel::decode(&hex(wrong)).is_err(), "{wrong}");
         }
+        let many = [hex("04 08 3f"), hex("5a17c0de").repeat(63)].concat();
+        assert!(Parcel::decode(&many).is_err());
         let many = [hex("04 06 00000007 00 11"), hex("01 01 61").repeat(17)].concat();
         assert!(Parcel::decode(&many).is_err());
     }

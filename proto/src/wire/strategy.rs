@@ -164,6 +164,7 @@ fn notice() -> impl Strategy<Value = Notice> {
         )
             .prop_map(|(ask, more, names)| Notice::Nodes { ask, more, names }),
         Just(Notice::Draining),
+        vec(session(), 0..=FUNCTIONS_MAX).prop_map(|sessions| Notice::Leased { sessions }),
     ]
 }
 

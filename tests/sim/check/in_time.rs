@@ -1,12 +1,21 @@
-//! No command is applied after its deadline.
+//! No command is applied after its deadline, neither by the vehicle's clock nor in truth.
 
-use crate::Vehicle;
+use super::genuine::origin;
+use crate::World;
 
-pub(super) fn check(seed: u64, vehicle: &Vehicle) {
-    for command in &vehicle.applied {
-        assert!(
-            command.at < command.deadline,
-            "seed {seed}: applied too late: {command:?}"
-        );
+pub(super) fn check(world: &World) {
+    for agent in world.agents() {
+        let clock = world.clock_of(agent);
+        for command in world.lives(agent).flat_map(|life| &life.applied) {
+            assert!(
+                command.at < command.deadline,
+                "too late by the vehicle's clock: {command:?}"
+            );
+            let sent = origin(world, agent, command);
+            assert!(
+                clock.world_time(command.at) < sent.at + sent.ttl,
+                "too late in truth: {command:?} of {sent:?}"
+            );
+        }
     }
 }

@@ -38,15 +38,15 @@ impl Function {
         }
     }
 
-    /// A session wants the lease. Two programs of one operator are two sessions, and one must not take from the other
-    /// unawares.
+    /// A session wants the lease; whoever calls this has told lapses that are due. Two programs of one operator are two
+    /// sessions, and one must not take from the other unawares.
+    // [SAFE-1] [SAFE-4]
     pub(super) fn take(
         &mut self,
         now: MonoTime,
         who: &NodeName,
         session: SessionId,
     ) -> Result<TakeStep, Refusal> {
-        self.lease.on_timeout(now);
         if self.session().is_some_and(|other| other != session) {
             return Err(self
                 .lease
@@ -58,12 +58,36 @@ impl Function {
         Ok(step)
     }
 
+    /// Whether this session may command under this token now.
+    pub(super) fn check(
+        &self,
+        now: MonoTime,
+        session: SessionId,
+        token: FencingToken,
+    ) -> Result<(), Refusal> {
+        let holder = self.lease.holder().ok_or(Refusal::NotLeased)?;
+        if self.session != Some(session) {
+            return Err(Refusal::HeldBy(holder.clone()));
+        }
+        self.lease.check(now, holder, token)
+    }
+
+    /// A renewal of this session's arrived.
+    pub(super) fn renew(&mut self, now: MonoTime, session: SessionId, token: FencingToken) {
+        if let Some(holder) = self.lease.holder().cloned()
+            && self.session == Some(session)
+        {
+            self.lease.on_renew(now, &holder, token);
+        }
+    }
+
     /// The session that holds the lease or is about to.
     pub(super) fn session(&self) -> Option<SessionId> {
         self.session.filter(|_| self.lease.holder().is_some())
     }
 
     /// A session has ended; whether its lease ended with it.
+    // [SAFE-8]
     pub(super) fn on_session_end(&mut self, who: &NodeName, session: SessionId) -> bool {
         self.session() == Some(session) && self.lease.on_session_end(who).is_some()
     }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::base::limits::{BEAT_INTERVAL_IDLE, RENEWALS_PER_TTL, SESSION_LIFE};
-use crate::base::{MonoTime, Name, NodeName, SessionId};
+use crate::base::limits::{BEAT_INTERVAL_IDLE, RENEWALS_PER_TTL, SESSION_LIFE, TELEMETRY_TTL};
+use crate::base::{Flow, MonoTime, Name, NodeName, SessionId};
 use crate::crypto::Established;
 use crate::role::line::{Line, session};
-use crate::role::node::Node;
+use crate::role::node::{Node, Way};
 use crate::session::Delivery;
 use crate::wire::{
     AgentBeat, ControllerBeat, Description, FunctionKind, FunctionReport, LegTimes, Renewal,
@@ -18,6 +18,8 @@ use crate::wire::{
 pub(super) struct Guest {
     pub(super) peer: NodeName,
     pub(super) line: Line,
+    /// How its newest envelope came.
+    pub(super) way: Option<Way>,
     /// Where the time of the newest applied command went.
     pub(super) times: Option<LegTimes>,
 }
@@ -37,6 +39,7 @@ impl Guest {
         Guest {
             peer,
             line,
+            way: None,
             times: None,
         }
     }
@@ -50,6 +53,21 @@ impl Guest {
         Some(beat.renewals)
     }
 
+    /// Gives up what is over; true when that was due, and something may be delivered that waited for it.
+    pub(super) fn on_timeout(&mut self, now: MonoTime) -> bool {
+        let due = self.line.session.next_timeout().is_some_and(|at| at <= now);
+        if due {
+            self.line.session.on_timeout(now);
+        }
+        due
+    }
+
+    /// Sends telemetry. A session that takes no more loses it first; its counters say so.
+    pub(super) fn tell(&mut self, now: MonoTime, flow: Flow, bytes: &[u8], node: &mut Node) {
+        let _ = self.line.session.send(now, flow, TELEMETRY_TTL, bytes);
+        self.line.flush(now, node);
+    }
+
     /// Sends what is due; `lease_ttl` is the shortest of the leases that this session holds.
     pub(super) fn work(
         &mut self,
@@ -59,7 +77,6 @@ impl Guest {
         (stopped, stop_generation): (bool, u32),
         lease_ttl: Option<Duration>,
     ) {
-        self.line.session.on_timeout(now);
         let interval = lease_ttl.map_or(BEAT_INTERVAL_IDLE, |ttl| ttl / RENEWALS_PER_TTL);
         if self.line.beat_due(now, interval) {
             let (echo, flows) = self.line.session.report();

@@ -7,7 +7,7 @@ use ring::digest;
 use rustls_pki_types::UnixTime;
 
 use crate::base::limits::{
-    STOP_ANSWERS_MAX, STOP_BURST, STOP_CHECKS_PER_S, STOPS_PER_SENDER_PER_S,
+    STOP_ANSWERS_MAX, STOP_AUTHORS_MAX, STOP_BURST, STOP_CHECKS_PER_S, STOPS_PER_SENDER_PER_S,
 };
 use crate::base::{MonoTime, NodeKind, NodeName, StopId};
 use crate::crypto::{Fleet, verify_statement};
@@ -21,8 +21,8 @@ pub(super) struct Stops {
     answers: VecDeque<(Hash, Option<Arc<[u8]>>)>,
     /// Signature checks that each relay may cause.
     checks: BTreeMap<NodeName, Budget>,
-    /// Distinct stops of each author.
-    authors: BTreeMap<NodeName, Budget>,
+    /// Distinct stops of each author, and when the newest came.
+    authors: BTreeMap<NodeName, (Budget, MonoTime)>,
     counters: StopCounters,
 }
 
@@ -37,6 +37,8 @@ pub struct StopCounters {
     pub forged: u64,
     /// Over the rate of their relay or author.
     pub too_often: u64,
+    /// Of a generation that was reset since.
+    pub old: u64,
 }
 
 /// A verified stop.
@@ -75,7 +77,12 @@ impl Stops {
         self.counters
     }
 
+    pub(super) fn count_old(&mut self) {
+        self.counters.old += 1;
+    }
+
     /// Judges a signed statement that came through a relay.
+    // [SAFE-30] [WIRE-35]
     pub(super) fn on_statement(
         &mut self,
         now: MonoTime,
@@ -110,11 +117,7 @@ impl Stops {
             self.counters.forged += 1;
             return Verdict::Drop;
         };
-        let rate = self
-            .authors
-            .entry(author.clone())
-            .or_insert_with(|| Budget::new(now, STOPS_PER_SENDER_PER_S, STOP_BURST));
-        if !rate.try_spend(now, 1) {
+        if !self.may_stop_again(now, &author) {
             self.counters.too_often += 1;
             return Verdict::Drop;
         }
@@ -125,6 +128,20 @@ impl Stops {
             id,
             generation,
         })
+    }
+
+    /// Whether a distinct stop of this author is within its rate.
+    fn may_stop_again(&mut self, now: MonoTime, author: &NodeName) -> bool {
+        if self.authors.len() >= STOP_AUTHORS_MAX && !self.authors.contains_key(author) {
+            let silent = self.authors.iter().min_by_key(|(_, (_, newest))| *newest);
+            if let Some(silent) = silent.map(|(author, _)| author.clone()) {
+                self.authors.remove(&silent);
+            }
+        }
+        let new = || (Budget::new(now, STOPS_PER_SENDER_PER_S, STOP_BURST), now);
+        let (rate, newest) = self.authors.entry(author.clone()).or_insert_with(new);
+        *newest = now;
+        rate.try_spend(now, 1)
     }
 
     /// Notes a stop as heard, with the answer once there is one.

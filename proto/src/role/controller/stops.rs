@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::ControllerEvent;
-use crate::base::limits::STOP_REPEAT_INTERVAL;
+use crate::base::limits::{STOP_REPEAT_INTERVAL, STOPS_PENDING_MAX};
 use crate::base::{MonoTime, NodeName, StopId};
 use crate::role::node::Node;
 
@@ -22,6 +22,7 @@ struct Pending {
 }
 
 impl Stops {
+    /// Begins a stop; tells of one that had to give way.
     pub(super) fn insert(
         &mut self,
         now: MonoTime,
@@ -29,7 +30,10 @@ impl Stops {
         id: StopId,
         parcel: Arc<[u8]>,
         until: MonoTime,
-    ) {
+    ) -> Option<ControllerEvent> {
+        let full = self.pending.len() >= STOPS_PENDING_MAX;
+        let first_over = self.pending.iter().min_by_key(|(_, stop)| stop.until);
+        let given_up = first_over.filter(|_| full).map(|(key, _)| key.clone());
         self.pending.insert(
             (vehicle, id),
             Pending {
@@ -38,6 +42,9 @@ impl Stops {
                 until,
             },
         );
+        let (vehicle, id) = given_up?;
+        self.pending.remove(&(vehicle.clone(), id));
+        Some(ControllerEvent::StopUnanswered { vehicle, id })
     }
 
     /// Forgets an answered stop; false when it was none of ours.

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::RelayConfig;
-use crate::base::limits::{PACKET_BYTES_MAX, STOP_BYTES_PER_S};
-use crate::base::{MonoTime, NodeName, PathId};
+use crate::base::limits::{
+    HANDSHAKES_PER_S, PACKET_BYTES_MAX, PATHS_PER_LEG_MAX, QUERIES_PER_S, STOP_BYTES_PER_S,
+};
+use crate::base::{MonoTime, NodeName, PathId, SessionId};
 use crate::leg::{Budget, Leg};
 
 /// A node and one run of its program.
@@ -26,6 +28,18 @@ pub(super) struct Seat {
     as_source: Budget,
     as_destination: Budget,
     stops: Budget,
+    handshakes: Budget,
+    queries: Budget,
+    /// Of an agent: its sessions that hold a lease, and what they may send to it.
+    leased: Vec<SessionId>,
+    as_leased: Budget,
+}
+
+/// How urgent a parcel is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Priority {
+    Stop,
+    Plain,
 }
 
 impl Seat {
@@ -47,6 +61,14 @@ impl Seat {
                 burst(config.destination_bytes_per_s),
             ),
             stops: Budget::new(now, STOP_BYTES_PER_S, burst(STOP_BYTES_PER_S)),
+            handshakes: Budget::new(now, HANDSHAKES_PER_S, HANDSHAKES_PER_S),
+            queries: Budget::new(now, QUERIES_PER_S, QUERIES_PER_S),
+            leased: Vec::new(),
+            as_leased: Budget::new(
+                now,
+                config.destination_bytes_per_s,
+                burst(config.destination_bytes_per_s),
+            ),
         }
     }
 
@@ -60,10 +82,18 @@ impl Seat {
         true
     }
 
-    pub(super) fn leave(&mut self, now: MonoTime, path: PathId) {
+    /// Removes a path; the seat's presence when that changed it.
+    pub(super) fn leave(&mut self, now: MonoTime, path: PathId) -> Option<bool> {
+        let before = self.present();
         self.paths.remove(&path);
         self.down.remove(&path);
         self.leg.remove_path(now, path);
+        Some(self.present()).filter(|present| *present != before)
+    }
+
+    /// Whether the leg takes this path.
+    pub(super) fn has_room_for(&self, path: PathId) -> bool {
+        self.paths.contains(&path) || self.paths.len() < PATHS_PER_LEG_MAX
     }
 
     /// Whether at least one path is not down.
@@ -80,16 +110,49 @@ impl Seat {
         Some(self.present()).filter(|present| *present != before)
     }
 
-    pub(super) fn spend_as_source(&mut self, now: MonoTime, bytes: usize, urgent: bool) -> bool {
-        if urgent {
-            self.stops.try_spend(now, bytes)
-        } else {
-            self.as_source.try_spend(now, bytes)
+    /// The agent names its sessions that hold a lease.
+    pub(super) fn set_leased(&mut self, sessions: Vec<SessionId>) {
+        self.leased = sessions;
+    }
+
+    // [WIRE-115]
+    pub(super) fn spend_as_source(
+        &mut self,
+        now: MonoTime,
+        bytes: usize,
+        priority: Priority,
+    ) -> bool {
+        match priority {
+            Priority::Stop => self.stops.try_spend(now, bytes),
+            Priority::Plain => self.as_source.try_spend(now, bytes),
         }
     }
 
-    pub(super) fn spend_as_destination(&mut self, now: MonoTime, bytes: usize) -> bool {
-        self.as_destination.try_spend(now, bytes)
+    /// Whether one more first message of a handshake is within the rate.
+    // [WIRE-117]
+    pub(super) fn spend_handshake(&mut self, now: MonoTime) -> bool {
+        self.handshakes.try_spend(now, 1)
+    }
+
+    /// Whether one more question is within the rate: its answer is long.
+    pub(super) fn spend_query(&mut self, now: MonoTime) -> bool {
+        self.queries.try_spend(now, 1)
+    }
+
+    // [WIRE-115]
+    pub(super) fn spend_as_destination(
+        &mut self,
+        now: MonoTime,
+        bytes: usize,
+        priority: Priority,
+        session: Option<SessionId>,
+    ) -> bool {
+        let leased = session.is_some_and(|session| self.leased.contains(&session));
+        match priority {
+            Priority::Stop => true,
+            Priority::Plain if leased => self.as_leased.try_spend(now, bytes),
+            Priority::Plain => self.as_destination.try_spend(now, bytes),
+        }
     }
 }
 

@@ -1,0 +1,240 @@
+//! A tunnel under way.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use longrein_io::exit::Exit;
+use longrein_io::shutdown::Shutdown;
+use longrein_proto::role::Order;
+use longrein_proto::wire::{Body, Telemetry};
+use serde_json::json;
+use tokio::net::UdpSocket;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::TunnelArgs;
+use crate::cli::failure::Failure;
+use crate::cli::holder::{Change, Holder};
+use crate::cli::output::{self, Reader};
+use crate::cli::report;
+use crate::{Events, LeaseLoss, RemoteError, RequestError, VehicleEvent};
+
+/// Carries datagrams to a function whose lease is held, and telemetry back.
+pub(super) struct Carrier {
+    args: TunnelArgs,
+    socket: UdpSocket,
+    holder: Holder,
+    events: Events,
+    /// Who sent the last datagram.
+    peer: Option<SocketAddr>,
+    counts: Counts,
+    /// What was said last about the lease, so that it is said once.
+    trouble: String,
+}
+
+/// Datagrams and messages.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    received: u64,
+    sent: u64,
+    without_lease: u64,
+    not_sent: u64,
+    applied: u64,
+    refused: u64,
+    expired: u64,
+    unknown: u64,
+    returned: u64,
+    not_returned: u64,
+}
+
+impl Carrier {
+    /// A tunnel whose lease is held; nothing is carried yet.
+    pub(super) fn new(
+        args: TunnelArgs,
+        socket: UdpSocket,
+        holder: Holder,
+        events: Events,
+    ) -> Carrier {
+        Carrier {
+            args,
+            socket,
+            holder,
+            events,
+            peer: None,
+            counts: Counts::default(),
+            trouble: String::new(),
+        }
+    }
+
+    /// Says that the tunnel is ready, and carries until a signal comes.
+    ///
+    /// # Errors
+    /// When somebody else takes the lease, or the socket or stdout fail.
+    pub(super) async fn carry(mut self, shutdown: &mut Shutdown) -> Result<(), Failure> {
+        let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
+        self.drop_waiting(&mut buffer);
+        self.say_ready()?;
+        let mut report = interval(REPORT_EVERY);
+        report.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let ended = loop {
+            tokio::select! {
+                received = self.socket.recv_from(&mut buffer) => {
+                    let (length, from) = received?;
+                    self.on_datagram(buffer.get(..length).unwrap_or_default(), from).await;
+                }
+                event = self.events.next() => match event {
+                    Some(event) => self.on_event(event),
+                    None => break Err(RemoteError::Ended.into()),
+                },
+                change = self.holder.change() => if let Err(failure) = self.on_change(change) {
+                    break Err(failure);
+                },
+                _ = report.tick(), if self.args.json => if self.print_counts()? == Reader::Gone {
+                    break Ok(());
+                },
+                _ = shutdown.wait() => break Ok(()),
+            }
+        };
+        if self.args.json {
+            self.print_counts()?;
+        }
+        self.holder.release(RELEASE_MAX).await;
+        ended
+    }
+
+    /// What arrived before the tunnel was ready is of unknown age.
+    fn drop_waiting(&mut self, buffer: &mut [u8]) {
+        while self.socket.try_recv_from(buffer).is_ok() {
+            self.counts.received += 1;
+            self.counts.without_lease += 1;
+        }
+    }
+
+    fn say_ready(&self) -> Result<(), Failure> {
+        let listen = self.socket.local_addr()?;
+        eprintln!("tunnel ready on {listen}");
+        if self.args.json {
+            let ready = json!({
+                "event": "ready",
+                "listen": listen.to_string(),
+                "vehicle": self.args.vehicle.as_str(),
+                "function": self.args.function.as_str(),
+            });
+            output::print([ready.to_string()])?;
+        }
+        Ok(())
+    }
+
+    async fn on_datagram(&mut self, bytes: &[u8], from: SocketAddr) {
+        self.counts.received += 1;
+        self.peer = Some(from);
+        let Some(lease) = self.holder.lease() else {
+            self.counts.without_lease += 1;
+            return;
+        };
+        let order = Order {
+            class: self.args.class.into(),
+            ttl: Duration::from_millis(self.args.ttl_ms.into()),
+            dead_man: false,
+            resume: self.args.resume,
+            application_id: None,
+            body: Body::Opaque(bytes.to_vec()),
+        };
+        match lease.send(order).await {
+            Ok(_) => self.counts.sent += 1,
+            // A lost lease is told by the holder; too long or too many is counted.
+            Err(_) => self.counts.not_sent += 1,
+        }
+    }
+
+    fn on_event(&mut self, event: VehicleEvent) {
+        match event {
+            VehicleEvent::Telemetry {
+                function,
+                telemetry: Telemetry::Opaque(bytes),
+                ..
+            } if function == self.args.function => {
+                let returned = self
+                    .peer
+                    .is_some_and(|peer| self.socket.try_send_to(&bytes, peer).is_ok());
+                self.counts.returned += u64::from(returned);
+                self.counts.not_returned += u64::from(!returned);
+            }
+            VehicleEvent::Receipt {
+                function, outcome, ..
+            } if function == self.args.function => {
+                let count = match report::outcome_word(&outcome) {
+                    "applied" => &mut self.counts.applied,
+                    "refused" => &mut self.counts.refused,
+                    "expired" => &mut self.counts.expired,
+                    _ => &mut self.counts.unknown,
+                };
+                *count += 1;
+            }
+            VehicleEvent::Up { .. }
+            | VehicleEvent::Down
+            | VehicleEvent::Presence { .. }
+            | VehicleEvent::Draining { .. }
+            | VehicleEvent::Status(_)
+            | VehicleEvent::Telemetry { .. }
+            | VehicleEvent::Receipt { .. }
+            | VehicleEvent::LeaseLost { .. } => {}
+        }
+    }
+
+    fn on_change(&mut self, change: Change) -> Result<(), Failure> {
+        match change {
+            Change::Taken => {
+                self.trouble.clear();
+                eprintln!("the lease of {} is held again", self.args.function);
+            }
+            Change::Lost(loss @ LeaseLoss::Taken { .. }) => {
+                return Err(Failure::new(Exit::Refused, loss));
+            }
+            Change::Lost(loss @ (LeaseLoss::Lapsed | LeaseLoss::SessionEnded)) => {
+                self.say(format!("{loss}; taking it again"));
+                self.holder.take_later();
+            }
+            Change::NotGiven(RequestError::Connection(why @ RemoteError::Ended)) => {
+                return Err(why.into());
+            }
+            Change::NotGiven(why) => {
+                self.say(format!("the lease is not given: {why}; trying again"));
+                self.holder.take_later();
+            }
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, trouble: String) {
+        if trouble != self.trouble {
+            eprintln!("{trouble}");
+            self.trouble = trouble;
+        }
+    }
+
+    fn print_counts(&self) -> Result<Reader, Failure> {
+        let counts = &self.counts;
+        let object = json!({
+            "event": "counters",
+            "received": counts.received,
+            "sent": counts.sent,
+            "without_lease": counts.without_lease,
+            "not_sent": counts.not_sent,
+            "applied": counts.applied,
+            "refused": counts.refused,
+            "expired": counts.expired,
+            "unknown": counts.unknown,
+            "returned": counts.returned,
+            "not_returned": counts.not_returned,
+            "missed": self.events.missed(),
+        });
+        Ok(output::print([object.to_string()])?)
+    }
+}
+
+/// Bytes of the longest UDP datagram.
+const DATAGRAM_BYTES_MAX: usize = 65_535;
+/// Between counters.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// Of the 500 ms in which the tunnel ends after a signal.
+const RELEASE_MAX: Duration = Duration::from_millis(150);

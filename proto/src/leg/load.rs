@@ -1,0 +1,188 @@
+//! Packs what is sent in one wake-up.
+
+use std::collections::BTreeMap;
+
+use crate::base::limits::{CHUNKS_PER_PACKET_MAX, PACKET_BYTES_MAX};
+use crate::base::{MonoTime, PathId};
+use crate::path::Path;
+use crate::wire::{AckState, Chunk, Packet};
+
+/// The packets of one wake-up, in the order in which they were begun: what is placed first goes first on every path.
+#[derive(Debug)]
+pub(super) struct Load {
+    ack: AckState,
+    floor: Option<Chunk>,
+    drafts: Vec<Draft>,
+    /// The last draft of each path.
+    open: BTreeMap<PathId, usize>,
+}
+
+#[derive(Debug)]
+struct Draft {
+    path: PathId,
+    packet: Packet,
+    bytes: usize,
+}
+
+impl Load {
+    /// Without packets. Each that is begun carries the acknowledgement state, and the floor while one is needed.
+    // [WIRE-40] [WIRE-46]
+    pub(super) fn new(ack: AckState, floor: Option<u64>) -> Load {
+        Load {
+            ack,
+            floor: floor.map(|id| Chunk::Floor { id }),
+            drafts: Vec::new(),
+            open: BTreeMap::new(),
+        }
+    }
+
+    /// Puts a chunk into the last packet of the path, or into a new one when it does not fit there.
+    pub(super) fn place(&mut self, now: MonoTime, path: &mut Path, chunk: Chunk) {
+        let bytes = chunk.encoded_len();
+        let open = self.open.get(&path.id()).copied();
+        let index = open
+            .filter(|&index| self.has_room_for(index, bytes))
+            .unwrap_or_else(|| self.begin(now, path, bytes));
+        if let Some(draft) = self.drafts.get_mut(index) {
+            draft.bytes += bytes;
+            draft.packet.chunks.push(chunk);
+        }
+    }
+
+    /// Makes sure that a packet goes on the path.
+    pub(super) fn touch(&mut self, now: MonoTime, path: &mut Path) {
+        if !self.open.contains_key(&path.id()) {
+            self.begin(now, path, 0);
+        }
+    }
+
+    /// Whether no packet goes.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.drafts.is_empty()
+    }
+
+    /// The packets with their paths and sizes.
+    pub(super) fn into_packets(self) -> impl Iterator<Item = (PathId, Packet, usize)> {
+        let finished = |draft: Draft| (draft.path, draft.packet, draft.bytes);
+        self.drafts.into_iter().map(finished)
+    }
+
+    /// Begins a packet for a chunk of this size; returns its index. The floor stays out when both do not fit.
+    fn begin(&mut self, now: MonoTime, path: &mut Path, chunk_bytes: usize) -> usize {
+        let mut packet = path.open_packet(now, self.ack.clone());
+        let bytes = packet.encoded_len();
+        let floor = self
+            .floor
+            .clone()
+            .filter(|floor| bytes + floor.encoded_len() + chunk_bytes <= PACKET_BYTES_MAX);
+        packet.chunks.extend(floor);
+        let index = self.drafts.len();
+        self.drafts.push(Draft {
+            path: path.id(),
+            bytes: packet.encoded_len(),
+            packet,
+        });
+        self.open.insert(path.id(), index);
+        index
+    }
+
+    fn has_room_for(&self, index: usize, bytes: usize) -> bool {
+        self.drafts.get(index).is_some_and(|draft| {
+            draft.bytes + bytes <= PACKET_BYTES_MAX
+                && draft.packet.chunks.len() < CHUNKS_PER_PACKET_MAX
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::limits::{LEG_WINDOW, PARCEL_BYTES_MAX, TRAIL_10US_MAX};
+    use crate::path::LinkId;
+    use crate::wire::Trail;
+
+    const NOW: MonoTime = MonoTime::from_us(1_000_000);
+
+    fn path() -> Path {
+        Path::new(NOW, PathId(1), LinkId(1))
+    }
+
+    fn tracked(id: u64, bytes: usize) -> Chunk {
+        Chunk::Tracked {
+            id,
+            trail: Trail {
+                sender_10us: TRAIL_10US_MAX,
+                relayed: Some((TRAIL_10US_MAX, TRAIL_10US_MAX)),
+            },
+            parcel: vec![4; bytes].into(),
+        }
+    }
+
+    #[test]
+    fn small_chunks_share_a_packet_and_the_next_one_is_begun_when_it_is_full() {
+        let mut path = path();
+        let mut load = Load::new(AckState::default(), None);
+        for id in 1..=30 {
+            load.place(NOW, &mut path, tracked(id, 100));
+        }
+        let packets: Vec<_> = load.into_packets().collect();
+        assert_eq!(packets.len(), 3);
+        for (_, packet, bytes) in &packets {
+            assert_eq!(packet.encode().len(), *bytes);
+            assert!(*bytes <= PACKET_BYTES_MAX);
+            assert_eq!(Packet::decode(&packet.encode()).as_ref(), Ok(packet));
+        }
+    }
+
+    #[test]
+    fn the_longest_parcel_fits_beside_the_largest_head() {
+        // [WIRE-46]
+        let ack = AckState {
+            cumulative: u64::MAX,
+            bitmap: vec![0xff; usize::try_from(LEG_WINDOW / 8).unwrap()],
+        };
+        let mut path = path();
+        let mut peer = self::path();
+        let mut arrival = peer.open_packet(NOW, AckState::default());
+        arrival.path_sequence = 0x7f_ffff;
+        path.on_packet(NOW, &arrival);
+        let mut load = Load::new(ack, Some(u64::MAX));
+        load.place(NOW, &mut path, tracked(u64::MAX, PARCEL_BYTES_MAX));
+        load.place(NOW, &mut path, Chunk::Floor { id: 1_000 });
+        let packets: Vec<_> = load.into_packets().collect();
+        assert_eq!(packets.len(), 2);
+        assert!(packets[0].2 > PACKET_BYTES_MAX - 5);
+        assert!(packets.iter().all(|packet| packet.2 <= PACKET_BYTES_MAX));
+        let floor = Chunk::Floor { id: u64::MAX };
+        assert!(!packets[0].1.chunks.contains(&floor));
+        assert!(packets[1].1.chunks.contains(&floor));
+    }
+
+    #[test]
+    fn a_packet_holds_no_more_chunks_than_its_reader_takes() {
+        let mut path = path();
+        let mut load = Load::new(AckState::default(), None);
+        for id in 1..=65 {
+            load.place(NOW, &mut path, Chunk::Floor { id });
+        }
+        let chunks: Vec<_> = load.into_packets().map(|p| p.1.chunks.len()).collect();
+        assert_eq!(chunks, [64, 1]);
+    }
+
+    #[test]
+    fn a_packet_without_chunks_carries_the_state() {
+        // [WIRE-40]
+        let ack = AckState {
+            cumulative: 7,
+            bitmap: vec![2],
+        };
+        let mut path = path();
+        let mut load = Load::new(ack.clone(), Some(3));
+        load.touch(NOW, &mut path);
+        load.touch(NOW, &mut path);
+        let packets: Vec<_> = load.into_packets().collect();
+        assert_eq!(packets.len(), 1);
+        assert_eq!(packets[0].1.ack, ack);
+        assert_eq!(packets[0].1.chunks, [Chunk::Floor { id: 3 }]);
+    }
+}

@@ -1,0 +1,24 @@
+//! In which order parcels are sent.
+
+use crate::base::Class;
+
+/// A parcel's place in its outbox: the urgent classes first, in each the oldest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    rank: u8,
+    serial: u64,
+}
+
+impl Place {
+    /// The place of the `serial`th parcel.
+    // [WIRE-54]
+    pub(super) const fn new(class: Class, serial: u64) -> Place {
+        let rank = match class {
+            Class::Stop => 0,
+            Class::Latest => 1,
+            Class::Unordered => 2,
+            Class::Reliable => 3,
+        };
+        Place { rank, serial }
+    }
+}

@@ -1,0 +1,88 @@
+//! How much an outbox holds.
+
+use crate::base::Class;
+use crate::base::limits::{
+    OUTBOX_BYTES_MAX, OUTBOX_LATEST_MAX, OUTBOX_PARCELS_MAX, OUTBOX_STOPS_MAX, PARCEL_BYTES_MAX,
+};
+
+/// The bound that refuses a parcel; everything that is queued stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Overflow {
+    /// As many unordered and reliable parcels wait as may.
+    #[error("too many parcels wait")]
+    Parcels,
+    /// As many bytes of them wait as may.
+    #[error("too many bytes wait")]
+    Bytes,
+    /// `latest` parcels of as many flows wait as may.
+    #[error("latest parcels of too many flows wait")]
+    Latest,
+    /// As many stops wait as may.
+    #[error("too many stops wait")]
+    Stops,
+    /// No packet can carry it: it is too long, or its front is none of a parcel.
+    #[error("no packet can carry this parcel")]
+    Unfit,
+}
+
+/// What is taken of an outbox's room. Stops and `latest` parcels have room of their own, so that nothing else refuses them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Room {
+    stops: usize,
+    latest: usize,
+    plain: usize,
+    plain_bytes: usize,
+}
+
+impl Room {
+    /// Whether one more parcel fits.
+    ///
+    /// # Errors
+    /// The bound that it would break.
+    // [WIRE-57]
+    pub(super) const fn fits(&self, class: Class, bytes: usize) -> Result<(), Overflow> {
+        match class {
+            Class::Stop if self.stops >= OUTBOX_STOPS_MAX => Err(Overflow::Stops),
+            Class::Latest if self.latest >= OUTBOX_LATEST_MAX => Err(Overflow::Latest),
+            Class::Stop | Class::Latest => Ok(()),
+            Class::Unordered | Class::Reliable => {
+                if self.plain >= PLAIN_PARCELS_MAX {
+                    Err(Overflow::Parcels)
+                } else if self.plain_bytes + bytes > PLAIN_BYTES_MAX {
+                    Err(Overflow::Bytes)
+                } else {
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    /// A parcel comes.
+    pub(super) const fn take(&mut self, class: Class, bytes: usize) {
+        match class {
+            Class::Stop => self.stops += 1,
+            Class::Latest => self.latest += 1,
+            Class::Unordered | Class::Reliable => {
+                self.plain += 1;
+                self.plain_bytes += bytes;
+            }
+        }
+    }
+
+    /// It goes.
+    pub(super) const fn give_back(&mut self, class: Class, bytes: usize) {
+        match class {
+            Class::Stop => self.stops -= 1,
+            Class::Latest => self.latest -= 1,
+            Class::Unordered | Class::Reliable => {
+                self.plain -= 1;
+                self.plain_bytes -= bytes;
+            }
+        }
+    }
+}
+
+/// What is left beside the reserved room.
+const PLAIN_PARCELS_MAX: usize = OUTBOX_PARCELS_MAX - OUTBOX_LATEST_MAX - OUTBOX_STOPS_MAX;
+const PLAIN_BYTES_MAX: usize =
+    OUTBOX_BYTES_MAX - (OUTBOX_LATEST_MAX + OUTBOX_STOPS_MAX) * PARCEL_BYTES_MAX;

@@ -1,0 +1,108 @@
+//! How much of what is sent on a path gets lost.
+
+/// Share of the sent packets that do not arrive, from what the peer reports: an average that forgets.
+///
+/// Method and constants: `research/quic-loss.md`, section 8.
+#[derive(Clone, Debug)]
+pub struct Loss {
+    share: f64,
+    highest: u64,
+    missing: u32,
+}
+
+impl Loss {
+    /// Before the first report: [`Loss::START`].
+    pub const fn new() -> Loss {
+        Loss {
+            share: Loss::START,
+            highest: 0,
+            missing: 0,
+        }
+    }
+
+    /// Assumed of an unknown path.
+    pub const START: f64 = 0.3;
+    /// No estimate is lower: a perfect path may fail too.
+    pub const MIN: f64 = 0.001;
+    /// No estimate is higher: the number of copies grows without bound towards 1.
+    pub const MAX: f64 = 0.97;
+
+    /// The share, [`Loss::MIN`] to [`Loss::MAX`].
+    pub const fn share(&self) -> f64 {
+        self.share
+    }
+
+    /// The peer says: up to `highest`, `missing` packets did not arrive. Reports that are older than the last one, or cover
+    /// too few packets since, are skipped.
+    pub fn on_report(&mut self, highest: u64, missing: u32) {
+        let packets = u32::try_from(highest.saturating_sub(self.highest)).unwrap_or(u32::MAX);
+        if packets < PACKETS_MIN {
+            return;
+        }
+        let packets = f64::from(packets);
+        // Negative when packets that were late are not missing any more; then it corrects what they added before.
+        let lost = (f64::from(missing) - f64::from(self.missing)).clamp(-packets, packets);
+        let weight = (packets / PACKETS_FULL_WEIGHT).min(1.0);
+        self.share += weight * (lost / packets - self.share);
+        self.share = self.share.clamp(Self::MIN, Self::MAX);
+        self.highest = highest;
+        self.missing = missing;
+    }
+}
+
+impl Default for Loss {
+    fn default() -> Loss {
+        Loss::new()
+    }
+}
+
+/// Fewest packets of one sample.
+const PACKETS_MIN: u32 = 20;
+/// A sample of this many packets replaces the average.
+const PACKETS_FULL_WEIGHT: f64 = 200.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loss_converges_to_what_is_reported() {
+        for (one_in, expected) in [(2, 0.5), (5, 0.2)] {
+            let mut loss = Loss::new();
+            for highest in 1..2_000_u32 {
+                loss.on_report(highest.into(), highest / one_in);
+            }
+            assert!((loss.share() - expected).abs() < 0.02, "{}", loss.share());
+        }
+    }
+
+    #[test]
+    fn loss_stays_within_its_bounds_whatever_is_reported() {
+        let mut loss = Loss::new();
+        loss.on_report(1_000, 0);
+        assert!((loss.share() - Loss::MIN).abs() < 1e-9);
+        loss.on_report(2_000, u32::MAX);
+        assert!((loss.share() - Loss::MAX).abs() < 1e-9);
+        loss.on_report(u64::MAX, 0);
+        assert!((loss.share() - Loss::MIN).abs() < 1e-9);
+    }
+
+    #[test]
+    fn few_packets_and_old_reports_change_nothing() {
+        let mut loss = Loss::new();
+        loss.on_report(19, 19);
+        assert!((loss.share() - Loss::START).abs() < 1e-9);
+        loss.on_report(1_000, 0);
+        loss.on_report(500, 500);
+        assert!((loss.share() - Loss::MIN).abs() < 1e-9);
+    }
+
+    #[test]
+    fn reordered_packets_are_not_lost_ones() {
+        let mut loss = Loss::new();
+        for step in 1..200_u32 {
+            loss.on_report((step * 20).into(), if step % 2 == 0 { 0 } else { 3 });
+        }
+        assert!(loss.share() < 0.03, "{}", loss.share());
+    }
+}

@@ -1,0 +1,245 @@
+//! One path of a leg.
+
+use std::time::Duration;
+
+use super::{Estimate, Fact, Health};
+use crate::base::limits::{DOWN_AFTER, HEARTBEAT, SUSPECT_AFTER};
+use crate::base::{MonoTime, PathId};
+use crate::wire::{AckState, Packet};
+
+/// The link that a path uses: paths with the same one share its fate and its budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u32);
+
+/// One path: its estimate, its health and its heartbeat.
+#[derive(Clone, Debug)]
+pub struct Path {
+    id: PathId,
+    link: LinkId,
+    estimate: Estimate,
+    health: Health,
+    /// When the last packet arrived, or the path began.
+    heard_at: MonoTime,
+    /// When the last packet was sent; before the first, such that one is due.
+    sent_at: MonoTime,
+    traffic: Traffic,
+}
+
+/// What a packet told about its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// How long it was on its way, zero while that is unknown.
+    pub transit: Duration,
+    /// The path's new health, if it changed.
+    pub health: Option<Health>,
+    /// Whether its report was impossible.
+    pub bad_report: bool,
+}
+
+/// How a path stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PathStatus {
+    /// Which one.
+    pub path: PathId,
+    /// Its link.
+    pub link: LinkId,
+    /// Whether it works.
+    pub health: Health,
+    /// Share of our packets that get lost.
+    pub loss: f64,
+    /// Smoothed round trip.
+    pub rtt: Option<Duration>,
+    /// Round trip without queues.
+    pub rtt_min: Option<Duration>,
+    /// How long our newest packets queued on the way, as the peer reports.
+    pub queue: Duration,
+    /// How long the peer's newest packets queued on the way.
+    pub queue_in: Duration,
+    /// Packets sent.
+    pub sent_packets: u64,
+    /// Their bytes, without QUIC's.
+    pub sent_bytes: u64,
+    /// Packets received.
+    pub received_packets: u64,
+    /// Their bytes, without QUIC's.
+    pub received_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Traffic {
+    sent_packets: u64,
+    sent_bytes: u64,
+    received_packets: u64,
+    received_bytes: u64,
+}
+
+impl Path {
+    /// A path that begins now.
+    pub fn new(now: MonoTime, id: PathId, link: LinkId) -> Path {
+        Path {
+            id,
+            link,
+            estimate: Estimate::new(now),
+            health: Health::Unknown,
+            heard_at: now,
+            // So that the peer hears of the path, and its round trip is known, at once.
+            sent_at: now.before(HEARTBEAT),
+            traffic: Traffic::default(),
+        }
+    }
+
+    /// The next packet of this path, without chunks; it is sent now.
+    // [WIRE-40] [WIRE-52]
+    pub fn open_packet(&mut self, now: MonoTime, ack: AckState) -> Packet {
+        self.sent_at = now;
+        Packet {
+            path_sequence: self.estimate.on_sent(now),
+            tx_time_us: tx_time_us(now),
+            report: self.estimate.report(now),
+            ack,
+            chunks: Vec::new(),
+        }
+    }
+
+    /// Counts an opened packet with its chunks.
+    pub const fn on_sent(&mut self, bytes: usize) {
+        self.traffic.sent_packets += 1;
+        self.traffic.sent_bytes += bytes as u64;
+    }
+
+    /// Takes in the head of a packet that arrived.
+    pub fn on_packet(&mut self, now: MonoTime, packet: &Packet) -> Received {
+        self.traffic.received_packets += 1;
+        self.traffic.received_bytes += packet.encoded_len() as u64;
+        let bad_report = packet
+            .report
+            .is_some_and(|report| !self.estimate.on_report(now, &report));
+        let transit = self
+            .estimate
+            .on_packet(now, packet.path_sequence, packet.tx_time_us);
+        self.heard_at = now;
+        Received {
+            transit,
+            health: self.turn(Fact::Heard),
+            bad_report,
+        }
+    }
+
+    /// The path's new health, if silence changed it.
+    pub fn on_timeout(&mut self, now: MonoTime) -> Option<Health> {
+        let silence = now.since(self.heard_at);
+        if silence >= DOWN_AFTER {
+            self.turn(Fact::Silent)
+        } else if silence >= SUSPECT_AFTER {
+            self.turn(Fact::Quiet)
+        } else {
+            None
+        }
+    }
+
+    /// When the heartbeat is due or silence changes the health.
+    pub fn next_timeout(&self) -> MonoTime {
+        let heartbeat = self.sent_at + HEARTBEAT;
+        match self.health {
+            Health::Live => heartbeat.min(self.heard_at + SUSPECT_AFTER),
+            Health::Unknown | Health::Suspect => heartbeat.min(self.heard_at + DOWN_AFTER),
+            Health::Down => heartbeat,
+        }
+    }
+
+    /// Whether nothing was sent for so long that a heartbeat is due, whatever the health.
+    // [WIRE-50]
+    pub fn heartbeat_due(&self, now: MonoTime) -> bool {
+        now >= self.sent_at + HEARTBEAT
+    }
+
+    /// Which one.
+    pub const fn id(&self) -> PathId {
+        self.id
+    }
+
+    /// Whether it works.
+    pub const fn health(&self) -> Health {
+        self.health
+    }
+
+    /// Share of our packets that get lost.
+    pub const fn loss(&self) -> f64 {
+        self.estimate.loss()
+    }
+
+    /// How the path stands.
+    pub fn status(&self) -> PathStatus {
+        PathStatus {
+            path: self.id,
+            link: self.link,
+            health: self.health,
+            loss: self.estimate.loss(),
+            rtt: self.estimate.rtt(),
+            rtt_min: self.estimate.rtt_min(),
+            queue: self.estimate.queue(),
+            queue_in: self.estimate.queue_in(),
+            sent_packets: self.traffic.sent_packets,
+            sent_bytes: self.traffic.sent_bytes,
+            received_packets: self.traffic.received_packets,
+            received_bytes: self.traffic.received_bytes,
+        }
+    }
+
+    fn turn(&mut self, fact: Fact) -> Option<Health> {
+        let next = self.health.next(fact);
+        let changed = next != self.health;
+        self.health = next;
+        changed.then_some(next)
+    }
+}
+
+fn tx_time_us(now: MonoTime) -> u32 {
+    let [.., a, b, c, d] = now.as_us().to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> MonoTime {
+        MonoTime::ZERO + Duration::from_millis(ms)
+    }
+
+    fn path() -> Path {
+        Path::new(at(0), PathId(1), LinkId(1))
+    }
+
+    #[test]
+    fn silence_makes_a_path_suspect_then_down_and_any_packet_live() {
+        let (mut here, mut there) = (path(), path());
+        let packet = there.open_packet(at(0), AckState::default());
+        assert_eq!(here.on_packet(at(10), &packet).health, Some(Health::Live));
+        assert_eq!(here.on_timeout(at(609)), None);
+        assert_eq!(here.on_timeout(at(610)), Some(Health::Suspect));
+        assert_eq!(here.on_timeout(at(611)), None);
+        assert_eq!(here.on_timeout(at(3_010)), Some(Health::Down));
+        assert_eq!(
+            here.on_packet(at(9_000), &packet).health,
+            Some(Health::Live)
+        );
+    }
+
+    #[test]
+    fn a_path_on_which_nothing_ever_arrives_is_down_in_the_end() {
+        let mut path = path();
+        assert_eq!(path.on_timeout(at(2_999)), None);
+        assert_eq!(path.on_timeout(at(3_000)), Some(Health::Down));
+    }
+
+    #[test]
+    fn a_heartbeat_is_due_200_ms_after_the_last_packet() {
+        // [WIRE-50]
+        let mut path = Path::new(at(1_150), PathId(1), LinkId(1));
+        assert!(path.heartbeat_due(at(1_150)));
+        path.open_packet(at(1_150), AckState::default());
+        assert!(!path.heartbeat_due(at(1_349)));
+        assert!(path.heartbeat_due(at(1_350)));
+    }
+}

@@ -1,0 +1,176 @@
+//! Commands: from a delivery through the gate to the program, and the verdict back.
+
+use std::collections::BTreeMap;
+
+use super::journey::Journey;
+use super::persisting::Pending;
+use super::{Agent, AgentEvent, Apply, function_mut};
+use crate::base::limits::APPLYING_MAX;
+use crate::base::{ApplicationId, Class, Flow, MonoTime, Refusal, SessionId};
+use crate::control::{Accepted, gate};
+use crate::session::Delivery;
+use crate::wire::{Command, Outcome};
+
+/// Commands that the program has and has not judged yet, by ticket.
+pub(super) type AllApplying = BTreeMap<u64, Applying>;
+
+/// A command that the program has.
+#[derive(Debug)]
+pub(super) struct Applying {
+    session: SessionId,
+    flow: Flow,
+    number: u64,
+    application_id: Option<ApplicationId>,
+    journey: Journey,
+}
+
+impl Agent {
+    /// What became at `at` of a command that the program was given.
+    pub fn on_verdict(&mut self, at: MonoTime, ticket: u64, verdict: Result<(), Refusal>) {
+        let Some(applying) = self.applying.remove(&ticket) else {
+            return;
+        };
+        let outcome = match verdict {
+            Ok(()) => {
+                if let Some(guest) = self.guests.get_mut(&applying.session) {
+                    guest.times = Some(applying.journey.times(at));
+                }
+                Outcome::Applied
+            }
+            Err(why) => {
+                self.counters.refused += 1;
+                // It may come again: nothing was done under its id.
+                if let Some(id) = applying.application_id {
+                    self.record.forget_applied(id);
+                }
+                outcome_of(why)
+            }
+        };
+        self.resolve(applying.session, applying.flow, applying.number, outcome);
+    }
+
+    /// [SAFE-40] Only commands that pass the gate leave the agent's role, each as an `Accepted`.
+    pub(super) fn on_command(
+        &mut self,
+        now: MonoTime,
+        id: SessionId,
+        delivery: &Delivery,
+        journey: Journey,
+    ) {
+        let (flow, number) = (delivery.flow, delivery.number);
+        let (accepted, application_id) = match self.judge(now, id, delivery) {
+            Ok(judged) => judged,
+            Err(why) => {
+                self.counters.refused += 1;
+                self.resolve(id, flow, number, outcome_of(why));
+                return;
+            }
+        };
+        let ticket = self.take_ticket();
+        self.applying.insert(
+            ticket,
+            Applying {
+                session: id,
+                flow,
+                number,
+                application_id,
+                journey: journey.clone(),
+            },
+        );
+        while self.applying.len() > APPLYING_MAX {
+            self.applying.pop_first();
+            self.counters.lost_verdicts += 1;
+        }
+        let apply = Box::new(Apply {
+            ticket,
+            channel: flow.channel,
+            class: flow.class,
+            number,
+            accepted,
+            journey,
+        });
+        match application_id {
+            // [WIRE-118]
+            Some(application_id) => {
+                self.record.note_applied(application_id);
+                self.persist(Pending::Apply(apply));
+            }
+            None => self.events.push_back(AgentEvent::Apply(apply)),
+        }
+    }
+
+    /// A command whose application id is on disk is applied, unless its lease ended or a stop came in the meantime.
+    // [SAFE-26] [SAFE-33]
+    pub(super) fn apply_persisted(&mut self, now: MonoTime, apply: Box<Apply>) {
+        let token = apply.accepted.inner().token;
+        let session = self
+            .applying
+            .get(&apply.ticket)
+            .map(|applying| applying.session);
+        let function = function_mut(&mut self.functions, apply.channel);
+        let still = match (session, function) {
+            (Some(session), Some(function)) => function.check(now, session, token),
+            // Its session has ended, or its verdict is given up: nobody may have it applied.
+            (None, _) | (_, None) => Err(Refusal::NotLeased),
+        };
+        let still = if self.latch.is_latched() {
+            Err(Refusal::Stopped)
+        } else {
+            still
+        };
+        match still {
+            Ok(()) => self.events.push_back(AgentEvent::Apply(apply)),
+            Err(why) => self.on_verdict(now, apply.ticket, Err(why)),
+        }
+    }
+
+    pub(super) fn resolve(&mut self, id: SessionId, flow: Flow, number: u64, outcome: Outcome) {
+        if let Some(guest) = self.guests.get_mut(&id) {
+            guest.line.session.on_outcome(flow, number, outcome);
+        }
+    }
+
+    fn judge(
+        &mut self,
+        now: MonoTime,
+        id: SessionId,
+        delivery: &Delivery,
+    ) -> Result<(Accepted<Command>, Option<ApplicationId>), Refusal> {
+        let command = Command::decode(&delivery.bytes).map_err(|_| Refusal::Malformed)?;
+        let guest = self.guests.get(&id).ok_or(Refusal::NotLeased)?;
+        let function = function_mut(&mut self.functions, delivery.flow.channel)
+            .ok_or(Refusal::NoSuchFunction)?;
+        let once = matches!(delivery.flow.class, Class::Reliable | Class::Stop);
+        let application_id = command.application_id.filter(|_| once);
+        if once && application_id.is_none() {
+            return Err(Refusal::Malformed);
+        }
+        let token = command.token;
+        let accepted = gate(
+            now,
+            function.config.kind,
+            command,
+            &guest.peer,
+            delivery.deadline,
+            &function.lease,
+            &self.latch,
+        )?;
+        // A lease is one session's: another program of the same node does not command under it.
+        function.check(now, id, token)?;
+        if application_id.is_some_and(|id| self.record.applied.contains(&id)) {
+            return Err(Refusal::AlreadyApplied);
+        }
+        if once && !self.persisting.has_room() {
+            return Err(Refusal::TooOften);
+        }
+        Ok((accepted, application_id))
+    }
+}
+
+fn outcome_of(why: Refusal) -> Outcome {
+    if why == Refusal::Expired {
+        Outcome::Expired
+    } else {
+        Outcome::Refused(why)
+    }
+}

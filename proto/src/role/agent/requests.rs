@@ -1,0 +1,164 @@
+//! What controllers ask for, and say of themselves.
+
+use super::persisting::Pending;
+use super::{Agent, AgentEvent, function_mut};
+use crate::base::{Channel, FencingToken, MonoTime, Refusal, SessionId};
+use crate::control::{ResetOutcome, TakeStep};
+use crate::session::Delivery;
+use crate::wire::{Outcome, Reply, Request, SessionMessage};
+
+impl Agent {
+    pub(super) fn on_beat(&mut self, now: MonoTime, id: SessionId, delivery: &Delivery) {
+        let Some(guest) = self.guests.get_mut(&id) else {
+            return;
+        };
+        let Some(renewals) = guest.on_beat(now, delivery) else {
+            return;
+        };
+        let age = delivery.age;
+        for renewal in renewals {
+            let function = function_mut(&mut self.functions, renewal.channel);
+            // [SAFE-9] A beat never expires, but a relay may have held this one back.
+            if let (Some(function), Some(age)) = (function, age)
+                && age.age.saturating_sub(age.error) < function.config.lease_ttl
+            {
+                function.renew(now, id, renewal.token);
+            }
+        }
+    }
+
+    pub(super) fn on_message(&mut self, now: MonoTime, id: SessionId, delivery: &Delivery) {
+        match SessionMessage::decode(&delivery.bytes) {
+            Ok(SessionMessage::Request { ask, request }) => {
+                self.resolve(id, delivery.flow, delivery.number, Outcome::Applied);
+                if let Some(reply) = self.on_request(now, id, ask, request) {
+                    self.reply(now, id, ask, reply);
+                }
+            }
+            Ok(SessionMessage::Bye) => self.end_session(now, id),
+            Ok(SessionMessage::Reply { .. } | SessionMessage::Description(_)) | Err(_) => {
+                let outcome = Outcome::Refused(Refusal::Malformed);
+                self.resolve(id, delivery.flow, delivery.number, outcome);
+            }
+        }
+    }
+
+    pub(super) fn reply(&mut self, now: MonoTime, id: SessionId, ask: u32, reply: Reply) {
+        if let Some(guest) = self.guests.get_mut(&id) {
+            // Without a reply in time the asker's request ends as unknown.
+            let _ = guest
+                .line
+                .send_message(now, &SessionMessage::Reply { ask, reply });
+            guest.line.flush(now, &mut self.node);
+        }
+    }
+
+    /// The token is on disk: the lease begins, if its session still stands.
+    pub(super) fn grant(
+        &mut self,
+        now: MonoTime,
+        channel: Channel,
+        token: FencingToken,
+        (session, ask): (SessionId, u32),
+    ) {
+        let Some(function) = function_mut(&mut self.functions, channel) else {
+            return;
+        };
+        let ttl_ms = u16::try_from(function.config.lease_ttl.as_millis()).unwrap_or(u16::MAX);
+        let reply = match function.lease.on_persisted(now, token) {
+            Some(grant) => {
+                self.events.push_back(AgentEvent::LeaseGranted {
+                    channel,
+                    holder: grant.who,
+                    token,
+                });
+                self.tell_leased(now);
+                Reply::Granted {
+                    channel,
+                    token,
+                    ttl_ms,
+                }
+            }
+            None => Reply::Refused(Refusal::NotLeased),
+        };
+        self.reply(now, session, ask, reply);
+        self.hasten_beats(now);
+    }
+
+    /// The reply, unless it has to wait for the disk.
+    fn on_request(
+        &mut self,
+        now: MonoTime,
+        id: SessionId,
+        ask: u32,
+        request: Request,
+    ) -> Option<Reply> {
+        let room = self.persisting.has_room();
+        match request {
+            Request::Take { .. } | Request::ResetStop { .. } if !room => {
+                Some(Reply::Refused(Refusal::TooOften))
+            }
+            Request::Take { channel } => self.on_take(now, id, ask, channel),
+            Request::Release { channel, token } => Some(self.on_release(now, id, channel, token)),
+            // [SAFE-35]
+            Request::ResetStop { generation } => match self.latch.on_reset(generation) {
+                ResetOutcome::Cleared(_) => {
+                    self.record.stop = self.latch.record();
+                    self.persist(Pending::Reset { session: id, ask });
+                    None
+                }
+                ResetOutcome::NotLatched => Some(Reply::Done),
+                ResetOutcome::OtherGeneration => Some(Reply::Refused(Refusal::Stopped)),
+            },
+        }
+    }
+
+    fn on_take(
+        &mut self,
+        now: MonoTime,
+        id: SessionId,
+        ask: u32,
+        channel: Channel,
+    ) -> Option<Reply> {
+        let who = &self.guests.get(&id)?.peer;
+        let Some(function) = function_mut(&mut self.functions, channel) else {
+            return Some(Reply::Refused(Refusal::NoSuchFunction));
+        };
+        match function.take(now, who, id) {
+            Err(why) => Some(Reply::Refused(why)),
+            // [SAFE-2]
+            Ok(TakeStep::Persist(token)) => {
+                let name = function.config.name.clone();
+                self.record.tokens.insert(name, token);
+                self.persist(Pending::Grant {
+                    channel,
+                    token,
+                    session: id,
+                    ask,
+                });
+                None
+            }
+        }
+    }
+
+    // [SAFE-7]
+    fn on_release(
+        &mut self,
+        now: MonoTime,
+        id: SessionId,
+        channel: Channel,
+        token: FencingToken,
+    ) -> Reply {
+        let who = self.guests.get(&id).map(|guest| &guest.peer);
+        let function = function_mut(&mut self.functions, channel);
+        let released = match (who, function) {
+            (Some(who), Some(function)) => function.lease.on_release(who, token).is_some(),
+            (None, _) | (_, None) => false,
+        };
+        if !released {
+            return Reply::Refused(Refusal::NotLeased);
+        }
+        self.on_lease_end(now, channel);
+        Reply::Done
+    }
+}

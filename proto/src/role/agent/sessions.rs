@@ -1,0 +1,237 @@
+//! Sessions at the agent: how they begin, what they deliver, how they end.
+
+use super::function::Function;
+use super::guest::Guest;
+use super::journey::Journey;
+use super::{Agent, AgentEvent};
+use crate::base::limits::{
+    HANDSHAKE_TTL, SESSION_LIFE, SESSIONS_PER_AGENT_MAX, SESSIONS_PER_PEER_MAX,
+};
+use crate::base::{Channel, Class, MonoTime, NodeName, SessionId};
+use crate::role::node::Way;
+use crate::session::Rejection;
+use crate::wire::{FunctionReport, Notice, SealedHeader, SessionMessage};
+
+impl Agent {
+    /// Ends every session, and tells the controllers, as the program ends.
+    pub fn end(&mut self, now: MonoTime) {
+        let sessions: Vec<SessionId> = self.guests.keys().copied().collect();
+        for id in sessions {
+            if let Some(guest) = self.guests.get_mut(&id) {
+                // A session that takes no more ends without a word, as by a lost connection.
+                let _ = guest.line.send_message(now, &SessionMessage::Bye);
+                guest.line.flush(now, &mut self.node);
+            }
+            self.end_session(now, id);
+        }
+    }
+
+    pub(super) fn on_step1(
+        &mut self,
+        now: MonoTime,
+        relay: &NodeName,
+        session: SessionId,
+        body: &[u8],
+    ) {
+        let step2 = self.halves.on_step1(
+            now,
+            relay,
+            (session, body),
+            &self.me,
+            self.credential.as_ref(),
+            self.entropy.as_mut(),
+        );
+        match step2 {
+            Some(step2) => self.node.send(now, relay, &step2, now, now + HANDSHAKE_TTL),
+            None => self.counters.refused_handshakes += 1,
+        }
+    }
+
+    pub(super) fn on_step3(
+        &mut self,
+        now: MonoTime,
+        relay: &NodeName,
+        session: SessionId,
+        body: &[u8],
+    ) {
+        if self.guests.contains_key(&session) {
+            return;
+        }
+        let at = self.wall.at(now);
+        let genuine = self
+            .halves
+            .on_step3(now, relay, (session, body), (&self.fleet, at));
+        let Some(established) = genuine else {
+            self.counters.refused_handshakes += 1;
+            return;
+        };
+        if !self.make_room(now, &established.peer.node) {
+            self.counters.refused_sessions += 1;
+            return;
+        }
+        let functions = self
+            .functions
+            .iter()
+            .map(|f| (f.config.name.clone(), f.config.kind))
+            .collect();
+        let guest = Guest::new(now, session, established, functions);
+        self.events.push_back(AgentEvent::SessionUp {
+            session,
+            peer: guest.peer.clone(),
+        });
+        self.guests.insert(session, guest);
+    }
+
+    pub(super) fn on_sealed(
+        &mut self,
+        now: MonoTime,
+        way: Way,
+        header: SealedHeader,
+        ciphertext: &[u8],
+    ) {
+        let Some(guest) = self.guests.get_mut(&header.session) else {
+            self.counters.unknown_sessions += 1;
+            return;
+        };
+        match guest.line.session.on_sealed(now, header, ciphertext) {
+            Ok(()) => guest.way = Some(way),
+            Err(Rejection::Forged) => self.counters.forged += 1,
+            Err(Rejection::Replayed) => self.counters.replayed += 1,
+            Err(_) => self.counters.rejected += 1,
+        }
+        self.take_deliveries(now, header.session);
+    }
+
+    pub(super) fn end_session(&mut self, now: MonoTime, id: SessionId) {
+        let Some(guest) = self.guests.remove(&id) else {
+            return;
+        };
+        let ended: Vec<Channel> = self
+            .functions_by_channel()
+            .filter_map(|(channel, function)| {
+                function.on_session_end(&guest.peer, id).then_some(channel)
+            })
+            .collect();
+        self.events.extend(
+            ended
+                .into_iter()
+                .map(|channel| AgentEvent::LeaseEnded { channel }),
+        );
+        self.events.push_back(AgentEvent::SessionDown {
+            session: id,
+            peer: guest.peer,
+        });
+        self.tell_leased(now);
+        self.hasten_beats(now);
+    }
+
+    /// Silent sessions end, what waited for its turn is delivered, beats go.
+    pub(super) fn work_sessions(&mut self, now: MonoTime) {
+        let silent = |guest: &Guest| guest.line.heard_at + SESSION_LIFE <= now;
+        let ended: Vec<SessionId> = self
+            .guests
+            .iter()
+            .filter(|(_, guest)| silent(guest))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ended {
+            self.end_session(now, id);
+        }
+        let due: Vec<SessionId> = self
+            .guests
+            .iter_mut()
+            .filter_map(|(id, guest)| guest.on_timeout(now).then_some(*id))
+            .collect();
+        for id in due {
+            self.take_deliveries(now, id);
+        }
+        let reports: Vec<FunctionReport> = self.functions.iter().map(Function::report).collect();
+        let stop = (self.latch.is_latched(), self.latch.generation());
+        for (id, guest) in &mut self.guests {
+            let held = self
+                .functions
+                .iter()
+                .filter(|function| function.session() == Some(*id));
+            let lease_ttl = held.map(|function| function.config.lease_ttl).min();
+            guest.work(now, &mut self.node, &reports, stop, lease_ttl);
+        }
+    }
+
+    pub(super) fn hasten_beats(&mut self, now: MonoTime) {
+        for guest in self.guests.values_mut() {
+            guest.line.hasten_beat(now);
+        }
+    }
+
+    /// Tells the relays which sessions hold a lease when that has changed.
+    // [WIRE-115]
+    pub(super) fn tell_leased(&mut self, now: MonoTime) {
+        let sessions = self.leased_sessions();
+        if sessions != self.told_leased {
+            self.node.notify_all(
+                now,
+                &Notice::Leased {
+                    sessions: sessions.clone(),
+                },
+            );
+            self.told_leased = sessions;
+        }
+    }
+
+    /// Tells one relay, which may know nothing of it.
+    pub(super) fn tell_leased_to(&mut self, now: MonoTime, relay: &NodeName) {
+        let sessions = self.told_leased.clone();
+        self.node.notify(now, relay, Notice::Leased { sessions });
+    }
+
+    fn leased_sessions(&self) -> Vec<SessionId> {
+        let mut sessions: Vec<SessionId> = self
+            .functions
+            .iter()
+            .filter_map(Function::session)
+            .collect();
+        sessions.sort_unstable();
+        sessions.dedup();
+        sessions
+    }
+
+    fn take_deliveries(&mut self, now: MonoTime, id: SessionId) {
+        while let Some(guest) = self.guests.get_mut(&id) {
+            let Some(delivery) = guest.line.session.poll_delivery() else {
+                return;
+            };
+            guest.line.on_delivery(now, &delivery);
+            if delivery.flow.channel == Channel::SESSION {
+                if delivery.flow.class == Class::Latest {
+                    self.on_beat(now, id, &delivery);
+                } else {
+                    self.on_message(now, id, &delivery);
+                }
+            } else if let Some(way) = &guest.way {
+                let journey = Journey::new(now, way, delivery.sent_at_us, delivery.age);
+                self.on_command(now, id, &delivery, journey);
+            }
+        }
+    }
+
+    /// Makes room for a session of this controller by ending the one that was silent longest and holds no lease: one of its
+    /// own when it has its share already.
+    fn make_room(&mut self, now: MonoTime, peer: &NodeName) -> bool {
+        let own = self.guests.values().filter(|guest| guest.peer == *peer);
+        let over_share = own.count() >= SESSIONS_PER_PEER_MAX;
+        if !over_share && self.guests.len() < SESSIONS_PER_AGENT_MAX {
+            return true;
+        }
+        let leased = self.leased_sessions();
+        let idle = self
+            .guests
+            .iter()
+            .filter(|(id, guest)| !leased.contains(id) && (!over_share || guest.peer == *peer))
+            .min_by_key(|(_, guest)| guest.line.heard_at);
+        let Some(id) = idle.map(|(id, _)| *id) else {
+            return false;
+        };
+        self.end_session(now, id);
+        true
+    }
+}

@@ -1,0 +1,73 @@
+//! Emergency stops, from a relay's parcel to the latch, and the signed answer.
+
+use super::persisting::Pending;
+use super::stops::{Heard, Verdict};
+use super::{Agent, AgentEvent};
+use crate::base::limits::STOP_TTL;
+use crate::base::{MonoTime, NodeName};
+use crate::control::StopOutcome;
+use crate::crypto::sign_statement;
+use crate::wire::{Parcel, Signed, Statement};
+
+impl Agent {
+    /// Whether the emergency stop is latched.
+    pub fn is_stopped(&self) -> bool {
+        self.latch.is_latched()
+    }
+
+    pub(super) fn on_statement(&mut self, now: MonoTime, relay: &NodeName, body: &[u8]) {
+        let at = self.wall.at(now);
+        let verdict = self
+            .stops
+            .on_statement(now, relay, &self.me, body, (&self.fleet, at));
+        match verdict {
+            Verdict::Drop => {}
+            Verdict::Answer(answer) => self.node.send(now, relay, &answer, now, now + STOP_TTL),
+            Verdict::Stop(heard) => self.on_stop(now, heard),
+        }
+    }
+
+    fn on_stop(&mut self, now: MonoTime, heard: Heard) {
+        match self.latch.on_stop(heard.id, heard.generation) {
+            // [SAFE-31]
+            StopOutcome::OldGeneration => {
+                self.stops.count_old();
+                self.stops.note(&heard, None);
+                self.answer_stop(now, &heard, false);
+                return;
+            }
+            StopOutcome::Latched => {
+                // [SAFE-30] The stop takes effect before anything is written.
+                self.events.push_back(AgentEvent::Stop);
+                self.hasten_beats(now);
+            }
+            StopOutcome::Joined | StopOutcome::Repeat => {}
+        }
+        self.record.stop = self.latch.record();
+        // Without room the sender's next repeat finds some, and is answered then.
+        if self.persisting.has_room() {
+            self.stops.note(&heard, None);
+            let latched = self.latch.is_latched();
+            self.persist(Pending::Stopped { heard, latched });
+        }
+    }
+
+    /// Says under the agent's own signature what became of a stop; the same answer goes out for each repeat of it.
+    pub(super) fn answer_stop(&mut self, now: MonoTime, heard: &Heard, latched: bool) {
+        let generation = self.latch.generation();
+        let statement = Statement::Stopped {
+            id: heard.id,
+            generation,
+            latched,
+        };
+        let signed: Signed =
+            sign_statement(self.credential.as_ref(), &self.me, &heard.author, statement);
+        let parcel = Parcel::Signed {
+            to: heard.author.clone(),
+            body: signed.encode().into(),
+        }
+        .encode();
+        self.stops.note(heard, Some(parcel.clone()));
+        self.node.send_everywhere(now, &parcel, now, now + STOP_TTL);
+    }
+}

@@ -1,0 +1,317 @@
+//! A session that stands, as the controller sees it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::super::{ControllerEvent, Order, SendCommandError, VehicleStatus};
+use super::ways::Ways;
+use crate::base::limits::{ASKS_MAX, BEAT_INTERVAL_IDLE, RENEWALS_PER_TTL};
+use crate::base::{Channel, Class, FencingToken, Flow, MonoTime, NodeName, Refusal, SessionId};
+use crate::role::line::Line;
+use crate::role::node::Node;
+use crate::session::{Delivery, Receipt, Resolution};
+use crate::wire::{
+    AgentBeat, Command, ControllerBeat, Description, Renewal, Reply, Request, SessionMessage,
+    Telemetry,
+};
+
+/// A session that stands.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) ways: Ways,
+    pub(super) line: Line,
+    vehicle: NodeName,
+    /// Absent until its message has come.
+    description: Option<Description>,
+    leases: BTreeMap<Channel, Lease>,
+    /// Requests without a reply, with their numbers in the session channel's reliable flow.
+    asks: BTreeMap<u32, u64>,
+    /// The agent has said goodbye.
+    ended: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Lease {
+    token: FencingToken,
+    ttl: Duration,
+}
+
+type Events = VecDeque<ControllerEvent>;
+
+impl Live {
+    pub(super) fn new(vehicle: NodeName, ways: Ways, line: Line) -> Live {
+        Live {
+            ways,
+            line,
+            vehicle,
+            description: None,
+            leases: BTreeMap::new(),
+            asks: BTreeMap::new(),
+            ended: false,
+        }
+    }
+
+    pub(super) fn session(&self) -> SessionId {
+        self.ways.session
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    pub(super) fn channel(&self, function: &str) -> Option<Channel> {
+        let functions = &self.description.as_ref()?.functions;
+        let index = functions
+            .iter()
+            .position(|(name, _)| name.as_str() == function)?;
+        Channel::new(u8::try_from(index + 1).ok()?)
+    }
+
+    pub(super) fn command(
+        &mut self,
+        now: MonoTime,
+        channel: Channel,
+        order: Order,
+    ) -> Result<u64, SendCommandError> {
+        let lease = self.leases.get(&channel).ok_or(SendCommandError::NoLease)?;
+        let command = Command {
+            token: lease.token,
+            dead_man: order.dead_man,
+            resume: order.resume,
+            application_id: order.application_id,
+            body: order.body,
+        };
+        let flow = Flow::new(channel, order.class);
+        let message = command.encode();
+        Ok(self.line.session.send(now, flow, order.ttl, &message)?)
+    }
+
+    pub(super) fn request(
+        &mut self,
+        now: MonoTime,
+        ask: u32,
+        request: Request,
+        events: &mut Events,
+    ) -> Option<()> {
+        let message = SessionMessage::Request { ask, request };
+        let number = self.line.send_message(now, &message).ok()?;
+        self.asks.insert(ask, number);
+        while self.asks.len() > ASKS_MAX {
+            if let Some((oldest, _)) = self.asks.pop_first() {
+                events.push_back(self.unanswered(oldest));
+            }
+        }
+        Some(())
+    }
+
+    /// Stops renewing a lease.
+    pub(super) fn drop_lease(&mut self, channel: Channel) -> Option<FencingToken> {
+        self.leases.remove(&channel).map(|lease| lease.token)
+    }
+
+    /// Sends what is due.
+    pub(super) fn work(&mut self, now: MonoTime, node: &mut Node, events: &mut Events) {
+        self.ways.work(now, node);
+        self.line.session.on_timeout(now);
+        self.take_deliveries(now, events);
+        let interval = self.beat_interval();
+        if self.line.beat_due(now, interval) {
+            self.send_beat(now);
+        }
+        self.line.flush(now, node);
+        self.line.offer_if_due(now, node);
+        self.take_receipts(events);
+    }
+
+    pub(super) fn next_timeout(&self) -> MonoTime {
+        let line = self.line.next_timeout();
+        self.ways.next_timeout().map_or(line, |at| at.min(line))
+    }
+
+    pub(super) fn on_leg_up(&mut self, now: MonoTime, relay: &NodeName, node: &mut Node) {
+        self.ways.on_leg_up(now, relay, node);
+        self.line.offer_to(now, node, relay);
+        self.line.hasten_beat(now);
+    }
+
+    pub(super) fn take_deliveries(&mut self, now: MonoTime, events: &mut Events) {
+        while let Some(delivery) = self.line.session.poll_delivery() {
+            self.line.on_delivery(now, &delivery);
+            if delivery.flow.channel != Channel::SESSION {
+                self.on_telemetry(delivery, events);
+            } else if delivery.flow.class == Class::Latest {
+                self.on_beat(now, &delivery, events);
+            } else if let Ok(message) = SessionMessage::decode(&delivery.bytes) {
+                self.on_message(now, message, events);
+            }
+        }
+        self.take_receipts(events);
+    }
+
+    /// Ends the session; what has no receipt is unknown then.
+    pub(super) fn end(&mut self, now: MonoTime, node: &mut Node, events: &mut Events) {
+        self.line.session.end();
+        self.take_receipts(events);
+        self.ways.close(now, node);
+    }
+
+    /// Tells the agent that the session ends.
+    pub(super) fn say_bye(&mut self, now: MonoTime, node: &mut Node) {
+        // Best effort: the vehicle forgets a silent session anyway.
+        let _ = self.line.send_message(now, &SessionMessage::Bye);
+        self.line.flush(now, node);
+    }
+
+    fn on_telemetry(&self, delivery: Delivery, events: &mut Events) {
+        if let Ok(telemetry) = Telemetry::decode(&delivery.bytes) {
+            events.push_back(ControllerEvent::Telemetry {
+                vehicle: self.vehicle.clone(),
+                channel: delivery.flow.channel,
+                telemetry,
+                age: delivery.age,
+            });
+        }
+    }
+
+    fn on_beat(&mut self, now: MonoTime, delivery: &Delivery, events: &mut Events) {
+        let Ok(beat) = AgentBeat::decode(&delivery.bytes) else {
+            return;
+        };
+        self.line
+            .session
+            .on_report(now, delivery.sent_at_us, beat.echo, &beat.flows);
+        let lost = |(channel, lease): (&Channel, &Lease)| {
+            let index = usize::from(channel.number()).checked_sub(1)?;
+            let report = beat.functions.get(index)?;
+            let gone = report.token > lease.token
+                || (report.token == lease.token && report.holder.is_none());
+            gone.then_some(*channel)
+        };
+        let lost: Vec<Channel> = self.leases.iter().filter_map(lost).collect();
+        for channel in lost {
+            self.leases.remove(&channel);
+            events.push_back(ControllerEvent::LeaseLost {
+                vehicle: self.vehicle.clone(),
+                channel,
+            });
+        }
+        events.push_back(ControllerEvent::Status {
+            vehicle: self.vehicle.clone(),
+            status: VehicleStatus {
+                beat,
+                age: delivery.age,
+            },
+        });
+    }
+
+    fn on_message(&mut self, now: MonoTime, message: SessionMessage, events: &mut Events) {
+        let vehicle = self.vehicle.clone();
+        match message {
+            SessionMessage::Description(description) => {
+                self.description = Some(description.clone());
+                events.push_back(ControllerEvent::SessionUp {
+                    vehicle,
+                    description,
+                });
+            }
+            SessionMessage::Reply { ask, reply } => {
+                if self.asks.remove(&ask).is_some() {
+                    events.push_back(self.answer(now, ask, reply));
+                }
+            }
+            SessionMessage::Bye => self.ended = true,
+            // Only controllers ask.
+            SessionMessage::Request { .. } => {}
+        }
+    }
+
+    fn answer(&mut self, now: MonoTime, ask: u32, reply: Reply) -> ControllerEvent {
+        let vehicle = self.vehicle.clone();
+        match reply {
+            Reply::Granted {
+                channel,
+                token,
+                ttl_ms,
+            } => {
+                let ttl = Duration::from_millis(u64::from(ttl_ms));
+                self.leases.insert(channel, Lease { token, ttl });
+                self.line.hasten_beat(now);
+                ControllerEvent::Granted {
+                    vehicle,
+                    channel,
+                    ask,
+                    token,
+                }
+            }
+            Reply::Done => ControllerEvent::Done { vehicle, ask },
+            Reply::Refused(why) => ControllerEvent::Refused { vehicle, ask, why },
+        }
+    }
+
+    fn take_receipts(&mut self, events: &mut Events) {
+        while let Some(receipt) = self.line.session.poll_receipt() {
+            if receipt.flow.channel == Channel::SESSION {
+                events.extend(self.on_own_receipt(&receipt));
+            } else {
+                events.push_back(ControllerEvent::Receipt {
+                    vehicle: self.vehicle.clone(),
+                    channel: receipt.flow.channel,
+                    number: receipt.number,
+                    outcome: receipt.outcome,
+                });
+            }
+        }
+    }
+
+    /// A request that did not get through has no reply to wait for.
+    fn on_own_receipt(&mut self, receipt: &Receipt) -> Option<ControllerEvent> {
+        if receipt.outcome == Resolution::Applied {
+            return None;
+        }
+        let of_number = |(ask, number): (&u32, &u64)| (*number == receipt.number).then_some(*ask);
+        let ask = self.asks.iter().find_map(of_number)?;
+        self.asks.remove(&ask);
+        Some(match &receipt.outcome {
+            Resolution::Refused(why) => ControllerEvent::Refused {
+                vehicle: self.vehicle.clone(),
+                ask,
+                why: why.clone(),
+            },
+            Resolution::Applied | Resolution::Expired | Resolution::Unknown => self.unanswered(ask),
+        })
+    }
+
+    fn unanswered(&self, ask: u32) -> ControllerEvent {
+        ControllerEvent::Refused {
+            vehicle: self.vehicle.clone(),
+            ask,
+            why: Refusal::Expired,
+        }
+    }
+
+    /// A renewal goes every fifth of the shortest lease.
+    // [SAFE-3]
+    fn beat_interval(&self) -> Duration {
+        let shortest = self
+            .leases
+            .values()
+            .map(|lease| lease.ttl / RENEWALS_PER_TTL)
+            .min();
+        shortest.unwrap_or(BEAT_INTERVAL_IDLE)
+    }
+
+    fn send_beat(&mut self, now: MonoTime) {
+        let (echo, flows) = self.line.session.report();
+        let renewal = |(channel, lease): (&Channel, &Lease)| Renewal {
+            channel: *channel,
+            token: lease.token,
+        };
+        let renewals = self.leases.iter().map(renewal).collect();
+        let beat = ControllerBeat {
+            echo,
+            renewals,
+            flows,
+        };
+        self.line.send_beat(now, &beat.encode());
+    }
+}

@@ -1,0 +1,129 @@
+use super::*;
+use crate::base::limits::HELLO_INTERVAL;
+
+struct Counting(u8);
+
+impl Entropy for Counting {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            self.0 = self.0.wrapping_add(1);
+            *byte = self.0;
+        }
+    }
+}
+
+fn at(ms: u64) -> MonoTime {
+    MonoTime::from_us(ms * 1_000)
+}
+
+fn peer(name: &str) -> Peer {
+    Peer {
+        node: name.parse().unwrap(),
+        groups: Vec::new(),
+        not_after: rustls_pki_types::UnixTime::since_unix_epoch(Duration::from_secs(4_000_000_000)),
+        fingerprint: [0; 32],
+    }
+}
+
+fn node_with_paths(paths: &[u32]) -> Node {
+    let mut node = Node::new(&mut Counting(0));
+    for path in paths {
+        let link = "lte".parse().unwrap();
+        node.on_path_up(at(0), PathId(*path), link, peer("relay/a"));
+    }
+    node
+}
+
+/// The paths on which hellos went out.
+fn hellos(node: &mut Node) -> Vec<u32> {
+    let sent = std::iter::from_fn(|| node.poll_transmit());
+    sent.filter(|transmit| {
+        let packet = Packet::decode(&transmit.bytes).unwrap();
+        matches!(packet.chunks.first(), Some(Chunk::Hello { .. }))
+    })
+    .map(|transmit| transmit.path.0)
+    .collect()
+}
+
+fn welcome(node_incarnation: u64, leg_incarnation: u64) -> Vec<u8> {
+    greeting(
+        at(0),
+        Chunk::Welcome {
+            version: VERSION,
+            node_incarnation,
+            leg_incarnation,
+            features: 0,
+        },
+    )
+}
+
+fn legs_up(node: &mut Node) -> usize {
+    let facts = std::iter::from_fn(|| node.poll_fact());
+    facts
+        .filter(|fact| matches!(fact, Fact::LegUp { .. }))
+        .count()
+}
+
+// [WIRE-110]
+#[test]
+fn a_path_is_greeted_until_its_welcome_and_carries_nothing_else_before() {
+    let mut node = node_with_paths(&[1]);
+    assert_eq!(hellos(&mut node), [1]);
+    assert_eq!(node.next_timeout(), Some(at(0) + HELLO_INTERVAL));
+    node.on_timeout(at(50));
+    assert_eq!(hellos(&mut node), [1]);
+
+    // Neither a welcome to another run of the program nor anything else ends that.
+    let strange = welcome(node.incarnation + 1, 5);
+    let other = greeting(at(60), Chunk::Floor { id: 3 });
+    for bytes in [strange, other] {
+        node.on_packet(at(60), PathId(1), &bytes);
+    }
+    node.on_packet(at(60), PathId(1), &[0xff]);
+    node.on_packet(at(60), PathId(2), &welcome(node.incarnation, 5));
+    let counters = node.counters();
+    assert_eq!(counters.unexpected_packets, 3);
+    assert_eq!(counters.malformed_packets, 1);
+    assert_eq!(legs_up(&mut node), 0);
+    let parcel = Parcel::Notice(Notice::Draining).encode();
+    node.send_everywhere(at(70), &parcel, at(70), at(9_000));
+    assert_eq!(hellos(&mut node), []);
+
+    node.on_packet(at(80), PathId(1), &welcome(node.incarnation, 5));
+    assert_eq!(legs_up(&mut node), 1);
+    node.on_timeout(at(200));
+    assert_eq!(hellos(&mut node), []);
+}
+
+// [WIRE-111]
+#[test]
+fn a_relay_that_has_forgotten_the_node_is_greeted_on_all_paths_again() {
+    let mut node = node_with_paths(&[1, 2]);
+    for path in [1, 2] {
+        node.on_packet(at(10), PathId(path), &welcome(node.incarnation, 5));
+    }
+    assert_eq!(legs_up(&mut node), 1);
+    hellos(&mut node);
+
+    // A new path reaches the relay's new run.
+    node.on_path_up(at(20), PathId(3), "wifi".parse().unwrap(), peer("relay/a"));
+    assert_eq!(hellos(&mut node), [3]);
+    node.on_packet(at(30), PathId(3), &welcome(node.incarnation, 6));
+    assert_eq!(legs_up(&mut node), 1);
+    assert_eq!(hellos(&mut node), [1, 2]);
+}
+
+#[test]
+fn only_relays_are_taken_and_not_more_than_the_bound() {
+    let mut node = node_with_paths(&[]);
+    let link: Name = "lte".parse().unwrap();
+    for (path, name) in (0..).zip(["controller/anna", "agent/truck-17"]) {
+        node.on_path_up(at(0), PathId(path), link.clone(), peer(name));
+    }
+    for number in 0..=u32::try_from(RELAYS_MAX).unwrap() {
+        let relay = peer(&format!("relay/{number}"));
+        node.on_path_up(at(0), PathId(10 + number), link.clone(), relay);
+    }
+    assert_eq!(node.counters().refused_paths, 3);
+    assert_eq!(hellos(&mut node).len(), RELAYS_MAX);
+}

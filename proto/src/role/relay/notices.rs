@@ -1,0 +1,116 @@
+//! What nodes tell and ask the relay itself.
+
+use std::time::Duration;
+
+use super::Relay;
+use super::routes::Route;
+use super::seat::SeatId;
+use crate::base::limits::NAMES_PER_NOTICE_MAX;
+use crate::base::{MonoTime, NodeKind, NodeName, SessionId};
+use crate::leg::Origin;
+use crate::wire::{Notice, Parcel, RouteRefusal};
+
+impl Relay {
+    pub(super) fn on_notice(&mut self, now: MonoTime, source: &SeatId, notice: Notice) {
+        match notice {
+            Notice::Route { session, to } => self.on_route(now, source, session, to),
+            Notice::Unroute { session } => self.routes.remove(source, session),
+            Notice::Query { ask, kind } => self.on_query(now, source, ask, kind),
+            Notice::Leased { sessions } => self.on_leased(source, sessions),
+            // Only relays say these.
+            Notice::Routed { .. }
+            | Notice::RouteRefused { .. }
+            | Notice::Nodes { .. }
+            | Notice::Draining => {
+                self.counters.malformed_parcels += 1;
+            }
+        }
+    }
+
+    pub(super) fn notify(&mut self, now: MonoTime, to: &SeatId, notice: Notice) {
+        let Some(seat) = self.seats.get_mut(to) else {
+            return;
+        };
+        let parcel = Parcel::Notice(notice).encode();
+        let origin = Origin {
+            created: now,
+            upstream: None,
+        };
+        // What does not fit is asked for again by whoever waits for it.
+        let taken = seat.leg.send(now, parcel, now + NOTICE_TTL, origin);
+        self.counters.overflows += u64::from(taken.is_err());
+        self.collect(now, to);
+    }
+
+    // [WIRE-113]
+    fn on_route(&mut self, now: MonoTime, source: &SeatId, session: SessionId, to: NodeName) {
+        let may_open = matches!(source.node.kind, NodeKind::Controller | NodeKind::Service);
+        let may_be_called = matches!(to.kind, NodeKind::Agent | NodeKind::Authority);
+        let present = self.is_present(&to);
+        let answer = if may_open && may_be_called {
+            let route = Route::new(now, source.clone(), to);
+            self.routes.insert(now, session, route)
+        } else {
+            Err(RouteRefusal::NotAllowed)
+        };
+        let notice = match answer {
+            Ok(evicted) => {
+                self.counters.evicted_routes += u64::from(evicted);
+                Notice::Routed { session, present }
+            }
+            Err(why) => {
+                self.counters.refused_routes += 1;
+                Notice::RouteRefused { session, why }
+            }
+        };
+        self.notify(now, source, notice);
+    }
+
+    /// Only an agent has sessions whose other end holds a lease of it.
+    // [WIRE-115]
+    fn on_leased(&mut self, source: &SeatId, sessions: Vec<SessionId>) {
+        match self.seats.get_mut(source) {
+            Some(seat) if source.node.kind == NodeKind::Agent => seat.set_leased(sessions),
+            Some(_) | None => self.counters.malformed_parcels += 1,
+        }
+    }
+
+    fn on_query(&mut self, now: MonoTime, source: &SeatId, ask: u32, kind: NodeKind) {
+        let seat = self.seats.get_mut(source);
+        if !seat.is_some_and(|seat| seat.spend_query(now)) {
+            self.counters.over_query_rate += 1;
+            return;
+        }
+        let names: Vec<NodeName> = self
+            .newest
+            .keys()
+            .filter(|name| name.kind == kind)
+            .cloned()
+            .collect();
+        let mut parts = names.chunks(NAMES_PER_NOTICE_MAX).peekable();
+        if parts.peek().is_none() {
+            let nodes = Notice::Nodes {
+                ask,
+                more: false,
+                names: Vec::new(),
+            };
+            self.notify(now, source, nodes);
+        }
+        while let Some(part) = parts.next() {
+            let nodes = Notice::Nodes {
+                ask,
+                more: parts.peek().is_some(),
+                names: part.to_vec(),
+            };
+            self.notify(now, source, nodes);
+        }
+    }
+
+    fn is_present(&self, node: &NodeName) -> bool {
+        let seat = self.newest.get(node).and_then(|seat| self.seats.get(seat));
+        seat.is_some_and(super::seat::Seat::present)
+    }
+}
+
+/// A notice that has not arrived by then is no longer true.
+const NOTICE_TTL: Duration = Duration::from_secs(10);

@@ -1,0 +1,25 @@
+//! The real programs as processes, with real programs of others as their peers. `./dev test` builds what they start.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod applied_log;
+mod child_log;
+mod complaint;
+mod fleet;
+mod mavlink_peer;
+mod papers;
+mod pilot;
+mod program;
+mod tunnel;
+mod until;
+
+mod agent_killed;
+mod agent_paused;
+mod child_killed;
+mod child_paused;
+mod controllers_killed;
+mod dead_relay;
+mod mavlink;
+mod mavproxy;
+mod plain_errors;
+mod two_controllers;

@@ -1,0 +1,122 @@
+//! A node with valid papers and bad intentions: it speaks the leg's language to one relay and sends what it likes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longrein_proto::base::limits::VERSION;
+use longrein_proto::base::{MonoTime, PathId};
+use longrein_proto::leg::{Leg, Origin};
+use longrein_proto::role::{Input, Role, Transmit};
+use longrein_proto::wire::{AckState, Chunk, Packet, Parcel};
+
+/// A hostile node.
+pub struct RawNode {
+    incarnation: u64,
+    leg: Leg,
+    /// Everything that the relay handed to it.
+    pub heard: Vec<Parcel>,
+    /// Parcels that its own leg had no room for.
+    pub overflows: u64,
+    transmits: VecDeque<Transmit>,
+}
+
+impl RawNode {
+    /// A node that has no path yet.
+    pub fn new(incarnation: u64) -> RawNode {
+        RawNode {
+            incarnation,
+            leg: Leg::new(MonoTime::ZERO),
+            heard: Vec::new(),
+            overflows: 0,
+            transmits: VecDeque::new(),
+        }
+    }
+
+    /// Sends a parcel to the relay.
+    pub fn send(&mut self, now: MonoTime, parcel: Arc<[u8]>) {
+        let origin = Origin {
+            created: now,
+            upstream: None,
+        };
+        let taken = self
+            .leg
+            .send(now, parcel, now + Duration::from_secs(2), origin);
+        self.overflows += u64::from(taken.is_err());
+        self.collect();
+    }
+
+    fn on_packet(&mut self, now: MonoTime, path: PathId, bytes: &[u8]) {
+        let Ok(packet) = Packet::decode(bytes) else {
+            return;
+        };
+        if let Some(Chunk::Welcome { .. }) = packet.chunks.first() {
+            self.leg.add_path(now, path);
+        } else {
+            let arrivals = self.leg.on_packet(now, path, packet);
+            self.heard.extend(
+                arrivals
+                    .iter()
+                    .filter_map(|arrival| Parcel::decode(&arrival.parcel).ok()),
+            );
+        }
+        self.collect();
+    }
+
+    fn hello(&mut self, path: PathId) {
+        let hello = Chunk::Hello {
+            version_min: VERSION,
+            version_max: VERSION,
+            incarnation: self.incarnation,
+            features: 0,
+            link: "cable".parse().expect("a valid name"),
+        };
+        let packet = Packet {
+            path_sequence: 0,
+            tx_time_us: 0,
+            report: None,
+            ack: AckState::default(),
+            chunks: vec![hello],
+        };
+        self.transmits.push_back(Transmit {
+            path,
+            bytes: packet.encode(),
+        });
+    }
+
+    fn collect(&mut self) {
+        while let Some((path, bytes)) = self.leg.poll_transmit() {
+            self.transmits.push_back(Transmit { path, bytes });
+        }
+        while self.leg.poll_change().is_some() {}
+    }
+}
+
+impl Role for RawNode {
+    type Event = ();
+
+    fn handle(&mut self, now: MonoTime, input: Input<'_>) {
+        match input {
+            Input::PathUp { path, .. } => self.hello(path),
+            Input::PathDown { path } => self.leg.remove_path(now, path),
+            Input::Packet { path, bytes } => self.on_packet(now, path, bytes),
+            Input::Timeout => {
+                self.leg.on_timeout(now);
+                self.collect();
+            }
+            Input::Wall { .. } | Input::Persisted { .. } => {}
+        }
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    fn poll_event(&mut self) -> Option<()> {
+        None
+    }
+
+    fn next_timeout(&self) -> Option<MonoTime> {
+        self.leg.next_timeout()
+    }
+}

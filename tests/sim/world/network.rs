@@ -1,0 +1,122 @@
+//! The paths between stations.
+
+use std::time::Duration;
+
+use longrein_proto::base::{Name, PathId};
+use longrein_proto::role::{Input, Transmit};
+
+use super::{Station, World};
+use crate::{Link, check};
+
+/// A node's way to a relay.
+pub(super) struct Path {
+    node: Station,
+    relay: Station,
+    link_name: Name,
+    link: Link,
+}
+
+/// Who sends on a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Node,
+    Relay,
+}
+
+impl World {
+    /// Joins a node to a relay; gives the path's number for [`World::link`].
+    pub fn join(&mut self, node: Station, relay: Station, link_name: &str, link: Link) -> usize {
+        let link_name: Name = link_name.parse().expect("a valid link name");
+        self.paths.push(Path {
+            node,
+            relay,
+            link_name,
+            link,
+        });
+        let index = self.paths.len() - 1;
+        self.connect(index);
+        index
+    }
+
+    /// The network of a path, to change it while the world runs.
+    pub fn link(&mut self, path: usize) -> &mut Link {
+        &mut self.paths[path].link
+    }
+
+    /// The paths that end at a station.
+    pub fn paths_of(&self, station: Station) -> Vec<usize> {
+        let ends_there = |path: &&Path| path.node == station || path.relay == station;
+        let paths = self.paths.iter().zip(0..);
+        paths
+            .filter(|(path, _)| ends_there(path))
+            .map(|(_, index)| index)
+            .collect()
+    }
+
+    /// Gives both ends of a path new numbers, as a new connection does; the old ones are down.
+    pub fn connect(&mut self, index: usize) {
+        let old: Vec<(Station, PathId)> = self
+            .ends
+            .iter()
+            .filter(|(_, (path, _))| *path == index)
+            .map(|(end, _)| *end)
+            .collect();
+        for (station, path) in old {
+            self.ends.remove(&(station, path));
+            self.handle(station, Input::PathDown { path });
+        }
+        let (node, relay) = (self.paths[index].node, self.paths[index].relay);
+        let link = self.paths[index].link_name.clone();
+        for (station, other, end) in [(relay, node, End::Relay), (node, relay, End::Node)] {
+            self.next_path += 1;
+            let path = PathId(self.next_path);
+            self.ends.insert((station, path), (index, end));
+            let peer = self.fleet.peer(&self.slot(other).node.clone());
+            self.handle(
+                station,
+                Input::PathUp {
+                    path,
+                    link: link.clone(),
+                    peer,
+                },
+            );
+        }
+    }
+
+    /// Puts a packet on its path's network.
+    pub(super) fn transport(&mut self, from: Station, transmit: Transmit) {
+        check::packet(&transmit.bytes);
+        let Some((index, end)) = self.ends.get(&(from, transmit.path)).copied() else {
+            return;
+        };
+        let link = self.paths[index].link;
+        let (delay, cut, to) = match end {
+            End::Node => (link.delay_up, link.cut_up, End::Relay),
+            End::Relay => (link.delay_down, link.cut_down, End::Node),
+        };
+        let Some((station, path)) = self
+            .ends
+            .iter()
+            .find(|(_, other)| **other == (index, to))
+            .map(|(end, _)| *end)
+        else {
+            return;
+        };
+        if cut || self.chance.happens(link.loss) {
+            return;
+        }
+        let copies = if self.chance.happens(link.duplicates) {
+            2
+        } else {
+            1
+        };
+        for _ in 0..copies {
+            let jitter_us = u64::try_from(link.jitter.as_micros()).unwrap_or(0);
+            let jitter = Duration::from_micros(self.chance.below(jitter_us + 1));
+            self.next_arrival += 1;
+            let at = (self.now + delay + jitter, self.next_arrival);
+            self.arrivals
+                .insert(at, (station, path, transmit.bytes.clone()));
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What stands at a station.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use longrein_proto::base::{MonoTime, NodeKind, NodeName, PathId};
+use longrein_proto::role::{
+    Agent, AgentEvent, Controller, ControllerEvent, Relay, RelayEvent, Role,
+};
+
+use crate::account::Arrived;
+use crate::hostile_relay::HostileRelay;
+use crate::{Clock, Granted, RawNode, Vehicle};
+
+/// A station: a name, a clock, and whoever lives there.
+pub(super) struct Slot {
+    pub(super) node: NodeName,
+    pub(super) clock: Clock,
+    pub(super) body: Body,
+    /// Vehicles whose agents died here.
+    pub(super) past: Vec<Vehicle>,
+    pub(super) frozen: Option<Freeze>,
+    /// When its process was stopped, in the world's time.
+    pub(super) frozen_spans: Vec<(MonoTime, MonoTime)>,
+    pub(super) arrived: Arrived,
+}
+
+/// Who lives at a station.
+pub(super) enum Body {
+    Agent(Box<AgentBody>),
+    Controller {
+        role: Box<Controller>,
+        events: Vec<(MonoTime, ControllerEvent)>,
+    },
+    Relay {
+        role: Box<Relay>,
+        events: Vec<RelayEvent>,
+    },
+    Hostile(Box<HostileRelay>),
+    Raw(Box<RawNode>),
+    Dead,
+}
+
+/// A living agent.
+pub(super) struct AgentBody {
+    pub(super) role: Agent,
+    pub(super) vehicle: Vehicle,
+    /// Writes under way: when they are on disk.
+    pub(super) writes: BTreeMap<(MonoTime, u64), Vec<u8>>,
+}
+
+/// A stopped process.
+pub(super) struct Freeze {
+    pub(super) since: MonoTime,
+    /// What waits in its socket.
+    pub(super) packets: Vec<(PathId, Vec<u8>)>,
+}
+
+impl Freeze {
+    pub(super) fn new(since: MonoTime) -> Freeze {
+        Freeze {
+            since,
+            packets: Vec::new(),
+        }
+    }
+}
+
+impl Slot {
+    pub(super) fn new(kind: NodeKind, name: &str, clock: Clock, body: Body) -> Slot {
+        Slot {
+            node: node_name(kind, name),
+            clock,
+            body,
+            past: Vec::new(),
+            frozen: None,
+            frozen_spans: Vec::new(),
+            arrived: Arrived::default(),
+        }
+    }
+
+    /// When something is due here, in the world's time.
+    pub(super) fn next_wake(&self) -> Option<MonoTime> {
+        if self.frozen.is_some() {
+            return None;
+        }
+        let own = match &self.body {
+            Body::Agent(body) => body.next_timeout(),
+            Body::Controller { role, .. } => role.next_timeout(),
+            Body::Relay { role, .. } => role.next_timeout(),
+            Body::Hostile(role) => role.next_timeout(),
+            Body::Raw(role) => role.next_timeout(),
+            Body::Dead => None,
+        };
+        own.map(|at| self.clock.world_time(at))
+    }
+
+    /// Lets the vehicle's timers ring; when the role's time-out is due.
+    pub(super) fn ring(&mut self, now: MonoTime) -> Option<MonoTime> {
+        match &mut self.body {
+            Body::Agent(body) => {
+                body.vehicle.on_timeout(now, &mut body.role);
+                body.role.next_timeout()
+            }
+            Body::Controller { role, .. } => role.next_timeout(),
+            Body::Relay { role, .. } => role.next_timeout(),
+            Body::Hostile(role) => role.next_timeout(),
+            Body::Raw(role) => role.next_timeout(),
+            Body::Dead => None,
+        }
+    }
+
+    /// Finishes a write that is due; its ticket.
+    pub(super) fn finish_write(&mut self, now: MonoTime) -> Option<u64> {
+        let Body::Agent(body) = &mut self.body else {
+            return None;
+        };
+        let entry = body.writes.first_entry()?;
+        if entry.key().0 > now {
+            return None;
+        }
+        let ticket = entry.key().1;
+        body.vehicle.disk = entry.remove();
+        Some(ticket)
+    }
+}
+
+impl AgentBody {
+    pub(super) fn new(role: Agent, vehicle: Vehicle) -> AgentBody {
+        AgentBody {
+            role,
+            vehicle,
+            writes: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn on_event(&mut self, now: MonoTime, event: AgentEvent) {
+        match event {
+            AgentEvent::Apply(apply) => self.vehicle.apply(now, *apply, &mut self.role),
+            AgentEvent::Stop => self.vehicle.stop(now, &mut self.role),
+            AgentEvent::StopReset => self.vehicle.reset(now, &mut self.role),
+            AgentEvent::LeaseEnded { channel } => {
+                self.vehicle.lease_ended(now, channel, &mut self.role);
+            }
+            AgentEvent::LeaseGranted {
+                channel,
+                holder,
+                token,
+            } => self.vehicle.grants.push(Granted {
+                at: now,
+                channel,
+                holder,
+                token,
+            }),
+            AgentEvent::Persist { ticket, record } => {
+                self.writes.insert((now + WRITE_TIME, ticket), record);
+            }
+            AgentEvent::SessionUp { .. }
+            | AgentEvent::SessionDown { .. }
+            | AgentEvent::RelayUp { .. }
+            | AgentEvent::Draining { .. }
+            | AgentEvent::Health { .. } => {}
+        }
+    }
+
+    fn next_timeout(&self) -> Option<MonoTime> {
+        let write = self.writes.keys().next().map(|(at, _)| *at);
+        let own = self.role.next_timeout();
+        own.into_iter()
+            .chain(self.vehicle.next_timeout())
+            .chain(write)
+            .min()
+    }
+}
+
+pub(super) fn node_name(kind: NodeKind, name: &str) -> NodeName {
+    NodeName::new(kind, name.parse().expect("a valid name"))
+}
+
+/// How long a write takes until it survives a power cut.
+const WRITE_TIME: Duration = Duration::from_millis(3);
