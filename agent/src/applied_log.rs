@@ -1,6 +1,7 @@
 //! A file with one JSON line for each applied command and each stage that was entered: for demos, tests and investigations.
 
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -94,6 +95,7 @@ impl AppliedLog {
         let file = std::fs::File::options()
             .create(true)
             .append(true)
+            .mode(0o600)
             .open(path)?;
         let (lines, waiting) = sync_channel(LINES_WAITING_MAX);
         let writer = std::thread::Builder::new()

@@ -3,12 +3,13 @@
 mod function;
 mod watchdog;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use longrein_io::config::ConfigError;
 use longrein_io::dial::Route;
-use longrein_io::sections::{IdentitySection, LinkSection, LogSection, RelaySection, routes};
+use longrein_io::sections::{
+    IdentitySection, LinkSection, LogSection, RelaySection, routes, used_twice,
+};
 use longrein_proto::base::Channel;
 use longrein_proto::base::limits::FUNCTIONS_MAX;
 use serde::{Deserialize, Serialize};
@@ -53,16 +54,18 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         self.routes()?;
         let wrong = |place: String, what: String| Err(ConfigError::Wrong { place, what });
-        if self.function.is_empty() || self.function.len() > FUNCTIONS_MAX {
-            let what = format!("1 to {FUNCTIONS_MAX} are needed");
-            return wrong("[[function]]".to_string(), what);
-        }
-        let names: BTreeSet<_> = self.function.iter().map(|section| &section.name).collect();
-        if names.len() < self.function.len() {
-            return wrong(
-                "[[function]]".to_string(),
-                "a name is used twice".to_string(),
+        if self.function.is_empty() {
+            let what = format!(
+                "name 1 to {FUNCTIONS_MAX} functions in the --config file, see agent.example.toml"
             );
+            return wrong("no [[function]]".to_string(), what);
+        }
+        let place = "[[function]]".to_string();
+        if self.function.len() > FUNCTIONS_MAX {
+            return wrong(place, format!("at most {FUNCTIONS_MAX}"));
+        }
+        if let Some(name) = used_twice(self.function.iter().map(|section| &section.name)) {
+            return wrong(place, format!("the name {name} is used twice"));
         }
         for section in &self.function {
             section.check()?;

@@ -45,7 +45,7 @@ fn unknown_keys_and_wrong_sections_are_usage_errors_that_say_what_is_allowed() {
         (
             "relay = [{",
             "relay = [] # ",
-            "[[relay]]: 1 to 8 are needed",
+            "no [[relay]]: name 1 to 8 relays in the --config file, see agent.example.toml",
         ),
     ] {
         let (code, line) = refused(&folder, &good.replace(from, to));

@@ -1,7 +1,7 @@
 //! Drives a vehicle straight ahead for five seconds:
 //!
 //! ```sh
-//! cargo run -p longrein --example drive -- harbour/controller-alice truck-17 relay-a=192.0.2.1:4433
+//! cargo run -p longrein --example drive -- harbour/controller-alice truck-17 east=192.0.2.1:4433
 //! ```
 
 use std::env::args;

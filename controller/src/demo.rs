@@ -207,7 +207,7 @@ async fn line(at_ms: u64, sent: usize, vehicle: &Vehicle) -> String {
             .iter()
             .find(|flow| flow.flow.channel.number() == 1)
         {
-            line += &format!("  applied number {}", flow.applied);
+            line += &format!("  newest known applied {}", flow.applied);
         }
         if let Some(times) = status.beat.times {
             let [controller, up, relay, down, agent] =

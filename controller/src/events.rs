@@ -100,11 +100,6 @@ impl Events {
         }
     }
 
-    /// The next event, if one waits.
-    pub fn try_next(&mut self) -> Option<VehicleEvent> {
-        self.queue.pop()
-    }
-
     /// How many events gave way because they were read too slowly.
     pub fn missed(&self) -> u64 {
         self.queue.missed.load(Ordering::Relaxed)

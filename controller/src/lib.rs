@@ -6,8 +6,8 @@
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let settings = Settings::new("harbour/controller-alice")
-//!     .relay("relay-a".parse()?, "192.0.2.1:4433")
-//!     .relay("relay-b".parse()?, "198.51.100.1:4433");
+//!     .relay("east".parse()?, "192.0.2.1:4433")
+//!     .relay("west".parse()?, "198.51.100.1:4433");
 //! let connection = Connection::connect(settings).await?;
 //! let truck = connection.open(&"truck-17".parse()?).await?;
 //! let lease = truck.take(&"drive".parse()?).await?;

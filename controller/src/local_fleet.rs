@@ -203,6 +203,18 @@ impl LocalFleet {
         }
     }
 
+    /// Asks a relay to end, and waits until it has.
+    ///
+    /// # Errors
+    /// It does not end in time; it is killed then.
+    pub fn stop_relay(&mut self, index: usize) -> Result<(), LocalFleetError> {
+        let relay = self.relays.get_mut(index);
+        match relay.and_then(|relay| relay.program.take()) {
+            Some(mut program) => Ok(program.terminate()?),
+            None => Ok(()),
+        }
+    }
+
     /// Starts a dead relay again, at its old address.
     ///
     /// # Errors

@@ -26,7 +26,6 @@ pub struct Variable {
 enum Kind {
     Text,
     Number,
-    Switch,
 }
 
 impl Variable {
@@ -42,12 +41,6 @@ impl Variable {
         Variable { name, key, kind }
     }
 
-    /// A variable for `true` or `false`.
-    pub const fn switch(name: &'static str, key: &'static str) -> Variable {
-        let kind = Kind::Switch;
-        Variable { name, key, kind }
-    }
-
     fn value(&self, text: &str) -> Result<Value, ConfigError> {
         let wrong = |expected| ConfigError::Variable {
             name: self.name,
@@ -59,10 +52,6 @@ impl Variable {
                 .parse()
                 .map(Value::Integer)
                 .map_err(|_| wrong("a whole number")),
-            Kind::Switch => text
-                .parse()
-                .map(Value::Boolean)
-                .map_err(|_| wrong("`true` or `false`")),
         }
     }
 }
@@ -85,7 +74,7 @@ impl Loader {
         };
         let text = fs::read_to_string(path).map_err(|source| FileError {
             file: path.to_path_buf(),
-            doing: "read",
+            doing: "read the configuration",
             source,
         })?;
         Loader::with_text(path, text)
@@ -187,7 +176,7 @@ pub mod as_text {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file is missing or cannot be read.
-    #[error(transparent)]
+    #[error("{0}: check --config")]
     File(#[from] FileError),
     /// Something in it is wrong.
     #[error("{place}: {what}")]

@@ -8,6 +8,7 @@ use longrein_proto::crypto::{CertificateError, Fleet, KeyError, KeyPair};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -195,7 +196,7 @@ fn fleet_of(certificate: &CertificateDer<'_>) -> Option<Name> {
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// A file is missing or cannot be read.
-    #[error(transparent)]
+    #[error("{}{}", .0, folder_hint(.0))]
     File(#[from] FileError),
     /// The private key is open to others.
     #[error("{} can be read by others (mode {mode:03o}): run `chmod 600 {}`, and replace the key if others were on this machine", .file.display(), .file.display())]
@@ -271,6 +272,15 @@ impl IdentityError {
             | IdentityError::Pair { .. }
             | IdentityError::OtherKind { .. } => Exit::Usage,
         }
+    }
+}
+
+/// A file that is not there is most often looked for in the wrong folder.
+fn folder_hint(error: &FileError) -> &'static str {
+    if error.source.kind() == ErrorKind::NotFound {
+        ": is this the folder that `longrein fleet init` made for this node? (--identity or [identity] directory)"
+    } else {
+        ""
     }
 }
 

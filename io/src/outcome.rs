@@ -89,6 +89,9 @@ impl DialOutcome {
             DialOutcome::NoAnswer => {
                 format!("{place}: no answer; does it run, and is its UDP port open?")
             }
+            DialOutcome::Refused(why @ Ending::RefusedThem(CertificateFault::OtherNode)) => {
+                format!("{place}: {why} than relay/{relay}: correct the relay's name or address")
+            }
             DialOutcome::Refused(why) => format!("{place}: {why}"),
         }
     }

@@ -56,6 +56,12 @@ pub struct LogSection {
     pub level: Level,
 }
 
+/// The first name that stood before.
+pub fn used_twice<'a>(names: impl IntoIterator<Item = &'a Name>) -> Option<&'a Name> {
+    let mut seen = BTreeSet::new();
+    names.into_iter().find(|name| !seen.insert(*name))
+}
+
 /// All ways from the links to the relays. Without links there is one, named `default`, by the routing table.
 ///
 /// # Errors
@@ -65,19 +71,23 @@ pub fn routes(relays: &[RelaySection], links: &[LinkSection]) -> Result<Vec<Rout
         place: place.to_string(),
         what,
     };
-    if relays.is_empty() || relays.len() > RELAYS_MAX {
-        return Err(wrong("[[relay]]", format!("1 to {RELAYS_MAX} are needed")));
+    if relays.is_empty() {
+        let what =
+            format!("name 1 to {RELAYS_MAX} relays in the --config file, see agent.example.toml");
+        return Err(wrong("no [[relay]]", what));
+    }
+    if relays.len() > RELAYS_MAX {
+        return Err(wrong("[[relay]]", format!("at most {RELAYS_MAX}")));
     }
     if links.len() > PATHS_PER_LEG_MAX {
         return Err(wrong("[[link]]", format!("at most {PATHS_PER_LEG_MAX}")));
     }
     let relay_names: BTreeSet<_> = relays.iter().map(|relay| relay.name.as_str()).collect();
-    let link_names: BTreeSet<_> = links.iter().map(|link| &link.name).collect();
-    if relay_names.len() < relays.len() || link_names.len() < links.len() {
-        return Err(wrong(
-            "[[relay]], [[link]]",
-            "a name is used twice".to_string(),
-        ));
+    if let Some(name) = used_twice(relays.iter().map(|relay| &relay.name)) {
+        return Err(wrong("[[relay]]", format!("the name {name} is used twice")));
+    }
+    if let Some(name) = used_twice(links.iter().map(|link| &link.name)) {
+        return Err(wrong("[[link]]", format!("the name {name} is used twice")));
     }
     let default = [LinkSection {
         name: DEFAULT_LINK
@@ -205,12 +215,18 @@ mod tests {
     fn routes_that_make_no_sense_are_refused() {
         type Change = fn(&mut Vec<RelaySection>, &mut Vec<LinkSection>);
         let cases: [(Change, &str); 6] = [
-            (|relays, _| relays.clear(), "1 to 8 are needed"),
+            (
+                |relays, _| relays.clear(),
+                "no [[relay]]: name 1 to 8 relays",
+            ),
             (
                 |relays, _| relays.push(relay("east", "a:1")),
-                "a name is used twice",
+                "[[relay]]: the name east is used twice",
             ),
-            (|_, links| links.push(link("cable")), "a name is used twice"),
+            (
+                |_, links| links.push(link("cable")),
+                "the name cable is used twice",
+            ),
             (
                 |relays, _| relays[1].address = "relay.example".into(),
                 "is no `host:port`",

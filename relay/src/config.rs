@@ -1,11 +1,10 @@
 //! The configuration of a relay.
 
-use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use longrein_io::config::{ConfigError, as_text};
 use longrein_io::listen::{ListenLimits, ListenSettings};
-use longrein_io::sections::{IdentitySection, LogSection};
+use longrein_io::sections::{IdentitySection, LogSection, used_twice};
 use longrein_proto::base::Name;
 use longrein_proto::base::limits::PACKET_BYTES_MAX;
 use longrein_proto::role::RelayConfig;
@@ -77,12 +76,11 @@ impl Config {
             let place = place.to_string();
             Err(ConfigError::Wrong { place, what })
         };
-        let names: BTreeSet<_> = self.listen.iter().map(|section| &section.name).collect();
         if self.listen.is_empty() || self.listen.len() > LISTENERS_MAX {
             return wrong("[[listen]]", format!("1 to {LISTENERS_MAX} are needed"));
         }
-        if names.len() < self.listen.len() {
-            return wrong("[[listen]]", "a name is used twice".to_string());
+        if let Some(name) = used_twice(self.listen.iter().map(|section| &section.name)) {
+            return wrong("[[listen]]", format!("the name {name} is used twice"));
         }
         let least = u64::try_from(PACKET_BYTES_MAX).unwrap_or(u64::MAX);
         let BudgetSection {
@@ -244,7 +242,7 @@ mod tests {
             ("listen = []", "[[listen]]: 1 to 16 are needed"),
             (
                 "[[listen]]\nname = \"a\"\naddress = \"[::]:1\"\n[[listen]]\nname = \"a\"\naddress = \"[::]:2\"",
-                "[[listen]]: a name is used twice",
+                "[[listen]]: the name a is used twice",
             ),
             (
                 "[budget]\nsource_bytes_per_s = 100",

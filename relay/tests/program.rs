@@ -49,7 +49,7 @@ fn a_missing_file_and_a_missing_identity_are_named() {
     assert_eq!(code, Some(2));
     assert!(
         stderr.starts_with(&format!(
-            "longrein-relay: cannot read {missing}: No such file"
+            "longrein-relay: cannot read the configuration {missing}: No such file"
         )),
         "{stderr}"
     );

@@ -8,14 +8,13 @@ use super::fleet;
 use super::pilot::Pilot;
 use super::until::until;
 
+/// SAFE-5
 #[test]
 fn after_a_restart_the_token_is_larger_and_nothing_from_before_is_applied() {
     let mut fleet = fleet::start(fleet::plan());
     let applied = fleet::applied(&fleet);
     let mut driver = Pilot::start(&fleet, "desk");
-    driver.resume();
-    driver.want(1_000);
-    driver.moves(500);
+    driver.drive(1_000);
     fleet.kill_agent();
     let before = applied.read();
     let killed_us = clock::now().as_us();
@@ -25,8 +24,7 @@ fn after_a_restart_the_token_is_larger_and_nothing_from_before_is_applied() {
     driver.hears("the lease is lost", |object| {
         object["event"] == "lease_lost"
     });
-    driver.resume();
-    driver.moves(500);
+    driver.insist(1_000);
     until("commands are applied", || {
         (applied.read().since(killed_us).len() > 50).then_some(())
     });
@@ -43,15 +41,14 @@ fn after_a_restart_the_token_is_larger_and_nothing_from_before_is_applied() {
     }
 }
 
+/// SAFE-60
 #[test]
 fn the_vehicle_of_a_killed_agent_stops_by_itself() {
     let folder = Folder::new().unwrap();
     let vehicle = fleet::child_log(&folder);
     let mut fleet = fleet::start(fleet::plan_with_child(vehicle.path()));
     let mut driver = Pilot::start(&fleet, "desk");
-    driver.resume();
-    driver.want(1_000);
-    vehicle.moves(900, 0);
+    driver.drive(1_000);
     let killed_us = clock::now().as_us();
     fleet.kill_agent();
 

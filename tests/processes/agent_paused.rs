@@ -8,6 +8,7 @@ use super::fleet;
 use super::pilot::Pilot;
 use super::until::until;
 
+/// SAFE-23, SAFE-41, SAFE-60, SAFE-61
 #[test]
 fn a_paused_agents_vehicle_stops_and_nothing_of_the_pause_is_executed_after_it() {
     let folder = Folder::new().unwrap();
@@ -15,9 +16,7 @@ fn a_paused_agents_vehicle_stops_and_nothing_of_the_pause_is_executed_after_it()
     let mut fleet = fleet::start(fleet::plan_with_child(vehicle.path()));
     let applied = fleet::applied(&fleet);
     let mut driver = Pilot::start(&fleet, "desk");
-    driver.resume();
-    driver.want(1_000);
-    vehicle.moves(900, 0);
+    driver.drive(1_000);
 
     let stopped_us = clock::now().as_us();
     fleet.agent().unwrap().signal(Signal::STOP).unwrap();
@@ -35,7 +34,7 @@ fn a_paused_agents_vehicle_stops_and_nothing_of_the_pause_is_executed_after_it()
         ["Hold", "Ramp", "MinimalRisk"]
     );
 
-    driver.resume();
+    driver.insist(1_000);
     vehicle.moves(900, continued_us);
     let log = applied.read();
     log.check();

@@ -8,6 +8,7 @@ use super::fleet;
 use super::pilot::Pilot;
 use super::until::until;
 
+/// SAFE-25, SAFE-64
 #[test]
 fn a_killed_child_is_started_anew_and_stands_until_the_next_resume() {
     let folder = Folder::new().unwrap();
@@ -15,9 +16,7 @@ fn a_killed_child_is_started_anew_and_stands_until_the_next_resume() {
     let mut fleet = fleet::start(fleet::plan_with_child(vehicle.path()));
     let applied = fleet::applied(&fleet);
     let mut driver = Pilot::start(&fleet, "desk");
-    driver.resume();
-    driver.want(1_000);
-    vehicle.moves(900, 0);
+    driver.drive(1_000);
 
     let child = Pid::from_raw(*vehicle.pids().last().unwrap()).unwrap();
     kill_process(child, Signal::KILL).unwrap();
@@ -32,7 +31,7 @@ fn a_killed_child_is_started_anew_and_stands_until_the_next_resume() {
         (log.matches("device is up").count() > 1).then_some(())
     });
 
-    driver.resume();
+    driver.insist(1_000);
     let resumed_us = vehicle.moves(900, stood_us);
     let log = applied.read();
     log.check();

@@ -3,14 +3,13 @@
 use super::fleet;
 use super::pilot::Pilot;
 
+/// SAFE-21, SAFE-23
 #[test]
 fn without_controllers_the_vehicle_holds_ramps_and_stands_each_not_before_its_limit() {
     let fleet = fleet::start(fleet::plan());
     let applied = fleet::applied(&fleet);
     let mut driver = Pilot::start(&fleet, "desk");
-    driver.resume();
-    driver.want(1_000);
-    driver.moves(500);
+    driver.drive(1_000);
     driver.kill();
 
     let last_us = applied.read().commands.last().unwrap().applied_at_us;

@@ -10,6 +10,7 @@ mod mavlink_peer;
 mod papers;
 mod pilot;
 mod program;
+mod tap;
 mod tunnel;
 mod until;
 
@@ -19,6 +20,8 @@ mod child_killed;
 mod child_paused;
 mod controllers_killed;
 mod dead_relay;
+mod demo;
+mod garbage;
 mod mavlink;
 mod mavproxy;
 mod plain_errors;

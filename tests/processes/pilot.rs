@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::fleet::connection;
-use super::program::{Ended, Program};
+use super::program::{Ended, Lines, Program};
 use super::until::until;
 
 /// A `longrein drive truck-17 --input - --json`.
@@ -25,7 +25,7 @@ pub struct Pilot {
 #[derive(Clone, Copy, Default)]
 struct Hands {
     speed_mm_s: i16,
-    resume: bool,
+    insist: bool,
     away: bool,
 }
 
@@ -38,8 +38,10 @@ impl Pilot {
         arguments.extend(connection(fleet, controller));
         let mut program = Program::start("longrein", arguments);
         let hands = Arc::new(Mutex::new(Hands::default()));
-        let (stdin, shared) = (program.stdin(), Arc::clone(&hands));
-        let feeder = std::thread::spawn(move || feed(stdin, &shared));
+        let (stdin, shown) = (program.stdin(), program.stdout());
+        let shared = Arc::clone(&hands);
+        let me = format!("controller/{controller}");
+        let feeder = std::thread::spawn(move || feed(stdin, &shared, &shown, &me));
         Pilot {
             program,
             hands,
@@ -48,32 +50,19 @@ impl Pilot {
         }
     }
 
-    /// Resumes, also by taking the lease again, until the vehicle says that it obeys.
-    pub fn resume(&mut self) {
-        self.heard = self.program.printed().len();
-        self.set(|hands| hands.resume = true);
-        self.hears("the vehicle resumes", |event| {
-            event["event"] == "status" && event["functions"][0]["stage"] == "Nominal"
-        });
-        self.set(|hands| hands.resume = false);
-    }
-
-    /// Wants to resume, whatever comes of it.
-    pub fn want_resume(&self) {
-        self.set(|hands| hands.resume = true);
-    }
-
-    /// Wants this speed from now on.
-    pub fn want(&self, speed_mm_s: i16) {
-        self.set(|hands| hands.speed_mm_s = speed_mm_s);
-    }
-
-    /// Waits until the vehicle says that it is this fast.
-    pub fn moves(&mut self, at_least_mm_s: i64) {
+    /// Resumes and drives until the vehicle says for the first time that it is this fast. From then on wants this speed, and
+    /// resumes no more.
+    pub fn drive(&mut self, speed_mm_s: i16) {
+        self.insist(speed_mm_s);
         self.hears("the vehicle moves", |event| {
-            let speed = event["speed_mm_s"].as_i64();
-            speed.is_some_and(|speed| speed >= at_least_mm_s)
+            event["speed_mm_s"].as_i64() == Some(speed_mm_s.into())
         });
+        self.set(|hands| hands.insist = false);
+    }
+
+    /// Wants this speed, and to resume whenever that is needed, also by taking the lease again.
+    pub fn insist(&self, speed_mm_s: i16) {
+        self.set(|hands| (hands.speed_mm_s, hands.insist) = (speed_mm_s, true));
     }
 
     /// Waits for an event that fits, after the last one that did.
@@ -117,20 +106,35 @@ impl Pilot {
 }
 
 /// Writes what the hands want every few milliseconds, until they are away or nobody reads.
-fn feed(mut stdin: ChildStdin, hands: &Mutex<Hands>) {
+fn feed(mut stdin: ChildStdin, hands: &Mutex<Hands>, shown: &Lines, me: &str) {
     loop {
         let now = *hands.lock().unwrap();
+        let resume = now.insist && !shown.find_last(|line| obeys(line, me)).unwrap_or(false);
         // Every line is for at once, so that a drive that begins later does not run behind.
         let line = json!({
             "at_ms": 0,
             "speed_mm_s": now.speed_mm_s,
             "dead_man": true,
-            "resume": now.resume,
+            "resume": resume,
         });
         if now.away || writeln!(stdin, "{line}").is_err() {
             return;
         }
         sleep(FEED_EVERY);
+    }
+}
+
+/// Whether the vehicle obeys without a resume, when the line tells that.
+fn obeys(line: &str, me: &str) -> Option<bool> {
+    let event: Value = serde_json::from_str(line).ok()?;
+    match event["event"].as_str()? {
+        "lease_lost" => Some(false),
+        "status" => {
+            let function = &event["functions"][0];
+            let moves = function["stage"] == "Nominal" || function["stage"] == "Hold";
+            Some(moves && function["holder"] == me)
+        }
+        _ => None,
     }
 }
 

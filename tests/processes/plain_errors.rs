@@ -61,7 +61,7 @@ fn a_port_in_use_is_named() {
         &address,
     ];
     arguments.splice(..1, tunnel.map(String::from));
-    expect(name, &arguments, 2, &parts);
+    expect(name, &arguments, 1, &parts);
 }
 
 #[test]

@@ -18,8 +18,8 @@ pub struct Program {
     name: String,
     child: Child,
     stdin: Option<ChildStdin>,
-    stdout: Lines,
-    stderr: Lines,
+    stdout: Reader,
+    stderr: Reader,
 }
 
 /// How a program ended.
@@ -33,9 +33,14 @@ pub struct Ended {
     pub stderr: Vec<String>,
 }
 
-struct Lines {
-    read: Arc<Mutex<Vec<String>>>,
-    reader: Option<JoinHandle<()>>,
+/// Lines that a program wrote; clones are of the same ones.
+#[derive(Clone, Default)]
+pub struct Lines(Arc<Mutex<Vec<String>>>);
+
+/// Lines, and the thread that reads more of them.
+struct Reader {
+    lines: Lines,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Program {
@@ -65,8 +70,8 @@ impl Program {
         Program {
             name: name.to_string(),
             stdin: child.stdin.take(),
-            stdout: Lines::read(child.stdout.take().unwrap()),
-            stderr: Lines::read(child.stderr.take().unwrap()),
+            stdout: Reader::start(child.stdout.take().unwrap()),
+            stderr: Reader::start(child.stderr.take().unwrap()),
             child,
         }
     }
@@ -76,14 +81,19 @@ impl Program {
         self.stdin.take().unwrap()
     }
 
+    /// What it prints, also later.
+    pub fn stdout(&self) -> Lines {
+        self.stdout.lines.clone()
+    }
+
     /// What it said on standard error so far.
     pub fn said(&self) -> Vec<String> {
-        self.stderr.so_far()
+        self.stderr.lines.so_far()
     }
 
     /// What it printed on standard output so far.
     pub fn printed(&self) -> Vec<String> {
-        self.stdout.so_far()
+        self.stdout.lines.so_far()
     }
 
     /// The JSON objects that it printed so far.
@@ -154,28 +164,41 @@ impl Drop for Program {
 }
 
 impl Lines {
-    fn read(output: impl Read + Send + 'static) -> Lines {
-        let read = Arc::new(Mutex::new(Vec::new()));
-        let all = Arc::clone(&read);
-        let reader = std::thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                all.lock().unwrap().push(line);
-            }
-        });
-        Lines {
-            read,
-            reader: Some(reader),
-        }
+    /// All lines so far.
+    pub fn so_far(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
     }
 
-    fn so_far(&self) -> Vec<String> {
-        self.read.lock().unwrap().clone()
+    /// What `look` finds in the newest line in which it finds something.
+    pub fn find_last<T>(&self, look: impl Fn(&str) -> Option<T>) -> Option<T> {
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .rev()
+            .find_map(|line| look(line))
+    }
+}
+
+impl Reader {
+    fn start(output: impl Read + Send + 'static) -> Reader {
+        let lines = Lines::default();
+        let all = lines.clone();
+        let thread = std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                all.0.lock().unwrap().push(line);
+            }
+        });
+        Reader {
+            lines,
+            thread: Some(thread),
+        }
     }
 
     /// Waits until everything is read; only for a program that has ended.
     fn join(&mut self) {
-        if let Some(reader) = self.reader.take() {
-            reader.join().unwrap();
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
         }
     }
 }

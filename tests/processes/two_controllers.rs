@@ -8,12 +8,13 @@ use rustix::process::Signal;
 use super::fleet;
 use super::pilot::Pilot;
 
+/// SAFE-1, SAFE-3
 #[test]
 fn the_second_controller_is_refused_until_the_first_is_gone_and_then_gets_a_larger_token() {
     let fleet = fleet::start(fleet::plan());
     let applied = fleet::applied(&fleet);
     let mut first = Pilot::start(&fleet, "desk");
-    first.resume();
+    first.drive(500);
 
     let second = Pilot::start(&fleet, "alice").end();
     assert_eq!(second.code, Some(Exit::Refused.code().into()));
@@ -29,10 +30,7 @@ fn the_second_controller_is_refused_until_the_first_is_gone_and_then_gets_a_larg
     let killed_us = before.commands.last().unwrap().applied_at_us;
     applied.enters("MinimalRisk", killed_us);
     let mut second = Pilot::start(&fleet, "alice");
-    second.resume();
-    second.want(500);
-    second.moves(100);
-    second.want(0);
+    second.drive(500);
     let ended = second.end();
     assert_eq!(ended.code, Some(0), "{:?}", ended.stderr);
     let log = applied.read();
@@ -40,23 +38,22 @@ fn the_second_controller_is_refused_until_the_first_is_gone_and_then_gets_a_larg
     assert!(log.token() > before.token(), "{log:?}");
 }
 
+/// SAFE-3, SAFE-42
 #[test]
 fn an_operator_who_was_away_finds_the_vehicle_taken_and_moves_nothing() {
     let fleet = fleet::start(fleet::plan());
     let applied = fleet::applied(&fleet);
     let mut first = Pilot::start(&fleet, "desk");
-    first.resume();
-    first.want(1_000);
-    first.moves(500);
+    first.drive(1_000);
     first.program().signal(Signal::STOP);
     let before = applied.read();
     applied.enters("Ramp", before.commands.last().unwrap().applied_at_us);
 
     let mut second = Pilot::start(&fleet, "alice");
-    second.resume();
+    second.drive(500);
     first.program().signal(Signal::CONT);
     first.hears("the lease is lost", |event| event["event"] == "lease_lost");
-    first.want_resume();
+    first.insist(500);
     let first = first.ended();
     assert_eq!(first.code, Some(Exit::Refused.code().into()));
     let line = first.stderr.last().unwrap();

@@ -6,8 +6,10 @@
     reason = "a scenario asks for the events that it knows"
 )]
 
+mod chaos;
 mod clock;
 mod controllers_killed;
+mod false_operator;
 mod freeze;
 mod hostile_relay;
 mod relay_death;

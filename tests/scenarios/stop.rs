@@ -8,7 +8,7 @@ use longrein_proto::crypto::sign_statement;
 use longrein_proto::role::{ControllerEvent, StopCounters};
 use longrein_proto::wire::{Parcel, Statement};
 use longrein_tests::{
-    Account, Clock, PERIOD, StageSet, Station, Tamper, Vehicle, World, each_seed,
+    Account, Clock, Link, PERIOD, StageSet, Station, Tamper, Vehicle, World, each_seed,
 };
 
 fn is_stopped(world: &World, set: &StageSet) -> bool {
@@ -452,5 +452,36 @@ fn a_stop_overtakes_a_reliable_command_that_is_being_stored() {
             world.receipt(id),
             Some(longrein_proto::session::Resolution::Applied)
         );
+    });
+}
+
+/// [WIRE-122]
+#[test]
+fn a_relay_passes_a_stop_under_its_senders_own_certificate_only() {
+    each_seed(|seed| {
+        let mut world = World::new(seed);
+        let set = StageSet::new(&mut world);
+        let mallory = world.raw_node(NodeKind::Controller, "mallory");
+        world.join(mallory, set.relays[0], "cable", Link::good());
+        world.run(Duration::from_secs(1));
+
+        let in_bobs_name = signed(&mut world, (NodeKind::Controller, "bob"), set.agent, None);
+        world.with_raw(mallory, |role, now| role.send(now, in_bobs_name));
+        world.run(Duration::from_millis(500));
+        assert!(!world.agent_role(set.agent).is_stopped());
+        assert_eq!(
+            world.relay_role(set.relays[0]).counters().malformed_parcels,
+            1
+        );
+
+        let in_her_own = signed(
+            &mut world,
+            (NodeKind::Controller, "mallory"),
+            set.agent,
+            None,
+        );
+        world.with_raw(mallory, |role, now| role.send(now, in_her_own));
+        world.run(Duration::from_millis(500));
+        assert!(world.agent_role(set.agent).is_stopped());
     });
 }

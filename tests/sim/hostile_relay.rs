@@ -28,6 +28,8 @@ pub struct HostileRelay {
     pub tampered: u64,
     /// Signed statements that came by, with their addressees.
     pub overheard: Vec<(NodeName, Arc<[u8]>)>,
+    /// Second steps of handshakes that nobody here asked for.
+    pub answers: Vec<Arc<[u8]>>,
 }
 
 struct Seat {
@@ -49,6 +51,7 @@ impl HostileRelay {
             transmits: VecDeque::new(),
             tampered: 0,
             overheard: Vec::new(),
+            answers: Vec::new(),
         }
     }
 
@@ -128,12 +131,16 @@ impl HostileRelay {
                 }
             }
             Ok(Parcel::Handshake {
-                session, step, to, ..
+                session,
+                step,
+                to,
+                body,
             }) => {
                 if let Some(to) = to {
                     self.routes.insert(session, (from.clone(), to));
                 }
                 let Some(other) = self.other_end(from, session) else {
+                    self.answers.push(body);
                     return;
                 };
                 let spoils = self.tamper == Tamper::Handshake;

@@ -13,7 +13,7 @@ use longrein_proto::role::{
 };
 
 use self::network::{End, Path};
-use self::slot::{AgentBody, Body, Freeze, Slot};
+use self::slot::{AgentBody, Body, Freeze, Slot, Waiting};
 use crate::hostile_relay::HostileRelay;
 use crate::ledger::Ledger;
 use crate::{Chance, Clock, RawNode, Tamper, TestFleet, Vehicle, check};
@@ -176,14 +176,8 @@ impl World {
         if timers_first {
             self.wake(station);
         }
-        for (path, bytes) in freeze.packets {
-            self.handle(
-                station,
-                Input::Packet {
-                    path,
-                    bytes: &bytes,
-                },
-            );
+        for waited in &freeze.waiting {
+            self.handle(station, waited.input());
         }
         self.wake(station);
     }
@@ -342,12 +336,7 @@ impl World {
 
     fn arrive(&mut self, station: Station, path: PathId, bytes: Vec<u8>) {
         let now = self.now;
-        let slot = self.slot_mut(station);
-        slot.arrived.note(now, &bytes);
-        if let Some(freeze) = &mut slot.frozen {
-            freeze.packets.push((path, bytes));
-            return;
-        }
+        self.slot_mut(station).arrived.note(now, &bytes);
         self.handle(
             station,
             Input::Packet {
@@ -377,7 +366,10 @@ impl World {
     fn handle(&mut self, station: Station, input: Input<'_>) {
         let now = self.time_of(station);
         let slot = self.slot_mut(station);
-        assert!(slot.frozen.is_none(), "a stopped process does nothing");
+        if let Some(freeze) = &mut slot.frozen {
+            freeze.waiting.extend(Waiting::of(&input));
+            return;
+        }
         match &mut slot.body {
             Body::Agent(body) => body.role.handle(now, input),
             Body::Controller { role, .. } => role.handle(now, input),

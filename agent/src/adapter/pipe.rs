@@ -133,7 +133,8 @@ impl Pipe {
 
     /// The next line of the child's output.
     pub fn read(&mut self) -> Next {
-        loop {
+        // [SAFE-28] A child that writes without end is read in portions: the thread has other devices.
+        for _ in 0..CHUNKS_PER_READ_MAX {
             if let Some(line) = self.take_line() {
                 return match Answer::from_json(&line) {
                     Ok(answer) => {
@@ -158,6 +159,7 @@ impl Pipe {
                 Err(_) => return Next::End,
             }
         }
+        Next::Nothing
     }
 
     /// Adds what is to wake the reader and writer.
@@ -233,3 +235,5 @@ fn never_wait(fd: &impl AsFd) -> io::Result<()> {
     fcntl_setfl(fd, flags | OFlags::NONBLOCK)?;
     Ok(())
 }
+/// Chunks of 4 KiB that one read takes at most: telemetry of a device is far below that.
+const CHUNKS_PER_READ_MAX: usize = 16;

@@ -69,20 +69,24 @@ fn the_example_file_names_every_key() {
     let complete = complete();
     for line in checked(&complete).unwrap().to_text().lines() {
         if let Some((key, _)) = line.split_once(" = ") {
-            let adapters = [
-                "feed_ms",
-                "telemetry_ms",
-                "_mm_s",
-                "restart_",
-                "_ms",
-                "steering_",
-            ];
-            let explained = complete.contains(&format!("{key} = "));
-            // What only one kind of adapter has is explained with the adapters.
+            // East is a relay's name.
             assert!(
-                explained || adapters.iter().any(|part| key.contains(part)) || key == "east",
+                complete.contains(&format!("{key} = ")) || key == "east",
                 "{key}"
             );
+        }
+    }
+}
+
+#[test]
+fn the_example_file_says_the_defaults_of_the_adapters() {
+    for function in checked(&complete()).unwrap().function {
+        let adapter = serde_json::to_value(&function.adapter).unwrap();
+        for (key, value) in adapter.as_object().unwrap() {
+            if value.is_number() {
+                let line = format!("\n#   {key} = {value} ");
+                assert!(EXAMPLE.contains(&line), "{line}");
+            }
         }
     }
 }
@@ -140,7 +144,7 @@ fn what_makes_no_sense_is_refused() {
         (
             "name = \"mavlink\"",
             "name = \"drive\"",
-            "[[function]]: a name is used twice",
+            "[[function]]: the name drive is used twice",
         ),
         (
             "watchdog = { hold_ms = 200",
@@ -172,7 +176,11 @@ fn what_makes_no_sense_is_refused() {
             "adapter = { kind = \"udp\", send_to = \"127.0.0.1:1\" }",
             "[[function]] drive: adapter \"udp\" takes opaque commands only",
         ),
-        ("name = \"west\"", "name = \"east\"", "a name is used twice"),
+        (
+            "name = \"west\"",
+            "name = \"east\"",
+            "the name east is used twice",
+        ),
     ] {
         let error = checked(&complete().replacen(from, to, 1)).unwrap_err();
         assert!(error.contains(expected), "{error}");
@@ -181,9 +189,18 @@ fn what_makes_no_sense_is_refused() {
 
 #[test]
 fn without_relays_or_functions_it_says_what_is_needed() {
-    assert_eq!(checked(""), Err("[[relay]]: 1 to 8 are needed".to_string()));
+    assert_eq!(
+        checked(""),
+        Err(
+            "no [[relay]]: name 1 to 8 relays in the --config file, see agent.example.toml"
+                .to_string()
+        )
+    );
     assert_eq!(
         checked("[[relay]]\nname = \"a\"\naddress = \"a:1\"\n"),
-        Err("[[function]]: 1 to 62 are needed".to_string())
+        Err(
+            "no [[function]]: name 1 to 62 functions in the --config file, see agent.example.toml"
+                .to_string()
+        )
     );
 }

@@ -20,7 +20,7 @@ use crate::{Connection, Settings};
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub struct ConnectionArgs {
-    /// Folder with authority.pem, node.pem and node.key, as `longrein fleet init` makes it for a controller
+    /// Folder with authority.pem, node.pem and node.key, as `longrein fleet init` makes it for a controller [env: LONGREIN_IDENTITY_DIRECTORY]
     #[arg(long, value_name = "DIR")]
     pub identity: Option<PathBuf>,
 
@@ -28,7 +28,7 @@ pub struct ConnectionArgs {
     #[arg(long = "relay", value_name = "NAME=HOST:PORT")]
     pub relays: Vec<RelayAddress>,
 
-    /// Configuration file (TOML) with the same settings, and links; see controller.example.toml
+    /// Configuration file (TOML) with the same settings, and links; see controller/controller.example.toml
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }

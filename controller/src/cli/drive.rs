@@ -25,15 +25,16 @@ use crate::{Connection, RemoteError, RequestError, Vehicle};
 /// keyboard unless --gamepad or --input is given. When the lease lapses, a resume takes it again; when somebody else takes it,
 /// the drive ends.
 ///
-/// Keyboard: hold the space bar (the dead-man) and drive with the arrow keys or WASD; with it R resumes after the vehicle
-/// has stopped by itself; Esc is the emergency stop; Q ends. A terminal that does not tell when a key is released gets pulse
+/// Keyboard: first hold the space bar (the dead-man) and press R once to enable motion; then, with the space bar held, drive
+/// with the arrow keys or WASD. After the vehicle has stopped by itself R enables motion again. Esc is the emergency stop; Q
+/// ends. A terminal that does not tell when a key is released gets pulse
 /// mode: each key press moves the vehicle for 300 ms, at 500 mm/s at most, and there is no dead-man.
 ///
 /// Gamepad: hold the right shoulder button (the dead-man), left stick drives, right stick steers, Start resumes, B is the
 /// emergency stop, Select ends.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: longrein drive truck-17 --speed-max-mm-s 1500 \
-                        --identity harbour/controller-alice --relay relay-a=192.0.2.1:4433")]
+#[command(after_help = after_help!("Example: longrein drive truck-17 --speed-max-mm-s 1500 \
+                        --identity harbour/controller-alice --relay relay-a=192.0.2.1:4433"))]
 pub struct DriveArgs {
     /// The vehicle, by the name of its agent
     pub vehicle: Name,
@@ -132,7 +133,7 @@ async fn drive(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let ended = loop {
         let step = tokio::select! {
-            _ = shutdown.wait() => break ride.end(Ok(()), END_AFTER_SIGNAL).await,
+            _ = shutdown.wait() => break ride.end(Ok(()), &mut events, END_AFTER_SIGNAL).await,
             _ = ticks.tick() => ride.on_tick(&mut input).await,
             event = events.next() => match event {
                 Some(event) => ride.on_event(event),
@@ -142,8 +143,8 @@ async fn drive(
         };
         match step {
             Ok(Step::On) => {}
-            Ok(Step::Quit) => break ride.end(Ok(()), END_AFTER_QUIT).await,
-            Err(failure) => break ride.end(Err(failure), END_AFTER_SIGNAL).await,
+            Ok(Step::Quit) => break ride.end(Ok(()), &mut events, END_AFTER_QUIT).await,
+            Err(failure) => break ride.end(Err(failure), &mut events, END_AFTER_SIGNAL).await,
         }
     };
     // The terminal is as it was before anything else is said.

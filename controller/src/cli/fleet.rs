@@ -1,6 +1,6 @@
 //! `longrein fleet`: the authority and its certificates, without any network.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
@@ -131,22 +131,22 @@ pub fn run(verb: FleetVerb) -> anyhow::Result<()> {
         .duration_since(UNIX_EPOCH)
         .context("the clock of this machine is before 1970: set it")?
         .as_secs();
-    let (folder, nodes) = match verb {
+    let (folder, nodes, directory) = match verb {
         FleetVerb::Init(init) => {
             let orders = init.nodes.orders();
             let folder = FleetFolder::create(&init.directory, init.fleet, &orders, now_s)?;
-            (folder, init.nodes)
+            (folder, init.nodes, init.directory)
         }
         FleetVerb::Add(add) => {
             let folder = FleetFolder::open(&add.directory)?;
             folder.add(&add.nodes.orders(), now_s)?;
-            (folder, add.nodes)
+            (folder, add.nodes, add.directory)
         }
     };
-    report(&folder, &nodes)
+    report(&folder, &nodes, &directory)
 }
 
-fn report(folder: &FleetFolder, nodes: &NodeArgs) -> anyhow::Result<()> {
+fn report(folder: &FleetFolder, nodes: &NodeArgs, directory: &Path) -> anyhow::Result<()> {
     let orders = nodes.orders();
     let path = |order: &Order| folder.node(&order.node).display().to_string();
     if nodes.json {
@@ -162,6 +162,11 @@ fn report(folder: &FleetFolder, nodes: &NodeArgs) -> anyhow::Result<()> {
             .collect();
         let fleet = folder.authority().fleet().as_str();
         output::print([json!({ "fleet": fleet, "nodes": nodes }).to_string()])?;
+    } else if orders.is_empty() {
+        let directory = directory.display();
+        eprintln!(
+            "made {directory}/authority; add nodes with `longrein fleet add {directory} ...`"
+        );
     } else {
         output::print(orders.iter().map(path))?;
         eprintln!("copy each folder to its node, and keep the authority's offline");

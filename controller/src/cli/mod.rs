@@ -1,5 +1,15 @@
 //! The command line: one file per verb. What is data goes to stdout, what is talk to stderr.
 
+/// What stands below the options of a verb that connects: its example, and what its exit codes mean.
+macro_rules! after_help {
+    ($example:literal) => {
+        concat!(
+            $example,
+            "\n\nExit codes: 0 done, 1 failed, 2 usage, 3 refused, 4 expired, 5 unreachable."
+        )
+    };
+}
+
 pub mod connection;
 pub mod demo;
 pub mod drive;
@@ -14,6 +24,7 @@ mod ride;
 mod run;
 mod status_line;
 pub mod stop;
+mod tally;
 pub mod tunnel;
 pub mod vehicles;
 pub mod watch;
@@ -104,6 +115,15 @@ mod tests {
                     verb.get_name()
                 );
             }
+        }
+    }
+
+    #[test]
+    fn every_verb_that_connects_says_its_exit_codes() {
+        for mut verb in verbs() {
+            let help = verb.render_long_help().to_string();
+            let connects = help.contains("--identity");
+            assert_eq!(connects, help.contains("Exit codes: 0 done"), "{help}");
         }
     }
 

@@ -18,8 +18,8 @@ use crate::{RequestError, Vehicle};
 /// given back.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: longrein release truck-17 --function drive --identity harbour/controller-alice \
-                        --relay relay-a=192.0.2.1:4433"
+    after_help = after_help!("Example: longrein release truck-17 --function drive --identity harbour/controller-alice \
+                        --relay relay-a=192.0.2.1:4433")
 )]
 pub struct ReleaseArgs {
     /// The vehicle, by the name of its agent

@@ -100,6 +100,22 @@ pub fn status_line(functions: &[Name], status: &VehicleStatus) -> String {
     line
 }
 
+/// That the emergency stop is latched now, or no more.
+pub fn latch_line(vehicle: &Name, stopped: bool) -> String {
+    match stopped {
+        true => format!("EMERGENCY STOP is latched: `longrein reset {vehicle}` clears it"),
+        false => "emergency stop is cleared".to_string(),
+    }
+}
+
+/// As [`latch_line`], for programs.
+pub fn latch_json(vehicle: &Name, stopped: bool) -> Value {
+    json!({
+        "event": if stopped { "stop_latched" } else { "stop_cleared" },
+        "vehicle": vehicle.as_str(),
+    })
+}
+
 /// The vehicle's functions, in the order of its status.
 pub fn functions(vehicle: &Vehicle) -> Vec<Name> {
     let functions = vehicle.description().functions.into_iter();
@@ -293,6 +309,18 @@ mod tests {
         assert_eq!(object["functions"][0]["token"], 7);
         assert_eq!(object["delay_us"]["uplink"], 10_000);
         assert_eq!(object["age_us"], Value::Null);
+    }
+
+    #[test]
+    fn a_latched_stop_says_what_clears_it() {
+        let truck = "truck-17".parse().unwrap();
+        assert_eq!(
+            latch_line(&truck, true),
+            "EMERGENCY STOP is latched: `longrein reset truck-17` clears it"
+        );
+        assert_eq!(latch_line(&truck, false), "emergency stop is cleared");
+        assert_eq!(latch_json(&truck, true)["event"], "stop_latched");
+        assert_eq!(latch_json(&truck, false)["event"], "stop_cleared");
     }
 
     #[test]

@@ -13,8 +13,8 @@ use super::{output, run};
 /// stop that is latched when the vehicle is asked; one that comes later stays.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: longrein reset truck-17 --identity harbour/controller-alice \
-                        --relay relay-a=192.0.2.1:4433"
+    after_help = after_help!("Example: longrein reset truck-17 --identity harbour/controller-alice \
+                        --relay relay-a=192.0.2.1:4433")
 )]
 pub struct ResetArgs {
     /// The vehicle, by the name of its agent

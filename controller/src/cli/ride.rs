@@ -17,8 +17,9 @@ use super::holder::{Change, Holder};
 use super::output::{self, Reader};
 use super::report;
 use super::status_line::{Shown, StatusLine};
+use super::tally::Tally;
 use crate::input::{Controls, Input};
-use crate::{LeaseLoss, RequestError, StopError, Stopped, Vehicle, VehicleEvent};
+use crate::{Events, LeaseLoss, RequestError, StopError, Stopped, Vehicle, VehicleEvent};
 
 /// A drive under way.
 pub struct Ride {
@@ -30,10 +31,9 @@ pub struct Ride {
     holder: Holder,
     line: StatusLine,
     stopping: Option<JoinHandle<Result<Stopped, StopError>>>,
+    stop_asked: bool,
     ticks: u64,
-    sent: u64,
-    not_sent: u64,
-    last_applied: u64,
+    tally: Tally,
     stages: Vec<Stage>,
     shown: Shown,
 }
@@ -68,10 +68,9 @@ impl Ride {
             holder,
             line: StatusLine::new(!args.json),
             stopping: None,
+            stop_asked: false,
             ticks: 0,
-            sent: 0,
-            not_sent: 0,
-            last_applied: 0,
+            tally: Tally::default(),
             stages: Vec::new(),
             shown: Shown::default(),
         }
@@ -113,8 +112,11 @@ impl Ride {
         if self.json && self.print(&report::json(&self.vehicle, &event))? == Reader::Gone {
             return Ok(Step::Quit);
         }
+        if matches!(event, VehicleEvent::Up { .. }) {
+            self.tally.on_session();
+        }
         match &event {
-            VehicleEvent::Status(status) => self.on_status(status),
+            VehicleEvent::Status(status) => return self.on_status(status),
             VehicleEvent::Telemetry {
                 function,
                 telemetry: Telemetry::Vehicle(state),
@@ -170,18 +172,20 @@ impl Ride {
         Ok(Step::On)
     }
 
-    /// Tells the vehicle to stand and gives the lease back; a stop that is under way gets this long for its answer.
+    /// Tells the vehicle to stand, hears what became of the commands and gives the lease back; a stop that is under way
+    /// gets this long for its answer.
     ///
     /// # Errors
-    /// What ended the drive, a stop without an answer, and of a script commands that could not be sent.
+    /// What ended the drive, a stop without an answer, and of a script commands that were not sent or had no effect.
     pub async fn end(
         mut self,
         ended: Result<(), Failure>,
+        events: &mut Events,
         patience: Duration,
     ) -> Result<(), Failure> {
-        if let Some(lease) = self.holder.lease() {
+        if self.holder.lease().is_some() {
             // When it does not arrive, the vehicle stands for want of commands.
-            lease.send(self.order(Controls::default())).await.ok();
+            self.send(Controls::default()).await;
         }
         let stopped = match self.stopping.is_some() {
             true => {
@@ -194,32 +198,48 @@ impl Ride {
                 latched: true,
             }),
         };
+        // Nobody is told when the vehicle does not report in time: the last figures stand.
+        let hearing = self.hear_last(events);
+        tokio::time::timeout(patience.min(REPORT_PATIENCE), hearing)
+            .await
+            .ok();
         let summary = self.summary();
-        let (sent, not_sent) = (self.sent, self.not_sent);
         self.line.end();
         if self.json {
             self.print(&summary)?;
         } else {
-            self.line
-                .say(&format!("sent {sent} commands, {not_sent} not sent"));
+            let line = self.tally.line();
+            self.line.say(&line);
         }
         self.holder.release(patience).await;
         ended?;
         stopped?;
-        if self.scripted && not_sent > 0 {
-            let line = format!("{not_sent} commands of the script were not sent");
-            return Err(Failure::new(Exit::Failed, line));
+        match self.scripted {
+            true => self.tally.verdict(self.shown.stopped && !self.stop_asked),
+            false => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Takes in statuses until one tells what became of the last command.
+    async fn hear_last(&mut self, events: &mut Events) {
+        while !self.tally.is_settled() {
+            match events.next().await {
+                Some(VehicleEvent::Status(status)) => {
+                    // The summary is printed next, and fails on the same stdout.
+                    self.on_status(&status).ok();
+                }
+                Some(_) => {}
+                None => return,
+            }
+        }
     }
 
     async fn send(&mut self, controls: Controls) {
-        let sent = match self.holder.lease() {
-            Some(lease) => lease.send(self.order(controls)).await.is_ok(),
-            None => false,
+        let number = match self.holder.lease() {
+            Some(lease) => lease.send(self.order(controls)).await.ok(),
+            None => None,
         };
-        self.sent += u64::from(sent);
-        self.not_sent += u64::from(!sent);
+        self.tally.on_command(number);
     }
 
     fn order(&self, controls: Controls) -> Order {
@@ -235,6 +255,7 @@ impl Ride {
 
     /// A stop that is under way already is repeated until it is answered.
     fn stop(&mut self) {
+        self.stop_asked = true;
         if self.stopping.is_none() {
             self.line.say("EMERGENCY STOP");
             let vehicle = self.vehicle.clone();
@@ -244,12 +265,21 @@ impl Ride {
         }
     }
 
-    fn on_status(&mut self, status: &VehicleStatus) {
+    fn on_status(&mut self, status: &VehicleStatus) -> Result<Step, Failure> {
+        let beat = &status.beat;
+        if beat.stopped != self.shown.stopped {
+            self.shown.stopped = beat.stopped;
+            self.line
+                .say(&report::latch_line(self.vehicle.name(), beat.stopped));
+            let event = report::latch_json(self.vehicle.name(), beat.stopped);
+            if self.json && self.print(&event)? == Reader::Gone {
+                return Ok(Step::Quit);
+            }
+        }
         let functions = report::functions(&self.vehicle);
         let Some(place) = functions.iter().position(|name| *name == self.function) else {
-            return;
+            return Ok(Step::On);
         };
-        let beat = &status.beat;
         let stage = beat.functions.get(place).map(|report| report.stage);
         if let Some(stage) = stage.filter(|stage| self.shown.stage != Some(*stage)) {
             if self.stages.len() < STAGES_MAX {
@@ -262,10 +292,12 @@ impl Ride {
         let channel = u8::try_from(place + 1).ok().and_then(Channel::new);
         let flow = channel.map(|channel| Flow::new(channel, Class::Latest));
         let report = beat.flows.iter().find(|report| Some(report.flow) == flow);
-        self.last_applied = report.map_or(self.last_applied, |report| report.applied);
+        if let Some(report) = report {
+            self.tally.on_report(report);
+        }
         self.shown.stage = stage;
-        self.shown.stopped = beat.stopped;
         self.shown.times = beat.times.or(self.shown.times);
+        Ok(Step::On)
     }
 
     async fn show(&mut self) -> Result<(), Failure> {
@@ -277,14 +309,16 @@ impl Ride {
 
     fn summary(&self) -> Value {
         let stages: Vec<String> = self.stages.iter().map(ToString::to_string).collect();
-        json!({
+        let mut summary = json!({
             "event": "summary",
             "vehicle": self.vehicle.name().as_str(),
-            "sent": self.sent,
-            "not_sent": self.not_sent,
-            "last_applied": self.last_applied,
+            "stopped": self.shown.stopped,
             "stages": stages,
-        })
+        });
+        if let Some(summary) = summary.as_object_mut() {
+            summary.extend(self.tally.fields());
+        }
+        summary
     }
 
     fn print(&self, object: &Value) -> Result<Reader, Failure> {
@@ -330,6 +364,8 @@ fn stop_line(answer: &Result<Stopped, StopError>) -> String {
 const TICKS_PER_SHOW: u64 = 5;
 /// How long an emergency stop of the drive is repeated without an answer.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the end waits for a status after the last command; the vehicle sends one every 200 ms.
+const REPORT_PATIENCE: Duration = Duration::from_millis(300);
 /// Stages that a summary lists.
 const STAGES_MAX: usize = 1_000;
 

@@ -104,6 +104,7 @@ impl Shown {
         if let Some(speed_mm_s) = self.speed_mm_s {
             parts.push(format!("{:.2} m/s", f64::from(speed_mm_s) / 1e3));
         }
+        parts.extend(worst(&self.paths));
         if let Some(times) = self.times {
             parts.push(delay(times));
         }
@@ -119,6 +120,25 @@ fn delay(times: LegTimes) -> String {
     let whole: u64 = times.parts().into_iter().map(u64::from).sum();
     let parts: Vec<String> = times.parts().into_iter().map(part).collect();
     format!("{} ({})", milliseconds(ms(whole)), parts.join("+"))
+}
+
+/// The path that is down, or loses most: stands where a narrow terminal still shows it.
+fn worst(paths: &[PathView]) -> Option<String> {
+    let loss = |view: &PathView| {
+        let status = view.status.as_ref()?;
+        match status.health {
+            Health::Down => Some(f64::INFINITY),
+            Health::Live | Health::Suspect => Some(status.loss),
+            Health::Unknown => None,
+        }
+    };
+    let known = paths.iter().filter_map(|view| Some((loss(view)?, view)));
+    let (loss, view) = known.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+    let name = format!("{}/{}", view.relay.name, view.link);
+    Some(match loss.is_finite() {
+        true => format!("worst loss {:.0} % {name}", loss * 100.0),
+        false => format!("DOWN {name}"),
+    })
 }
 
 /// A path with its loss and round trip.
@@ -140,6 +160,9 @@ fn path(view: &PathView) -> String {
 
 #[cfg(test)]
 mod tests {
+    use longrein_proto::base::PathId;
+    use longrein_proto::path::{LinkId, PathStatus};
+
     use super::*;
 
     #[test]
@@ -161,6 +184,56 @@ mod tests {
             shown.text(),
             "Nominal | lease 12 | 1.50 m/s | 23.4 ms (0.1+11.0+0.1+12.0+0.2)"
         );
+    }
+
+    fn view(relay: &str, link: &str, health: Health, loss: f64) -> PathView {
+        PathView {
+            relay: format!("relay/{relay}").parse().unwrap(),
+            link: link.parse().unwrap(),
+            status: Some(PathStatus {
+                path: PathId(1),
+                link: LinkId(1),
+                health,
+                loss,
+                rtt: Some(Duration::from_millis(40)),
+                rtt_min: None,
+                queue: Duration::ZERO,
+                queue_in: Duration::ZERO,
+                sent_packets: 0,
+                sent_bytes: 0,
+                received_packets: 0,
+                received_bytes: 0,
+            }),
+        }
+    }
+
+    #[test]
+    fn eighty_columns_show_the_worst_of_four_paths() {
+        let mut shown = Shown {
+            stage: Some(Stage::MinimalRisk),
+            token: Some(1_234),
+            speed_mm_s: Some(-1_500),
+            times: Some(LegTimes {
+                uplink_10us: 11_000,
+                downlink_10us: 12_000,
+                ..LegTimes::default()
+            }),
+            paths: vec![
+                view("relay-a", "modem-1", Health::Live, 0.0),
+                view("relay-a", "modem-2", Health::Live, 0.01),
+                view("relay-b", "modem-1", Health::Suspect, 0.34),
+                view("relay-b", "modem-2", Health::Live, 0.02),
+            ],
+            ..Shown::default()
+        };
+        let narrow = |shown: &Shown| shown.text().chars().take(79).collect::<String>();
+        let line = narrow(&shown);
+        assert!(line.contains("worst loss 34 % relay-b/modem-1"), "{line}");
+        shown
+            .paths
+            .push(view("relay-b", "cable", Health::Down, 0.0));
+        let line = narrow(&shown);
+        assert!(line.contains("DOWN relay-b/cable"), "{line}");
     }
 
     #[test]

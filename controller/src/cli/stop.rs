@@ -19,8 +19,8 @@ use crate::{Connection, StopError, Stopped};
 /// vehicle has confirmed.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: longrein stop truck-17 --identity harbour/controller-alice \
-                        --relay relay-a=192.0.2.1:4433"
+    after_help = after_help!("Example: longrein stop truck-17 --identity harbour/controller-alice \
+                        --relay relay-a=192.0.2.1:4433")
 )]
 pub struct StopArgs {
     /// The vehicles, by the names of their agents
@@ -69,29 +69,40 @@ async fn stop_all(
         let (connection, vehicle) = (connection.clone(), vehicle.clone());
         stops.spawn(async move {
             let answer = connection.stop(&vehicle, patience).await;
-            (vehicle, answer)
+            let unknown = answer.is_err() && is_unknown(&connection, &vehicle).await;
+            (vehicle, answer, unknown)
         });
     }
     let mut failures = Vec::new();
     while let Some(stop) = stops.join_next().await {
-        let (vehicle, answer) = stop.map_err(|error| Failure::new(Exit::Failed, error))?;
+        let (vehicle, answer, unknown) = stop.map_err(|error| Failure::new(Exit::Failed, error))?;
         let line = match args.json {
             true => json_line(&vehicle, &answer, began.elapsed()),
             false => line(&vehicle, &answer),
         };
         output::print(line)?;
-        failures.extend(failure(&vehicle, answer));
+        failures.extend(failure(&vehicle, answer, unknown));
     }
     failures.sort_by_key(Failure::exit);
     Ok(failures.pop())
 }
 
-fn failure(vehicle: &Name, answer: Result<Stopped, StopError>) -> Option<Failure> {
+/// Whether relays answer and none of them knows the vehicle.
+async fn is_unknown(connection: &Connection, vehicle: &Name) -> bool {
+    let known = connection.vehicles().await;
+    known.is_ok_and(|known| known.iter().all(|info| info.name != *vehicle))
+}
+
+fn failure(vehicle: &Name, answer: Result<Stopped, StopError>, unknown: bool) -> Option<Failure> {
     match answer {
         Ok(stopped) if stopped.latched => None,
         Ok(_) => {
             let line = format!("vehicle {vehicle} answered, and is not stopped: stop it again");
             Some(Failure::new(Exit::Failed, line))
+        }
+        Err(why) if unknown => {
+            let line = format!("{why}; no relay knows a vehicle of that name: check the spelling");
+            Some(Failure::new(why.exit(), line))
         }
         Err(why) => Some(why.into()),
     }
@@ -138,12 +149,16 @@ mod tests {
                 latched,
             })
         };
-        assert!(failure(&truck, answer(true)).is_none());
-        assert_eq!(failure(&truck, answer(false)).unwrap().exit(), Exit::Failed);
+        assert!(failure(&truck, answer(true), false).is_none());
+        assert_eq!(
+            failure(&truck, answer(false), false).unwrap().exit(),
+            Exit::Failed
+        );
         let unanswered = StopError::Unanswered {
             vehicle: truck.clone(),
         };
-        let unanswered = failure(&truck, Err(unanswered)).unwrap();
+        let unanswered = failure(&truck, Err(unanswered), true).unwrap();
+        assert!(unanswered.to_string().ends_with("check the spelling"));
         assert_eq!(unanswered.exit(), Exit::Unreachable);
         assert!(unanswered.to_string().contains("may still be moving"));
     }

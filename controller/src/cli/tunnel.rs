@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use clap::ValueEnum;
 use longrein_io::exit::Exit;
 use longrein_io::shutdown::Shutdown;
-use longrein_io::socket::{self, NODE_BUFFER_BYTES};
+use longrein_io::socket::{self, NODE_BUFFER_BYTES, SocketError};
 use longrein_proto::base::{Class, Name};
 use longrein_proto::wire::FunctionKind;
 use tokio::net::UdpSocket;
@@ -28,8 +28,8 @@ use crate::{Connection, RequestError, Vehicle};
 /// Says `tunnel ready on ADDR` on stderr once the lease is held. Ends on Ctrl-C, and when somebody else takes the lease.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: longrein tunnel truck-17 --listen 127.0.0.1:14550 --function mavlink \
-                        --identity harbour/controller-alice --relay relay-a=192.0.2.1:4433"
+    after_help = after_help!("Example: longrein tunnel truck-17 --listen 127.0.0.1:14550 --function mavlink \
+                        --identity harbour/controller-alice --relay relay-a=192.0.2.1:4433")
 )]
 pub struct TunnelArgs {
     /// The vehicle, by the name of its agent
@@ -106,8 +106,19 @@ pub fn run(args: TunnelArgs) -> Result<(), Failure> {
 
 fn bind(listen: SocketAddr) -> Result<UdpSocket, Failure> {
     let socket = socket::open(listen, None, NODE_BUFFER_BYTES)
-        .map_err(|error| Failure::new(Exit::Usage, error))?;
+        .map_err(|error| Failure::new(exit_of(&error), error))?;
     Ok(UdpSocket::from_std(socket)?)
+}
+
+/// What another program or the system prevents is no mistake of whoever wrote the command line.
+fn exit_of(error: &SocketError) -> Exit {
+    match error {
+        SocketError::NoSuchAddress { .. } | SocketError::NoSuchInterface { .. } => Exit::Usage,
+        SocketError::PortInUse { .. }
+        | SocketError::PortNotAllowed { .. }
+        | SocketError::Interface { .. }
+        | SocketError::Other { .. } => Exit::Failed,
+    }
 }
 
 /// A tunnel whose lease is held.
@@ -140,5 +151,17 @@ fn check_kind(vehicle: &Vehicle, function: &Name) -> Result<(), Failure> {
             let function = function.clone();
             Err(RequestError::NoSuchFunction { function, known }.into())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_is_a_failure_and_an_address_that_is_not_here_a_mistake() {
+        let local = "192.0.2.1:1".parse().unwrap();
+        assert_eq!(exit_of(&SocketError::PortInUse { local }), Exit::Failed);
+        assert_eq!(exit_of(&SocketError::NoSuchAddress { local }), Exit::Usage);
     }
 }

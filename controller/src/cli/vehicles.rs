@@ -10,7 +10,7 @@ use crate::VehicleInfo;
 /// List the vehicles that are connected to any of the relays
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: longrein vehicles --identity harbour/controller-alice --relay relay-a=192.0.2.1:4433"
+    after_help = after_help!("Example: longrein vehicles --identity harbour/controller-alice --relay relay-a=192.0.2.1:4433")
 )]
 pub struct VehiclesArgs {
     /// Print one JSON object a line: name of the vehicle and the relays that see it

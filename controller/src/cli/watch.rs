@@ -15,8 +15,8 @@ use crate::{Events, RequestError, Vehicle, VehicleEvent};
 /// Goes on until it is ended by Ctrl-C, also when the vehicle is lost meanwhile.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: longrein watch truck-17 --json --identity harbour/controller-alice \
-                        --relay relay-a=192.0.2.1:4433"
+    after_help = after_help!("Example: longrein watch truck-17 --json --identity harbour/controller-alice \
+                        --relay relay-a=192.0.2.1:4433")
 )]
 pub struct WatchArgs {
     /// The vehicle, by the name of its agent

@@ -133,6 +133,7 @@ impl Report {
         for (path, share) in &self.paths {
             row(format!("{path} (first {})", share.first), share.delay_ms);
         }
+        text += "the legs (1 to 5) are reported in steps of 10 \u{b5}s\n";
         text
     }
 }

@@ -54,13 +54,6 @@ impl NodeFiles {
     }
 }
 
-impl PrivateKeyPem {
-    /// The key as text, to be stored where only the node can read it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
 impl fmt::Debug for PrivateKeyPem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PrivateKeyPem")

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
 
 use longrein_proto::base::MonoTime;
@@ -21,19 +21,48 @@ pub struct Script {
 }
 
 impl Script {
-    /// The file, or stdin for `-`. A thread of its own reads ahead, so that a pipe that is slow holds nothing up.
+    /// The file, or stdin for `-`. A file is read whole; of a pipe a thread of its own reads ahead, so that a slow one holds
+    /// nothing up.
     ///
     /// # Errors
-    /// [`InputError::Script`] when the file cannot be opened.
+    /// [`InputError::Script`] when the file cannot be read, [`InputError::ScriptLine`] when a line of it is wrong.
     pub fn open(path: &Path, reach: Reach) -> Result<Script, InputError> {
         if path.as_os_str() == "-" {
             return Ok(Script::read("stdin", io::stdin(), reach));
         }
         let name = path.display().to_string();
-        match File::open(path) {
-            Ok(file) => Ok(Script::read(&name, file, reach)),
+        let opened = File::open(path).and_then(|file| Ok((file.metadata()?.is_file(), file)));
+        match opened {
+            Ok((true, file)) => Script::whole(&name, file, reach),
+            Ok((false, file)) => Ok(Script::read(&name, file, reach)),
             Err(source) => Err(InputError::Script { name, source }),
         }
+    }
+
+    /// All lines at once: what is wrong in a file is said before anything moves.
+    fn whole(name: &str, reader: impl Read, reach: Reach) -> Result<Script, InputError> {
+        let mut parsed = Vec::new();
+        read_lines(name, reader, |line| {
+            parsed.push(line);
+            parsed.len() <= FILE_LINES_MAX
+        });
+        if parsed.len() > FILE_LINES_MAX {
+            return Err(InputError::ScriptLine {
+                name: name.to_string(),
+                line: FILE_LINES_MAX as u64,
+                why: format!("more than {FILE_LINES_MAX} lines: pipe it in with --input -"),
+            });
+        }
+        let (sender, lines) = sync_channel(parsed.len());
+        for line in parsed {
+            // There is room for all, and the receiver is here.
+            sender.send(Ok(line?)).ok();
+        }
+        Ok(Script {
+            name: name.to_string(),
+            playback: Playback::new(reach),
+            lines,
+        })
     }
 
     /// Lines from a reader, which errors call by this name.
@@ -42,7 +71,9 @@ impl Script {
         let name = name.to_string();
         let named = name.clone();
         // Ends with the input, or at the next line after the script is dropped.
-        thread::spawn(move || read_lines(&named, reader, &sender));
+        thread::spawn(move || {
+            read_lines(&named, reader, |line| sender.send(line).is_ok());
+        });
         Script {
             name,
             playback: Playback::new(reach),
@@ -76,7 +107,12 @@ impl Script {
     }
 }
 
-fn read_lines(name: &str, reader: impl Read, sender: &SyncSender<Result<ScriptLine, InputError>>) {
+/// Hands out lines until one is wrong or no more are wanted.
+fn read_lines(
+    name: &str,
+    reader: impl Read,
+    mut take: impl FnMut(Result<ScriptLine, InputError>) -> bool,
+) {
     let mut reader = BufReader::new(reader);
     let mut last_ms = 0;
     for line in 1.. {
@@ -104,7 +140,7 @@ fn read_lines(name: &str, reader: impl Read, sender: &SyncSender<Result<ScriptLi
         };
         last_ms = parsed.as_ref().map_or(last_ms, |line| line.at_ms);
         let last = parsed.is_err();
-        if sender.send(parsed).is_err() || last {
+        if !take(parsed) || last {
             return;
         }
     }
@@ -123,6 +159,8 @@ fn parse(text: &str, last_ms: u64) -> Result<ScriptLine, String> {
 
 /// Lines read ahead: 20 s of commands at 50 Hz.
 const LINES_AHEAD_MAX: usize = 1_000;
+/// Lines of a file: eleven hours of commands at 50 Hz, 64 MB of memory.
+const FILE_LINES_MAX: usize = 2_000_000;
 /// Bytes of one line: ten times what a line with all fields has.
 const LINE_BYTES_MAX: u64 = 2_000;
 
@@ -190,6 +228,19 @@ mod tests {
         while !script.poll(late).unwrap().quit {
             thread::yield_now();
         }
+    }
+
+    #[test]
+    fn a_wrong_line_of_a_file_is_found_before_anything_is_played() {
+        let file = std::env::temp_dir().join(format!("longrein-script-{}", std::process::id()));
+        std::fs::write(&file, "{\"at_ms\":0}\n{\"at_ms\":40}\nnonsense\n").unwrap();
+        let error = Script::open(&file, REACH).unwrap_err().to_string();
+        assert!(error.contains(", line 3: "), "{error}");
+        std::fs::write(&file, "{\"at_ms\":0}\n{\"at_ms\":40}\n").unwrap();
+        let mut script = Script::open(&file, REACH).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        script.poll(MonoTime::ZERO).unwrap();
+        assert!(script.poll(MonoTime::from_us(1_000_000)).unwrap().quit);
     }
 
     #[test]

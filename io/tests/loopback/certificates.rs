@@ -73,7 +73,8 @@ fn a_relay_of_another_name_is_refused_without_a_storm() {
             truck.outcomes(),
             [format!(
                 "Some(Refused): relay west at {} over link cable: its certificate is refused: \
-                 it names another node, fleet or kind of node",
+                 it names another node, fleet or kind of node than relay/west: \
+                 correct the relay's name or address",
                 listener.address()
             )]
         );

@@ -29,7 +29,6 @@ use super::node::{Fact, Node, Way};
 use super::record::AgentRecord;
 use super::wall::WallClock;
 use super::{Input, NodeCounters, PathView, Role, Transmit};
-use crate::base::limits::SESSION_SILENCE;
 use crate::base::{Channel, Class, Entropy, Flow, MonoTime, NodeName, SessionId, Stage};
 use crate::control::StopLatch;
 use crate::crypto::{Credential, Fleet};
@@ -142,7 +141,7 @@ impl Agent {
         }
     }
 
-    /// Sends telemetry of a function to every session that is not silent.
+    /// Sends telemetry of a function to every session.
     pub fn telemetry(
         &mut self,
         now: MonoTime,
@@ -152,8 +151,7 @@ impl Agent {
     ) {
         let flow = Flow::new(channel, class);
         let bytes = telemetry.encode();
-        let listens = |guest: &&mut Guest| now < guest.line.heard_at + SESSION_SILENCE;
-        for guest in self.guests.values_mut().filter(listens) {
+        for guest in self.guests.values_mut() {
             guest.tell(now, flow, &bytes, &mut self.node);
         }
     }

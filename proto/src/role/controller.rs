@@ -487,7 +487,14 @@ impl Controller {
     }
 
     fn on_statement(&mut self, now: MonoTime, body: &[u8]) {
-        let verified = Signed::decode(body).ok().and_then(|signed| {
+        // A signature is checked only of an answer that is waited for.
+        let awaited = Signed::decode(body)
+            .ok()
+            .filter(|signed| match signed.statement {
+                Statement::Stopped { id, .. } => self.stops.awaits(id),
+                Statement::Stop { .. } => false,
+            });
+        let verified = awaited.and_then(|signed| {
             let peer = verify_statement(&self.fleet, self.wall.at(now), &self.me, &signed).ok()?;
             Some((peer.node, signed.statement))
         });

@@ -15,6 +15,7 @@ pub(super) struct Line {
     pub(super) session: Session,
     pub(super) heard_at: MonoTime,
     next_beat: MonoTime,
+    newest_beat: MonoTime,
     next_offer: MonoTime,
 }
 
@@ -24,6 +25,7 @@ impl Line {
             session,
             heard_at: now,
             next_beat: now,
+            newest_beat: MonoTime::ZERO,
             next_offer: now + REOFFER_INTERVAL,
         }
     }
@@ -67,8 +69,9 @@ impl Line {
 
     /// Whether a beat is due; then the next one is due after `interval`.
     pub(super) fn beat_due(&mut self, now: MonoTime, interval: Duration) -> bool {
-        let due = now >= self.next_beat || self.session.report_wanted();
+        let due = now >= self.next_beat_at();
         if due {
+            self.newest_beat = now;
             self.next_beat = now + interval;
         }
         due
@@ -95,16 +98,22 @@ impl Line {
     }
 
     pub(super) fn next_timeout(&self) -> MonoTime {
-        let beat = if self.session.report_wanted() {
-            MonoTime::ZERO
+        let own = self.next_beat_at().min(self.next_offer);
+        self.session.next_timeout().map_or(own, |at| at.min(own))
+    }
+
+    /// News hastens a beat, but whoever makes much news does not make many beats.
+    fn next_beat_at(&self) -> MonoTime {
+        if self.session.report_wanted() {
+            self.next_beat.min(self.newest_beat + BEAT_GAP_MIN)
         } else {
             self.next_beat
-        };
-        let own = beat.min(self.next_offer);
-        self.session.next_timeout().map_or(own, |at| at.min(own))
+        }
     }
 }
 
+/// Shortest time between beats that news hastens: 200 a second at most, and a receipt waits at most this long.
+const BEAT_GAP_MIN: Duration = Duration::from_millis(5);
 /// Life of requests and replies.
 const REQUEST_TTL: Duration = Duration::from_secs(10);
 

@@ -234,7 +234,7 @@ impl Node {
         legs.chain(hellos).min()
     }
 
-    /// Offers a parcel to the leg of every relay.
+    /// Offers a parcel to the leg of every relay; a leg that was never welcomed is left out.
     pub(super) fn send_everywhere(
         &mut self,
         now: MonoTime,
@@ -242,13 +242,15 @@ impl Node {
         created: MonoTime,
         deadline: MonoTime,
     ) {
-        let relays: Vec<NodeName> = self.relays.keys().cloned().collect();
-        for relay in relays {
-            self.send(now, &relay, parcel, created, deadline);
+        for (relay, uplink) in &mut self.relays {
+            if !uplink.send(now, parcel, created, deadline) {
+                self.counters.overflows += 1;
+            }
+            uplink.collect(relay, &mut self.transmits, &mut self.facts);
         }
     }
 
-    /// Offers a parcel to the leg of one relay; a leg that was never welcomed is left out.
+    /// Offers a parcel to the leg of one relay.
     pub(super) fn send(
         &mut self,
         now: MonoTime,
@@ -260,21 +262,10 @@ impl Node {
         let Some(uplink) = self.relays.get_mut(relay) else {
             return;
         };
-        if uplink.leg_incarnation.is_none() {
-            return;
-        }
-        let origin = Origin {
-            created,
-            upstream: None,
-        };
-        if uplink
-            .leg
-            .send(now, parcel.clone(), deadline, origin)
-            .is_err()
-        {
+        if !uplink.send(now, parcel, created, deadline) {
             self.counters.overflows += 1;
         }
-        self.collect(relay);
+        uplink.collect(relay, &mut self.transmits, &mut self.facts);
     }
 
     pub(super) fn notify(&mut self, now: MonoTime, relay: &NodeName, notice: Notice) {
@@ -349,14 +340,41 @@ impl Node {
     }
 
     fn collect(&mut self, relay: &NodeName) {
-        let Some(uplink) = self.relays.get_mut(relay) else {
-            return;
-        };
-        while let Some((path, bytes)) = uplink.leg.poll_transmit() {
-            self.transmits.push_back(Transmit { path, bytes });
+        if let Some(uplink) = self.relays.get_mut(relay) {
+            uplink.collect(relay, &mut self.transmits, &mut self.facts);
         }
-        while let Some(change) = uplink.leg.poll_change() {
-            self.facts.push_back(Fact::Health {
+    }
+}
+
+impl Uplink {
+    /// False when the leg has no room. Nothing is sent before the first welcome: the relay would not know whose it is.
+    fn send(
+        &mut self,
+        now: MonoTime,
+        parcel: &Arc<[u8]>,
+        created: MonoTime,
+        deadline: MonoTime,
+    ) -> bool {
+        let origin = Origin {
+            created,
+            upstream: None,
+        };
+        self.leg_incarnation.is_none()
+            || self.leg.send(now, parcel.clone(), deadline, origin).is_ok()
+    }
+
+    /// Takes out what the leg has to send and to say.
+    fn collect(
+        &mut self,
+        relay: &NodeName,
+        transmits: &mut VecDeque<Transmit>,
+        facts: &mut VecDeque<Fact>,
+    ) {
+        while let Some((path, bytes)) = self.leg.poll_transmit() {
+            transmits.push_back(Transmit { path, bytes });
+        }
+        while let Some(change) = self.leg.poll_change() {
+            facts.push_back(Fact::Health {
                 relay: relay.clone(),
                 path: change.path,
                 health: change.health,

@@ -118,6 +118,8 @@ pub struct Relay {
 #[derive(Debug)]
 struct RelayPath {
     node: NodeName,
+    /// Of the certificate that the connection was made with.
+    fingerprint: [u8; 32],
     seat: Option<SeatId>,
 }
 
@@ -237,6 +239,9 @@ impl Relay {
         }
         if let Some(present) = presence {
             self.tell_presence(now, &id.node, present);
+            if present {
+                self.tell_routes(now, id);
+            }
         }
     }
 }
@@ -251,6 +256,7 @@ impl Role for Relay {
                     path,
                     RelayPath {
                         node: peer.node,
+                        fingerprint: peer.fingerprint,
                         seat: None,
                     },
                 );

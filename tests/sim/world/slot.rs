@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longrein_proto::base::{MonoTime, NodeKind, NodeName, PathId};
+use longrein_proto::base::{MonoTime, Name, NodeKind, NodeName, PathId};
+use longrein_proto::crypto::Peer;
 use longrein_proto::role::{
-    Agent, AgentEvent, Controller, ControllerEvent, Relay, RelayEvent, Role,
+    Agent, AgentEvent, Controller, ControllerEvent, Input, Relay, RelayEvent, Role,
 };
 
 use crate::account::Arrived;
@@ -52,15 +53,48 @@ pub(super) struct AgentBody {
 /// A stopped process.
 pub(super) struct Freeze {
     pub(super) since: MonoTime,
-    /// What waits in its socket.
-    pub(super) packets: Vec<(PathId, Vec<u8>)>,
+    /// What waits in its sockets.
+    pub(super) waiting: Vec<Waiting>,
+}
+
+/// A fact for a stopped process.
+pub(super) enum Waiting {
+    Packet(PathId, Vec<u8>),
+    PathUp(PathId, Name, Peer),
+    PathDown(PathId),
+}
+
+impl Waiting {
+    /// What waits of an input; time and disk do not wait.
+    pub(super) fn of(input: &Input<'_>) -> Option<Waiting> {
+        match input {
+            Input::Packet { path, bytes } => Some(Waiting::Packet(*path, bytes.to_vec())),
+            Input::PathUp { path, link, peer } => {
+                Some(Waiting::PathUp(*path, link.clone(), peer.clone()))
+            }
+            Input::PathDown { path } => Some(Waiting::PathDown(*path)),
+            Input::Wall { .. } | Input::Persisted { .. } | Input::Timeout => None,
+        }
+    }
+
+    pub(super) fn input(&self) -> Input<'_> {
+        match self {
+            Waiting::Packet(path, bytes) => Input::Packet { path: *path, bytes },
+            Waiting::PathUp(path, link, peer) => Input::PathUp {
+                path: *path,
+                link: link.clone(),
+                peer: peer.clone(),
+            },
+            Waiting::PathDown(path) => Input::PathDown { path: *path },
+        }
+    }
 }
 
 impl Freeze {
     pub(super) fn new(since: MonoTime) -> Freeze {
         Freeze {
             since,
-            packets: Vec::new(),
+            waiting: Vec::new(),
         }
     }
 }

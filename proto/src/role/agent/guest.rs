@@ -73,7 +73,7 @@ impl Guest {
         &mut self,
         now: MonoTime,
         node: &mut Node,
-        functions: &[FunctionReport],
+        functions: impl Fn() -> Vec<FunctionReport>,
         (stopped, stop_generation): (bool, u32),
         lease_ttl: Option<Duration>,
     ) {
@@ -84,7 +84,7 @@ impl Guest {
                 echo,
                 stopped,
                 stop_generation,
-                functions: functions.to_vec(),
+                functions: functions(),
                 flows,
                 times: self.times,
             };

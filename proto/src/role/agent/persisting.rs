@@ -52,10 +52,13 @@ impl Persisting {
 }
 
 impl Agent {
-    /// Has the record stored, and does `pending` then. Whoever calls this has looked for room.
-    pub(super) fn persist(&mut self, pending: Pending) {
+    /// Has the record stored, and does `pending` then, for which whoever calls this has looked for room.
+    pub(super) fn persist(&mut self, pending: impl Into<Option<Pending>>) {
         let ticket = self.take_ticket();
-        self.persisting.waiting.push_back((ticket, pending));
+        let pending = pending.into();
+        self.persisting
+            .waiting
+            .extend(pending.map(|pending| (ticket, pending)));
         self.events.push_back(AgentEvent::Persist {
             ticket,
             record: self.record.encode(),

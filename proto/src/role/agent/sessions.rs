@@ -7,7 +7,7 @@ use super::{Agent, AgentEvent};
 use crate::base::limits::{
     HANDSHAKE_TTL, SESSION_LIFE, SESSIONS_PER_AGENT_MAX, SESSIONS_PER_PEER_MAX,
 };
-use crate::base::{Channel, Class, MonoTime, NodeName, SessionId};
+use crate::base::{Channel, Class, MonoTime, NodeKind, NodeName, SessionId};
 use crate::role::node::Way;
 use crate::session::Rejection;
 use crate::wire::{FunctionReport, Notice, SealedHeader, SessionMessage};
@@ -65,7 +65,12 @@ impl Agent {
             self.counters.refused_handshakes += 1;
             return;
         };
-        if !self.make_room(now, &established.peer.node) {
+        // [SAFE-10] Whatever a relay or another agent has papers for, it is not to command.
+        let may_command = matches!(
+            established.peer.node.kind,
+            NodeKind::Controller | NodeKind::Service
+        );
+        if !may_command || !self.make_room(now, &established.peer.node) {
             self.counters.refused_sessions += 1;
             return;
         }
@@ -93,6 +98,11 @@ impl Agent {
             self.counters.unknown_sessions += 1;
             return;
         };
+        // State is kept for the flows of functions that exist, and for no others.
+        if usize::from(header.flow.channel.number()) > self.functions.len() {
+            self.counters.rejected += 1;
+            return;
+        }
         match guest.line.session.on_sealed(now, header, ciphertext) {
             Ok(()) => guest.way = Some(way),
             Err(Rejection::Forged) => self.counters.forged += 1,
@@ -145,15 +155,14 @@ impl Agent {
         for id in due {
             self.take_deliveries(now, id);
         }
-        let reports: Vec<FunctionReport> = self.functions.iter().map(Function::report).collect();
+        let functions = &self.functions;
+        let reports =
+            || -> Vec<FunctionReport> { functions.iter().map(Function::report).collect() };
         let stop = (self.latch.is_latched(), self.latch.generation());
         for (id, guest) in &mut self.guests {
-            let held = self
-                .functions
-                .iter()
-                .filter(|function| function.session() == Some(*id));
+            let held = functions.iter().filter(|f| f.session() == Some(*id));
             let lease_ttl = held.map(|function| function.config.lease_ttl).min();
-            guest.work(now, &mut self.node, &reports, stop, lease_ttl);
+            guest.work(now, &mut self.node, reports, stop, lease_ttl);
         }
     }
 

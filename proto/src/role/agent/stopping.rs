@@ -44,12 +44,13 @@ impl Agent {
             StopOutcome::Joined | StopOutcome::Repeat => {}
         }
         self.record.stop = self.latch.record();
-        // Without room the sender's next repeat finds some, and is answered then.
-        if self.persisting.has_room() {
+        // [SAFE-34] A stop is stored whatever else waits. Without room for its answer the sender's next repeat finds some.
+        let pending = self.persisting.has_room().then(|| {
             self.stops.note(&heard, None);
             let latched = self.latch.is_latched();
-            self.persist(Pending::Stopped { heard, latched });
-        }
+            Pending::Stopped { heard, latched }
+        });
+        self.persist(pending);
     }
 
     /// Says under the agent's own signature what became of a stop; the same answer goes out for each repeat of it.

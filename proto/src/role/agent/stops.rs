@@ -10,7 +10,7 @@ use crate::base::limits::{
     STOP_ANSWERS_MAX, STOP_AUTHORS_MAX, STOP_BURST, STOP_CHECKS_PER_S, STOPS_PER_SENDER_PER_S,
 };
 use crate::base::{MonoTime, NodeKind, NodeName, StopId};
-use crate::crypto::{Fleet, verify_statement};
+use crate::crypto::{CertificateError, Fleet, Peer, verify_statement};
 use crate::leg::Budget;
 use crate::wire::{Signed, Statement};
 
@@ -96,6 +96,10 @@ impl Stops {
             self.counters.repeated += 1;
             return answer.clone().map_or(Verdict::Drop, Verdict::Answer);
         }
+        let Ok(signed) = Signed::decode(body) else {
+            self.counters.forged += 1;
+            return Verdict::Drop;
+        };
         // A hostile relay can send any number of forged stops: it may cause a bounded number of checks a second.
         let checks = self
             .checks
@@ -105,8 +109,7 @@ impl Stops {
             self.counters.too_often += 1;
             return Verdict::Drop;
         }
-        let verified = Signed::decode(body).ok().and_then(|signed| {
-            let peer = verify_statement(fleet, at, me, &signed).ok()?;
+        let verified = believe(fleet, at, me, &signed).and_then(|peer| {
             let may_stop = matches!(peer.node.kind, NodeKind::Controller | NodeKind::Service);
             match signed.statement {
                 Statement::Stop { id, generation } if may_stop => Some((peer.node, id, generation)),
@@ -154,8 +157,60 @@ impl Stops {
     }
 }
 
+/// Who says a stop. [SAFE-37] A certificate that is right in everything but its dates is believed: a wrong clock, here or when
+/// it was renewed, must not keep a vehicle from stopping.
+fn believe(fleet: &Fleet, at: UnixTime, me: &NodeName, signed: &Signed) -> Option<Peer> {
+    let within = match verify_statement(fleet, at, me, signed) {
+        Ok(peer) => return Some(peer),
+        Err(CertificateError::Expired { not_after }) => not_after,
+        Err(CertificateError::NotYetValid { not_before }) => not_before,
+        Err(
+            CertificateError::Malformed
+            | CertificateError::UnknownAuthority
+            | CertificateError::Usage
+            | CertificateError::WrongFleet
+            | CertificateError::Name
+            | CertificateError::Signature,
+        ) => return None,
+    };
+    verify_statement(fleet, within, me, signed).ok()
+}
+
 fn hash_of(body: &[u8]) -> Hash {
     let mut hash = [0; digest::SHA256_OUTPUT_LEN];
     hash.copy_from_slice(digest::digest(&digest::SHA256, body).as_ref());
     hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::sign_statement;
+    use crate::crypto::test_authority::{KeyType, NOW, TestAuthority, at};
+
+    /// [SAFE-37]
+    #[test]
+    fn a_stop_counts_with_a_certificate_whose_time_is_over_or_to_come_but_not_with_a_strangers() {
+        let authority = TestAuthority::new("demo");
+        let truck: NodeName = "agent/truck-17".parse().unwrap();
+        let anna: NodeName = "controller/anna".parse().unwrap();
+        let relay: NodeName = "relay/a".parse().unwrap();
+        let author = authority.credential("controller/anna", KeyType::Ed25519);
+        let statement = Statement::Stop {
+            id: StopId([1; 16]),
+            generation: None,
+        };
+        let body = sign_statement(&author, &anna, &truck, statement).encode();
+        for time in [NOW, at(4_000_000_000), at(1_000)] {
+            let verdict = |fleet: &Fleet| {
+                let mut stops = Stops::new();
+                stops.on_statement(MonoTime::ZERO, &relay, &truck, &body, (fleet, time))
+            };
+            assert!(
+                matches!(verdict(&authority.fleet()), Verdict::Stop(heard) if heard.author == anna)
+            );
+            let strangers = TestAuthority::new("demo").fleet();
+            assert!(matches!(verdict(&strangers), Verdict::Drop));
+        }
+    }
 }

@@ -47,6 +47,11 @@ impl Stops {
         Some(ControllerEvent::StopUnanswered { vehicle, id })
     }
 
+    /// Whether an answer to this stop is waited for.
+    pub(super) fn awaits(&self, id: StopId) -> bool {
+        self.pending.keys().any(|(_, pending)| *pending == id)
+    }
+
     /// Forgets an answered stop; false when it was none of ours.
     pub(super) fn remove(&mut self, vehicle: &NodeName, id: StopId) -> bool {
         self.pending.remove(&(vehicle.clone(), id)).is_some()

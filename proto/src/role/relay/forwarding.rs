@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ring::digest;
+
 use super::Relay;
 use super::seat::{Priority, SeatId};
 use crate::base::limits::{HANDSHAKE_TTL, STOP_TTL};
-use crate::base::{Class, MonoTime, SessionId};
+use crate::base::{Class, MonoTime, NodeKind, NodeName, SessionId};
 use crate::leg::{Arrival, Origin};
-use crate::wire::Parcel;
+use crate::wire::{Parcel, Signed, Statement};
 
 /// Where a parcel goes.
 struct Destination {
@@ -25,6 +27,10 @@ impl Relay {
         };
         let bytes = arrival.parcel.len();
         let priority = priority(&parcel);
+        if let Parcel::Signed { to, body } = &parcel {
+            self.on_signed(now, source, arrival, (to, body));
+            return;
+        }
         // [WIRE-115]
         let Some(seat) = self.seats.get_mut(source) else {
             return;
@@ -53,6 +59,56 @@ impl Relay {
                 self.forward(now, &seat, arrival, to.ttl, (priority, session));
             }
             None => self.counters.absent += 1,
+        }
+    }
+
+    /// A stop goes from who commands to an agent, its answer back, each with its sender's own certificate: nobody fills the
+    /// places that are kept for stops with something else, or in another's name. It goes to every program of the addressee.
+    // [WIRE-122]
+    fn on_signed(
+        &mut self,
+        now: MonoTime,
+        source: &SeatId,
+        arrival: &Arrival,
+        (to, body): (&NodeName, &[u8]),
+    ) {
+        let own = self.paths.get(&arrival.path).map(|path| path.fingerprint);
+        let genuine = Signed::decode(body).is_ok_and(|signed| {
+            let (author, addressee) = match signed.statement {
+                Statement::Stop { .. } => (source.node.kind, to.kind),
+                Statement::Stopped { .. } => (to.kind, source.node.kind),
+            };
+            let commands = matches!(author, NodeKind::Controller | NodeKind::Service);
+            let certificate = digest::digest(&digest::SHA256, &signed.certificate);
+            commands
+                && addressee == NodeKind::Agent
+                && own.is_some_and(|own| own == certificate.as_ref())
+        });
+        if !genuine {
+            self.counters.malformed_parcels += 1;
+            return;
+        }
+        let seats: Vec<SeatId> = self
+            .seats
+            .keys()
+            .filter(|seat| seat.node == *to)
+            .cloned()
+            .collect();
+        // What reaches nobody costs nothing, so that absent vehicles do not use up what the present ones need.
+        if seats.is_empty() {
+            self.counters.absent += 1;
+            return;
+        }
+        let within = self
+            .seats
+            .get_mut(source)
+            .is_some_and(|seat| seat.spend_as_source(now, arrival.parcel.len(), Priority::Stop));
+        if !within {
+            self.counters.over_source_budget += 1;
+            return;
+        }
+        for seat in seats {
+            self.forward(now, &seat, arrival, STOP_TTL, (Priority::Stop, None));
         }
     }
 
@@ -107,12 +163,7 @@ impl Relay {
                 (header.session, ttl)
             }
             Parcel::Handshake { session, .. } => (*session, HANDSHAKE_TTL),
-            Parcel::Signed { to, .. } => {
-                let seat = self.newest.get(to).cloned();
-                let ttl = STOP_TTL;
-                return Some(Destination { seat, ttl });
-            }
-            Parcel::Notice(_) => return None,
+            Parcel::Signed { .. } | Parcel::Notice(_) => return None,
         };
         let seat = self.routes.other_end(now, source, session, &self.newest)?;
         Some(Destination { seat, ttl })

@@ -105,11 +105,6 @@ impl Relay {
             self.notify(now, source, nodes);
         }
     }
-
-    fn is_present(&self, node: &NodeName) -> bool {
-        let seat = self.newest.get(node).and_then(|seat| self.seats.get(seat));
-        seat.is_some_and(super::seat::Seat::present)
-    }
 }
 
 /// A notice that has not arrived by then is no longer true.

@@ -102,6 +102,14 @@ impl Routes {
             .collect()
     }
 
+    /// Sessions of an owner, with where they go.
+    pub(super) fn owned(&self, owner: &SeatId) -> Vec<(SessionId, NodeName)> {
+        let sessions = self.by_owner.get(owner).into_iter().flatten();
+        sessions
+            .filter_map(|session| Some((*session, self.by_session.get(session)?.to.clone())))
+            .collect()
+    }
+
     /// Of an owner's full share the route that was unused longest gives way, if both its ends have forgotten it by now: the
     /// word that it is over may be lost.
     fn make_room(&mut self, now: MonoTime, owner: &SeatId) -> Result<bool, RouteRefusal> {

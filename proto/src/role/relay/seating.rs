@@ -19,9 +19,10 @@ impl Relay {
             node: known.node.clone(),
             incarnation,
         };
-        let other = known.seat.clone().filter(|seat| *seat != id);
-        if let Some(other) = other {
-            self.leave_seat(now, &other, path);
+        // A connection belongs to one run of a program: a new run makes a new one, and pays for its handshake.
+        if known.seat.as_ref().is_some_and(|seat| *seat != id) {
+            self.counters.unexpected_packets += 1;
+            return;
         }
         if !self.seats.contains_key(&id) && !self.take_seat(now, &id) {
             return;
@@ -69,6 +70,20 @@ impl Relay {
         for (session, owner) in self.routes.to_node(node) {
             self.notify(now, &owner, Notice::Routed { session, present });
         }
+    }
+
+    /// A node is back: what it was told while it was away may be lost.
+    // [WIRE-119]
+    pub(super) fn tell_routes(&mut self, now: MonoTime, owner: &SeatId) {
+        for (session, to) in self.routes.owned(owner) {
+            let present = self.is_present(&to);
+            self.notify(now, owner, Notice::Routed { session, present });
+        }
+    }
+
+    pub(super) fn is_present(&self, node: &NodeName) -> bool {
+        let seat = self.newest.get(node).and_then(|seat| self.seats.get(seat));
+        seat.is_some_and(Seat::present)
     }
 
     /// An agent has one seat, that of its newest run; a controller's programs have one each.
