@@ -9,7 +9,7 @@ use crate::wire::Command;
 /// What an agent tells its program.
 #[derive(Debug)]
 pub enum AgentEvent {
-    /// A command passed the gate: apply it at once, then call [`Agent::on_verdict`].
+    /// A command passed the gate: apply it at once, then call [`crate::role::Agent::on_verdict`].
     Apply(Box<Apply>),
     /// The emergency stop is latched: stop everything now.
     Stop,
@@ -29,7 +29,7 @@ pub enum AgentEvent {
         /// The new token.
         token: FencingToken,
     },
-    /// Write these bytes so that they survive a power cut, then give [`Input::Persisted`].
+    /// Write these bytes so that they survive a power cut, then give [`crate::role::Input::Persisted`].
     Persist {
         /// Names the answer.
         ticket: u64,
