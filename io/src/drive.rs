@@ -52,6 +52,9 @@ pub struct DriveCounts {
     pub paths_down: u64,
     /// Datagrams for a path that was gone.
     pub dropped_no_path: u64,
+    /// UDP datagrams that named the connection of a path. What reached a relay's port beyond them is of no use: garbage,
+    /// strangers, and handshakes that failed.
+    pub datagrams: u64,
 }
 
 impl<R: Role> Clone for Driver<R> {
@@ -141,7 +144,10 @@ impl<R: Role + 'static> Driver<R> {
 
     /// What was counted so far.
     pub fn counts(&self) -> DriveCounts {
-        self.0.counts.get()
+        let mut counts = self.0.counts.get();
+        let paths = self.0.paths.borrow();
+        counts.datagrams += paths.values().map(|path| path.datagrams()).sum::<u64>();
+        counts
     }
 
     /// Runs a task on this thread that ends with the driver.
@@ -245,7 +251,10 @@ impl<R: Role + 'static> Driver<R> {
             }
         };
         self.0.paths.borrow_mut().remove(&path.id());
-        self.count(|counts| counts.paths_down += 1);
+        self.count(|counts| {
+            counts.paths_down += 1;
+            counts.datagrams += path.datagrams();
+        });
         tracing::info!(path = path.id().0, link = %path.link(), node = %path.peer(), why = %ending, "path is down");
         self.handle(Input::PathDown { path: path.id() });
         path.on_ended(ending);

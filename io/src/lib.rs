@@ -36,6 +36,7 @@ pub mod shutdown;
 pub mod socket;
 mod sources;
 mod sparse;
+mod tally;
 mod timer;
 pub mod tls;
 pub mod transport;

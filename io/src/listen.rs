@@ -10,12 +10,15 @@ use crate::socket::{self, SocketError};
 pub use crate::sources::ListenLimits;
 use crate::sources::{Sources, Verdict, source};
 use crate::sparse::Sparse;
+use crate::tally::Tally;
 use crate::tls;
 use crate::transport::transport;
 use longrein_proto::base::{Name, NodeName};
 use longrein_proto::crypto::Fleet;
 use longrein_proto::role::Role;
-use quinn::{Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime};
+use quinn::{
+    AsyncUdpSocket, Endpoint, EndpointConfig, Incoming, Runtime, ServerConfig, TokioRuntime,
+};
 use quinn_proto::HashedConnectionIdGenerator;
 use ring::hmac;
 use std::cell::RefCell;
@@ -42,6 +45,8 @@ pub struct ListenSettings {
 /// What a listener counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListenCounts {
+    /// UDP datagrams at the port, with those that QUIC can make nothing of.
+    pub datagrams: u64,
     /// First packets of connections.
     pub offered: u64,
     /// Connections that became paths.
@@ -64,6 +69,7 @@ pub struct ListenCounts {
 #[derive(Clone, Debug)]
 pub struct Listener {
     address: SocketAddr,
+    tally: Arc<Tally>,
     counts: Rc<RefCell<ListenCounts>>,
 }
 
@@ -75,7 +81,10 @@ impl Listener {
 
     /// What it counted so far.
     pub fn counts(&self) -> ListenCounts {
-        self.counts.borrow().clone()
+        ListenCounts {
+            datagrams: self.tally.received(),
+            ..self.counts.borrow().clone()
+        }
     }
 }
 
@@ -104,15 +113,17 @@ pub fn listen<R: Role + 'static>(
         local: settings.address,
         source,
     };
-    let endpoint = Endpoint::new(
+    let tally = Tally::new(TokioRuntime.wrap_udp_socket(socket).map_err(other)?);
+    let endpoint = Endpoint::new_with_abstract_socket(
         endpoint_config(identity),
         Some(config),
-        socket,
+        Arc::clone(&tally) as Arc<dyn AsyncUdpSocket>,
         Arc::new(TokioRuntime),
     )
     .map_err(other)?;
     let listener = Listener {
         address: endpoint.local_addr().map_err(other)?,
+        tally,
         counts: Rc::default(),
     };
     tracing::info!(local = %listener.address, "listening");

@@ -97,6 +97,11 @@ impl Path {
         self.heard.get()
     }
 
+    /// UDP datagrams that named this connection, whether or not they opened: QUIC does not tell which did.
+    pub(crate) fn datagrams(&self) -> u64 {
+        self.connection.stats().udp_rx.datagrams
+    }
+
     pub(crate) fn connection(&self) -> &Connection {
         &self.connection
     }

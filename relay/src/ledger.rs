@@ -94,6 +94,7 @@ impl Ledger {
             paths_up,
             paths_down,
             dropped_no_path,
+            datagrams: datagrams_of_paths,
         } = counts.drive;
         let nodes = self.driver.with(|relay, _| relay.nodes().count());
         tracing::info!(
@@ -116,6 +117,7 @@ impl Ledger {
             paths_up,
             paths_down,
             dropped_no_path,
+            datagrams_of_paths,
             "relay counters"
         );
     }
@@ -123,6 +125,7 @@ impl Ledger {
 
 fn tell_listener(listener: &str, counts: &ListenCounts) {
     let ListenCounts {
+        datagrams,
         offered,
         accepted,
         retried,
@@ -134,6 +137,7 @@ fn tell_listener(listener: &str, counts: &ListenCounts) {
     } = counts;
     tracing::info!(
         listener,
+        datagrams,
         offered,
         accepted,
         retried,

@@ -48,6 +48,13 @@ fn a_flood_of_garbage_costs_no_command_and_strangers_are_counted() {
         field(counters, "offered") > field(counters, "accepted"),
         "{counters}"
     );
+    let all = field(counters, "datagrams");
+    let forwarding = said.lines().rfind(|line| line.contains("relay counters"));
+    let of_paths = field(forwarding.unwrap(), "datagrams_of_paths");
+    assert!(
+        all - of_paths > u64::from(ROUNDS) / 2,
+        "{all} at the port, {of_paths} for connections"
+    );
     assert!(said.contains("relay ended"), "{said}");
 }
 

@@ -2,6 +2,7 @@ use crate::echo::{Echo, Event, Node, any_port, caller, relay, route, until};
 use crate::fleet::Fleet;
 use longrein_io::runtime;
 use longrein_io::socket::Bind;
+use std::net::UdpSocket;
 
 #[test]
 fn datagrams_go_both_ways_and_each_end_knows_the_other() {
@@ -33,6 +34,52 @@ fn datagrams_go_both_ways_and_each_end_knows_the_other() {
         let path = &truck.driver.paths()[0];
         assert!(path.counts().sent >= path.counts().received);
         assert_eq!(path.remote(), listener.address());
+    })
+    .unwrap();
+}
+
+#[test]
+fn all_that_reaches_the_port_is_counted_and_garbage_is_not_taken_for_a_paths() {
+    runtime::run(async || {
+        let fleet = Fleet::new();
+        let (relay, listener) = relay(&fleet, "east");
+        let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+        stranger.connect(listener.address()).unwrap();
+        for first in [0x00, 0x40, 0xc0, 0xff] {
+            for length in [1, 30, 100, 100, 100, 1_200] {
+                stranger.send(&vec![first; length]).unwrap();
+            }
+        }
+        until(
+            "all of it",
+            || listener.counts().datagrams == 24,
+            || format!("{:?}", listener.counts()),
+        )
+        .await;
+        assert_eq!(listener.counts().offered, 0);
+        assert_eq!(relay.driver.counts().datagrams, 0);
+
+        let truck = caller(&fleet, "agent/truck-17", "east", listener.address());
+        until(
+            "the echo",
+            || truck.got("agent/truck-17") > 3,
+            || truck.events(),
+        )
+        .await;
+        let of_paths = relay.driver.counts().datagrams;
+        assert!(of_paths > 3);
+        assert!(listener.counts().datagrams >= 24 + of_paths);
+        truck.driver.close().await;
+        until(
+            "the end",
+            || relay.driver.paths().is_empty(),
+            || relay.events(),
+        )
+        .await;
+        assert!(
+            relay.driver.counts().datagrams >= of_paths,
+            "it is kept for ended paths"
+        );
     })
     .unwrap();
 }
