@@ -95,6 +95,9 @@ pub const SESSIONS_PER_PEER_MAX: usize = SEATS_PER_NODE_MAX;
 pub const ASSEMBLIES_MAX: usize = 16;
 /// Messages of a session that its role has not taken yet; more are turned away unseen, so that they can come again.
 pub const DELIVERIES_MAX: usize = 1_024;
+/// Bytes of a session that are held back because an earlier number is missing, beside the next number of each flow: full
+/// windows of eight flows. More is turned away unseen, so that it can come again.
+pub const HELD_BACK_BYTES_MAX: usize = 1024 * 1024;
 /// Sealed envelopes of a session that its role has not taken yet.
 pub const TRANSMITS_MAX: usize = 1_024;
 /// Delivered messages of a flow whose outcome the role has not told; the oldest is forgotten.

@@ -1,6 +1,7 @@
 //! Messages in the order of their numbers, each once.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::fragment::Whole;
 use super::judge::{Timing, Verdict};
@@ -13,7 +14,7 @@ use crate::wire::{Content, FragmentOf, Outcome};
 /// sender knows it.
 ///
 /// A sender stays within [`RELIABLE_WINDOW`] of its oldest unresolved number. So each number also says that those a window
-/// below it are resolved, and nothing here grows beyond a window.
+/// below it are resolved, and nothing here grows beyond a window; what a session holds in all is bounded in bytes.
 #[derive(Debug)]
 pub(super) struct InOrder {
     /// From `floor` on.
@@ -24,6 +25,8 @@ pub(super) struct InOrder {
     floor: u64,
     /// Every number up to this one has its outcome.
     resolved: u64,
+    /// Of the contents in the slots.
+    held_bytes: usize,
 }
 
 /// What happened at the front of the order.
@@ -72,6 +75,7 @@ impl InOrder {
             cursor: 1,
             floor: 1,
             resolved: 0,
+            held_bytes: 0,
         }
     }
 
@@ -79,13 +83,27 @@ impl InOrder {
     // [WIRE-85]
     pub(super) fn accept(&mut self, now: MonoTime, number: u64, timing: Timing, content: Content) {
         self.imply_floor(number);
-        if number >= self.cursor {
-            self.slots.entry(number).or_insert(Slot::Waiting {
+        if number < self.cursor {
+            return;
+        }
+        if let Entry::Vacant(slot) = self.slots.entry(number) {
+            self.held_bytes += content.bytes.len();
+            slot.insert(Slot::Waiting {
                 timing,
                 content,
                 recheck: now,
             });
         }
+    }
+
+    /// Whether this number would be held back now.
+    pub(super) const fn is_early(&self, number: u64) -> bool {
+        number > self.cursor
+    }
+
+    /// Bytes that are held back.
+    pub(super) const fn held_bytes(&self) -> usize {
+        self.held_bytes
     }
 
     /// Settles a number whose content cannot be read. [`InOrder::advance`] follows.
@@ -240,6 +258,7 @@ impl InOrder {
             else {
                 continue;
             };
+            self.held_bytes -= content.bytes.len();
             let (first, _) = *about.get_or_insert((timing, content.dictionary));
             let arrived = first.arrived.min(timing.arrived);
             about = Some((Timing { arrived, ..first }, content.dictionary));
@@ -285,6 +304,7 @@ impl InOrder {
         let last = content
             .fragment
             .is_none_or(|place| place.index + 1 >= place.count);
+        self.held_bytes -= content.bytes.len();
         *slot = Slot::Done(last.then_some(Outcome::Expired));
         last.then_some(Step::Expired(1))
     }

@@ -8,7 +8,7 @@ use super::fragment::Assemblies;
 use super::receiver::{Ready, Receiver};
 use super::window::Replay;
 use super::{Delivery, Dictionaries, FarClock, FlowStats, Rejection};
-use crate::base::limits::{DELIVERIES_MAX, NUMBER_MAX};
+use crate::base::limits::{DELIVERIES_MAX, HELD_BACK_BYTES_MAX, NUMBER_MAX};
 use crate::base::{Class, Flow, MonoTime, Refusal, SessionId};
 use crate::crypto::{OpenError, OpenKey};
 use crate::wire::{Content, FlowReport, Outcome, SealedHeader};
@@ -73,6 +73,11 @@ impl Incoming {
             Replay::Seen => Rejection::Replayed,
             Replay::TooOld => Rejection::TooOld,
         })?;
+        // [WIRE-106]
+        if self.is_early(flow, number) && self.held_bytes() + ciphertext.len() > HELD_BACK_BYTES_MAX
+        {
+            return Err(Rejection::Busy);
+        }
         let (phase, clear) = (header.key_phase, header.encode());
         let plaintext = self
             .key
@@ -185,6 +190,17 @@ impl Incoming {
 
     pub(super) fn end(&mut self) {
         self.deliveries.clear();
+    }
+
+    fn is_early(&self, flow: Flow, number: u64) -> bool {
+        match self.receivers.get(&flow.to_byte()) {
+            Some(receiver) => receiver.is_early(number),
+            None => Receiver::new(flow).is_early(number),
+        }
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.receivers.values().map(Receiver::held_bytes).sum()
     }
 
     fn deliver(&mut self, flow: Flow, ready: Vec<Ready>) {

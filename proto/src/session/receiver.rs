@@ -139,6 +139,22 @@ impl Receiver {
         self.window.check(number)
     }
 
+    /// Whether this number would be held back now.
+    pub(super) const fn is_early(&self, number: u64) -> bool {
+        match &self.order {
+            Order::InOrder(order) => order.is_early(number),
+            Order::Latest(_) | Order::Unordered => false,
+        }
+    }
+
+    /// Bytes that are held back.
+    pub(super) const fn held_bytes(&self) -> usize {
+        match &self.order {
+            Order::InOrder(order) => order.held_bytes(),
+            Order::Latest(_) | Order::Unordered => 0,
+        }
+    }
+
     /// Takes the content of an envelope that opened; None when it is no content.
     // [WIRE-81] [WIRE-82] [WIRE-83]
     pub(super) fn on_opened(

@@ -22,8 +22,9 @@ pub enum Rejection {
     /// flow: then its number counts as seen.
     #[error("malformed")]
     Malformed,
-    /// Too many deliveries wait for [`super::Session::poll_delivery`]. Its number does not count as seen.
-    #[error("too many deliveries wait")]
+    /// Too many deliveries wait for [`super::Session::poll_delivery`], or it is early and too much is held back already. Its
+    /// number does not count as seen.
+    #[error("no room for it now")]
     Busy,
     /// The session has ended.
     #[error("session has ended")]

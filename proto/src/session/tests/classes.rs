@@ -3,7 +3,8 @@
 use super::seal::noise;
 use super::*;
 use crate::base::limits::{
-    DELIVERIES_MAX, FRAGMENTS_MAX, MESSAGE_BYTES_MAX, RELIABLE_WINDOW, TRANSMITS_MAX,
+    DELIVERIES_MAX, FRAGMENT_BYTES_MAX, FRAGMENTS_MAX, HELD_BACK_BYTES_MAX, MESSAGE_BYTES_MAX,
+    RELIABLE_WINDOW, TRANSMITS_MAX,
 };
 
 // [WIRE-82]
@@ -213,6 +214,49 @@ fn a_message_that_lost_a_fragment_expires_as_a_whole() {
         assert_eq!(receipts[0].0, number);
         assert_eq!(receipts[1], (number + 1, Resolution::Applied));
     }
+}
+
+#[test]
+fn what_is_held_back_is_bounded_in_bytes_and_comes_again() {
+    // [WIRE-106]
+    let mut pair = Pair::new();
+    let ttl = Duration::from_secs(20);
+    let flows = (1..=62).map(|channel| Flow::new(Channel::new(channel).unwrap(), Class::Reliable));
+    let long = noise(FRAGMENT_BYTES_MAX);
+    let mut firsts = Vec::new();
+    let (mut held, mut refused) = (0, Vec::new());
+    for flow in flows {
+        firsts.push(pair.send(flow, ttl, b"first").1.remove(0));
+        for _ in 1..RELIABLE_WINDOW {
+            let early = pair.send(flow, ttl, &long).1.remove(0);
+            match pair.reach_truck(&early) {
+                Ok(()) => held += FRAGMENT_BYTES_MAX,
+                Err(rejection) => {
+                    assert_eq!(rejection, Rejection::Busy);
+                    refused.push(early);
+                }
+            }
+        }
+    }
+    assert!(held <= HELD_BACK_BYTES_MAX, "{held}");
+    assert!(
+        held + 2 * FRAGMENT_BYTES_MAX > HELD_BACK_BYTES_MAX,
+        "{held}"
+    );
+    assert!(refused.len() > 6_000);
+    assert_eq!(pair.at_truck(), []);
+
+    let mut delivered = 0;
+    for first in firsts {
+        pair.reach_truck(&first).unwrap();
+        delivered += pair.applied_at_truck().len();
+    }
+    assert_eq!(delivered, 62 + held / FRAGMENT_BYTES_MAX);
+    for again in &refused {
+        assert_eq!(pair.reach_truck(again), Ok(()), "it may come again");
+        delivered += pair.applied_at_truck().len();
+    }
+    assert_eq!(delivered, 62 * 128);
 }
 
 #[test]
