@@ -32,6 +32,8 @@ fn a_second_agent_with_the_same_identity_takes_over_and_neither_fails() {
     let down = first.line("path is down");
     assert!(down.contains("closed by the far side"), "{down}");
     second.line("relay is reached");
+    // It comes back under the same name and is refused.
+    relay.runs_twice(&truck);
 
     let operator = Operator::start(
         &fleet.issue(folder.path(), "controller/desk"),

@@ -89,6 +89,7 @@ impl Ledger {
             evicted_routes,
             refused_routes,
             refused_seats,
+            refused_twins,
         } = counts.relay;
         let DriveCounts {
             paths_up,
@@ -114,6 +115,7 @@ impl Ledger {
             evicted_routes,
             refused_routes,
             refused_seats,
+            refused_twins,
             paths_up,
             paths_down,
             dropped_no_path,

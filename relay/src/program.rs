@@ -156,6 +156,9 @@ fn on_event(driver: &Driver<Relay>, event: &RelayEvent, left: &Notify) {
             tracing::info!(%node, "node is gone");
             left.notify_one();
         }
+        RelayEvent::RunsTwice { node } => {
+            tracing::error!(%node, "node runs twice: one of its programs is refused while the other is here");
+        }
         RelayEvent::PathJoined { node, path, link } => {
             tracing::info!(%node, path = path.0, %link, "path carries its leg");
         }

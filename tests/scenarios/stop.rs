@@ -455,6 +455,39 @@ fn a_stop_overtakes_a_reliable_command_that_is_being_stored() {
     });
 }
 
+/// [WIRE-105]
+#[test]
+fn a_stop_finds_room_beside_a_flood_of_another_nodes_stops() {
+    each_seed(|seed| {
+        let mut world = World::new(seed);
+        let relay = world.relay("relay-a");
+        let truck = world.raw_node(NodeKind::Agent, "truck-18");
+        let way = world.join(truck, relay, "lte", Link::good());
+        let [mallory, bob] = ["mallory", "bob"].map(|name| {
+            let node = world.raw_node(NodeKind::Controller, name);
+            world.join(node, relay, "cable", Link::good());
+            node
+        });
+        world.run(Duration::from_millis(300));
+        // The vehicle hears nothing for a while, and stops for it wait.
+        world.link(way).cut_down = true;
+        for _ in 0..32 {
+            let one = signed(&mut world, (NodeKind::Controller, "mallory"), truck, None);
+            world.with_raw(mallory, |role, now| role.send(now, one));
+        }
+        world.run(Duration::from_millis(300));
+        let stop = signed(&mut world, (NodeKind::Controller, "bob"), truck, None);
+        world.with_raw(bob, |role, now| role.send(now, stop.clone()));
+        world.run(Duration::from_millis(300));
+        world.link(way).cut_down = false;
+        world.run(Duration::from_millis(500));
+        let stop = Parcel::decode(&stop).expect("just made");
+        assert!(world.with_raw(truck, |role, _| role.heard.contains(&stop)));
+        let heard = world.with_raw(truck, |role, _| role.heard.len());
+        assert_eq!(heard, 8 + 1);
+    });
+}
+
 /// [WIRE-122]
 #[test]
 fn a_relay_passes_a_stop_under_its_senders_own_certificate_only() {

@@ -273,6 +273,7 @@ impl HostileRelay {
             let origin = Origin {
                 created: now,
                 upstream: Some((0, 0)),
+                source: None,
             };
             // A full leg harms only what goes through this relay.
             let _ = seat

@@ -35,10 +35,7 @@ impl RawNode {
 
     /// Sends a parcel to the relay.
     pub fn send(&mut self, now: MonoTime, parcel: Arc<[u8]>) {
-        let origin = Origin {
-            created: now,
-            upstream: None,
-        };
+        let origin = Origin::here(now);
         let taken = self
             .leg
             .send(now, parcel, now + Duration::from_secs(2), origin);

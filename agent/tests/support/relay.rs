@@ -55,6 +55,13 @@ impl TestRelay {
         }
     }
 
+    pub fn runs_twice(&self, node: &NodeName) {
+        self.expect("node runs twice", |event| match event {
+            RelayEvent::RunsTwice { node: twin } => (twin == *node).then_some(()),
+            _ => None,
+        });
+    }
+
     pub fn joined(&self, node: &NodeName) {
         self.expect("node joins", |event| match event {
             RelayEvent::Joined { node: joined } => (joined == *node).then_some(()),

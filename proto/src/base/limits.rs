@@ -17,10 +17,10 @@ pub const HANDSHAKE_BYTES_MAX: usize = 1_000;
 pub const CERTIFICATE_BYTES_MAX: usize = 800;
 /// Bytes of a signature (Ed25519 has 64, P-256 in ASN.1 at most 72).
 pub const SIGNATURE_BYTES_MAX: usize = 96;
-/// First messages of handshakes that one program may send through a relay in a second: an attempt at each of its routes,
+/// First messages of handshakes that one node may send through a relay in a second: an attempt at each of its routes,
 /// and not so many that they crowd each other out at an agent.
 pub const HANDSHAKES_PER_S: u64 = 64;
-/// Queries that one program may ask a relay in a second: an answer can name thousands of nodes.
+/// Queries that one node may ask a relay in a second: an answer can name thousands of nodes.
 pub const QUERIES_PER_S: u64 = 10;
 /// Names in one part of a relay's answer to a query: the longest 16 fit a parcel.
 pub const NAMES_PER_NOTICE_MAX: usize = 16;
@@ -71,6 +71,9 @@ pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
 pub const OUTBOX_LATEST_MAX: usize = 256;
 /// Of these parcels, stops: reserved, so that other traffic never refuses one.
 pub const OUTBOX_STOPS_MAX: usize = 32;
+/// Of those stops, those of one source at a relay: a stop, its repeats and its neighbours, and room for three more sources
+/// that send as many. Half of [`LEG_WINDOW_STOPS`], so that one source does not fill that either.
+pub const OUTBOX_STOPS_PER_SOURCE_MAX: usize = 8;
 /// Of a leg's window, the ids that only stops may take.
 pub const LEG_WINDOW_STOPS: u64 = 16;
 /// Flows of which a leg remembers the newest `latest` number; the least recently used gives way (40 bytes each).
@@ -145,6 +148,14 @@ pub const STOP_BYTES_PER_S: u64 = 100_000;
 pub const SEATS_MAX: usize = 10_000;
 /// Programs of one controller identity at one relay.
 pub const SEATS_PER_NODE_MAX: usize = 8;
+/// How long a relay keeps a node's budgets and runs after its last seat is gone: by then every budget is full again
+/// (the smallest takes 4 s), and all that the node sent has expired.
+pub const ACCOUNT_KEPT: Duration = TTL_MAX;
+/// Nodes of which a relay keeps them (about 0.5 KiB each): all that can be there, and as many that left.
+pub const ACCOUNTS_MAX: usize = 2 * SEATS_MAX;
+/// Runs of one node that a relay remembers: two programs with one identity are found out as long as fewer than this
+/// start in between.
+pub const RUNS_REMEMBERED_MAX: usize = 16;
 /// Time between beats of a session that holds no lease.
 pub const BEAT_INTERVAL_IDLE: Duration = Duration::from_secs(1);
 /// Time between offers of a reliable envelope that has no receipt, to every leg: above the round trip of any usable
@@ -199,3 +210,4 @@ const _: () = assert!(OUTBOX_LATEST_MAX + OUTBOX_STOPS_MAX < OUTBOX_PARCELS_MAX 
 const _: () =
     assert!((OUTBOX_LATEST_MAX + OUTBOX_STOPS_MAX) * PARCEL_BYTES_MAX < OUTBOX_BYTES_MAX / 2);
 const _: () = assert!(LEG_WINDOW_STOPS < LEG_WINDOW / 2);
+const _: () = assert!(OUTBOX_STOPS_PER_SOURCE_MAX as u64 * 2 <= LEG_WINDOW_STOPS);

@@ -28,7 +28,7 @@ pub use arrival::Arrival;
 pub use budget::Budget;
 pub use counters::Counters;
 pub use leg::{Leg, PathChange};
-pub use origin::Origin;
+pub use origin::{Origin, Source};
 pub use room::Overflow;
 
 pub use crate::path::PathStatus;

@@ -14,7 +14,13 @@ pub struct Origin {
     pub created: MonoTime,
     /// At a relay: how long its sender held it and how long it was on its way up, in units of 10 µs.
     pub upstream: Option<(u32, u32)>,
+    /// At a relay: who sent it.
+    pub source: Option<Source>,
 }
+
+/// A relay's number for a node whose parcels it forwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Source(pub u64);
 
 impl Origin {
     /// Of a parcel that this node makes.
@@ -22,14 +28,16 @@ impl Origin {
         Origin {
             created,
             upstream: None,
+            source: None,
         }
     }
 
-    /// Of a parcel that arrived at this relay and goes on.
-    pub fn relayed(now: MonoTime, arrival: &Arrival) -> Origin {
+    /// Of a parcel of `source` that arrived at this relay and goes on.
+    pub fn relayed(now: MonoTime, source: Source, arrival: &Arrival) -> Origin {
         Origin {
             created: now,
             upstream: Some((arrival.trail.sender_10us, tens_of_us(arrival.transit))),
+            source: Some(source),
         }
     }
 
@@ -73,7 +81,7 @@ mod tests {
             trail: first,
             transit: Duration::from_millis(25),
         };
-        let second = Origin::relayed(ms(9_000), &arrival).trail(ms(9_001));
+        let second = Origin::relayed(ms(9_000), Source(1), &arrival).trail(ms(9_001));
         assert_eq!(
             (second.sender_10us, second.relayed),
             (300, Some((2_500, 100)))

@@ -97,7 +97,7 @@ impl Outbox {
                 return Ok(Offered::Superseded);
             }
             (_, Some((place, _))) => self.remove(place),
-            (_, None) => self.room.fits(head.class(), parcel.len())?,
+            (_, None) => self.room.fits(head.class(), origin.source, parcel.len())?,
         }
         self.insert(Waiting {
             parcel,
@@ -244,7 +244,8 @@ impl Outbox {
         if let Some((session, flow, _)) = waiting.newest {
             self.siblings.insert((session, flow), place);
         }
-        self.room.take(waiting.class, waiting.parcel.len());
+        let source = waiting.origin.source;
+        self.room.take(waiting.class, source, waiting.parcel.len());
         self.waiting.insert(place, waiting);
     }
 
@@ -260,7 +261,9 @@ impl Outbox {
         if let Some((session, flow, _)) = waiting.newest {
             self.siblings.remove(&(session, flow));
         }
-        self.room.give_back(waiting.class, waiting.parcel.len());
+        let source = waiting.origin.source;
+        self.room
+            .give_back(waiting.class, source, waiting.parcel.len());
     }
 }
 
@@ -269,6 +272,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::leg::Source;
     use crate::leg::tests::sealed_of;
 
     impl Outbox {
@@ -296,7 +300,7 @@ mod tests {
                 assert_eq!(self.siblings.get(&(session, flow)), Some(place));
             }
             let mut room = Room::default();
-            waiting().for_each(|(_, w)| room.take(w.class, w.parcel.len()));
+            waiting().for_each(|(_, w)| room.take(w.class, w.origin.source, w.parcel.len()));
             assert_eq!(room, self.room);
         }
     }
@@ -331,7 +335,9 @@ mod tests {
                     Step::Offer(session, class, number, ttl_us) => {
                         let parcel = sealed_of(SessionId(session), class, number, 20);
                         let deadline = MonoTime::from_us(now.as_us() + ttl_us);
-                        outbox.offer(now, parcel, deadline, Origin::here(now)).ok();
+                        let source = (session > 0).then_some(Source(session.into()));
+                        let origin = Origin { source, ..Origin::here(now) };
+                        outbox.offer(now, parcel, deadline, origin).ok();
                     }
                     Step::Send(sent) => {
                         for place in outbox.take_due(now) {

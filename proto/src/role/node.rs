@@ -355,10 +355,7 @@ impl Uplink {
         created: MonoTime,
         deadline: MonoTime,
     ) -> bool {
-        let origin = Origin {
-            created,
-            upstream: None,
-        };
+        let origin = Origin::here(created);
         self.leg_incarnation.is_none()
             || self.leg.send(now, parcel.clone(), deadline, origin).is_ok()
     }

@@ -1,5 +1,6 @@
 //! The relay: knows who is here and forwards what it cannot read.
 
+mod accounts;
 mod forwarding;
 mod notices;
 mod routes;
@@ -8,6 +9,7 @@ mod seating;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use self::accounts::Accounts;
 use self::routes::Routes;
 use self::seat::{Seat, SeatId};
 use super::{Input, Role, Transmit};
@@ -45,6 +47,12 @@ pub enum RelayEvent {
     },
     /// A node is gone: its last path is down or silent.
     Left {
+        /// The node.
+        node: NodeName,
+    },
+    /// Two programs run under the name of a node that has one place: the one that was here before is refused as long as
+    /// the other is here. A person must end one of them, or give it papers of its own.
+    RunsTwice {
         /// The node.
         node: NodeName,
     },
@@ -97,6 +105,8 @@ pub struct RelayCounters {
     pub refused_routes: u64,
     /// Nodes, or paths of a node, refused because too many are here.
     pub refused_seats: u64,
+    /// Hellos of a run whose place another run of its node has.
+    pub refused_twins: u64,
 }
 
 /// The relay.
@@ -105,6 +115,7 @@ pub struct Relay {
     entropy: Box<dyn Entropy>,
     paths: BTreeMap<PathId, RelayPath>,
     seats: BTreeMap<SeatId, Seat>,
+    accounts: Accounts,
     /// The seat that parcels for a node go to: the newest one of an agent or service.
     newest: BTreeMap<NodeName, SeatId>,
     routes: Routes,
@@ -131,6 +142,7 @@ impl Relay {
             entropy,
             paths: BTreeMap::new(),
             seats: BTreeMap::new(),
+            accounts: Accounts::default(),
             newest: BTreeMap::new(),
             routes: Routes::default(),
             timeouts: BTreeSet::new(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use longrein_proto::base::{ApplicationId, MonoTime, NodeKind, NodeName};
 use longrein_proto::crypto::Credential;
-use longrein_proto::role::{Agent, Controller, ControllerEvent, Relay};
+use longrein_proto::role::{Agent, Controller, ControllerEvent, Relay, RelayEvent};
 use longrein_proto::session::Resolution;
 
 use super::slot::{Body, node_name};
@@ -83,6 +83,14 @@ impl World {
     pub fn controller_events(&self, station: Station) -> &[(MonoTime, ControllerEvent)] {
         match &self.slot(station).body {
             Body::Controller { events, .. } => events,
+            _ => &[],
+        }
+    }
+
+    /// A relay's events so far, of its present run.
+    pub fn relay_events(&self, station: Station) -> &[RelayEvent] {
+        match &self.slot(station).body {
+            Body::Relay { events, .. } => events,
             _ => &[],
         }
     }

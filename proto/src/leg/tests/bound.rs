@@ -3,10 +3,10 @@
 use super::joined::{HERE, Joined, THERE, ms, sealed, sealed_of};
 use crate::base::limits::{
     LEG_WINDOW, OUTBOX_BYTES_MAX, OUTBOX_LATEST_MAX, OUTBOX_PARCELS_MAX, OUTBOX_STOPS_MAX,
-    PARCEL_BYTES_MAX, PATHS_PER_LEG_MAX, TRANSMITS_PER_LEG_MAX,
+    OUTBOX_STOPS_PER_SOURCE_MAX, PARCEL_BYTES_MAX, PATHS_PER_LEG_MAX, TRANSMITS_PER_LEG_MAX,
 };
 use crate::base::{Class, MonoTime, PathId, SessionId};
-use crate::leg::{Leg, Origin, Overflow};
+use crate::leg::{Leg, Origin, Overflow, Source};
 use crate::wire::Chunk;
 
 const NOW: MonoTime = MonoTime::from_us(1_000_000);
@@ -41,6 +41,39 @@ fn a_flood_of_one_class_is_refused_and_leaves_room_for_stops_and_driving() {
     leg.on_timeout(NOW + ms(1_000));
     assert_eq!(leg.waiting(), 0);
     assert_eq!(offer(&mut leg, 1, Class::Reliable, 40), Ok(()));
+}
+
+#[test]
+fn the_stops_of_one_source_leave_room_for_those_of_others() {
+    // [WIRE-105]
+    let mut leg = Leg::new(NOW);
+    let mut flood = |source| {
+        let origin = Origin {
+            source: Some(Source(source)),
+            ..Origin::here(NOW)
+        };
+        let parcel = |number| sealed_of(SessionId(1), Class::Stop, number, 40);
+        let results = (0..20).map(|number| leg.send(NOW, parcel(number), NOW + ms(1_000), origin));
+        let refused: Vec<_> = results.filter_map(Result::err).collect();
+        (20 - refused.len(), refused.last().copied())
+    };
+    let share = OUTBOX_STOPS_PER_SOURCE_MAX;
+    for source in 1..=3 {
+        assert_eq!(flood(source), (share, Some(Overflow::StopsOfSource)));
+    }
+    assert_eq!(flood(4), (share, Some(Overflow::Stops)));
+    assert_eq!(flood(5), (0, Some(Overflow::Stops)));
+    leg.on_timeout(NOW + ms(1_000));
+    assert_eq!(leg.waiting(), 0);
+    for _ in 0..OUTBOX_STOPS_MAX {
+        let own = leg.send(
+            NOW + ms(1_000),
+            sealed_of(SessionId(1), Class::Stop, 1, 40),
+            NOW + ms(2_000),
+            Origin::here(NOW),
+        );
+        assert_eq!(own, Ok(()), "a node's own stops are of one source");
+    }
 }
 
 #[test]

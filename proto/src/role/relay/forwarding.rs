@@ -6,10 +6,10 @@ use std::time::Duration;
 use ring::digest;
 
 use super::Relay;
-use super::seat::{Priority, SeatId};
+use super::seat::SeatId;
 use crate::base::limits::{HANDSHAKE_TTL, STOP_TTL};
 use crate::base::{Class, MonoTime, NodeKind, NodeName, SessionId};
-use crate::leg::{Arrival, Origin};
+use crate::leg::{Arrival, Origin, Source};
 use crate::wire::{Parcel, Signed, Statement};
 
 /// Where a parcel goes.
@@ -19,32 +19,41 @@ struct Destination {
     ttl: Duration,
 }
 
+/// A parcel that its source may send on.
+struct Cargo<'a> {
+    arrival: &'a Arrival,
+    source: Source,
+    ttl: Duration,
+    is_stop: bool,
+    session: Option<SessionId>,
+}
+
 impl Relay {
     pub(super) fn on_arrival(&mut self, now: MonoTime, source: &SeatId, arrival: &Arrival) {
         let Ok(parcel) = Parcel::decode(&arrival.parcel) else {
             self.counters.malformed_parcels += 1;
             return;
         };
-        let bytes = arrival.parcel.len();
-        let priority = priority(&parcel);
         if let Parcel::Signed { to, body } = &parcel {
             self.on_signed(now, source, arrival, (to, body));
             return;
         }
         // [WIRE-115]
-        let Some(seat) = self.seats.get_mut(source) else {
+        let Some(account) = self.accounts.get_mut(&source.node) else {
             return;
         };
-        if !seat.spend_as_source(now, bytes, priority) {
+        let is_stop = is_stop(&parcel);
+        if !account.spend_as_source(now, arrival.parcel.len(), is_stop) {
             self.counters.over_source_budget += 1;
             return;
         }
         if let Parcel::Handshake { step: 1, .. } = parcel
-            && !seat.spend_handshake(now)
+            && !account.spend_handshake(now)
         {
             self.counters.over_handshake_rate += 1;
             return;
         }
+        let number = account.source;
         if let Parcel::Notice(notice) = parcel {
             self.on_notice(now, source, notice);
             return;
@@ -55,8 +64,14 @@ impl Relay {
         };
         match to.seat {
             Some(seat) => {
-                let session = session_of(&parcel);
-                self.forward(now, &seat, arrival, to.ttl, (priority, session));
+                let cargo = Cargo {
+                    arrival,
+                    source: number,
+                    ttl: to.ttl,
+                    is_stop,
+                    session: session_of(&parcel),
+                };
+                self.forward(now, &seat, &cargo);
             }
             None => self.counters.absent += 1,
         }
@@ -99,31 +114,31 @@ impl Relay {
             self.counters.absent += 1;
             return;
         }
-        let within = self
-            .seats
-            .get_mut(source)
-            .is_some_and(|seat| seat.spend_as_source(now, arrival.parcel.len(), Priority::Stop));
-        if !within {
+        let Some(account) = self.accounts.get_mut(&source.node) else {
+            return;
+        };
+        if !account.spend_as_source(now, arrival.parcel.len(), true) {
             self.counters.over_source_budget += 1;
             return;
         }
+        let cargo = Cargo {
+            arrival,
+            source: account.source,
+            ttl: STOP_TTL,
+            is_stop: true,
+            session: None,
+        };
         for seat in seats {
-            self.forward(now, &seat, arrival, STOP_TTL, (Priority::Stop, None));
+            self.forward(now, &seat, &cargo);
         }
     }
 
-    fn forward(
-        &mut self,
-        now: MonoTime,
-        to: &SeatId,
-        arrival: &Arrival,
-        ttl: Duration,
-        (priority, session): (Priority, Option<SessionId>),
-    ) {
+    fn forward(&mut self, now: MonoTime, to: &SeatId, cargo: &Cargo<'_>) {
+        let Cargo { arrival, .. } = cargo;
         // [WIRE-116]
         let spent =
             Duration::from_micros(u64::from(arrival.trail.sender_10us) * 10) + arrival.transit;
-        let Some(left) = ttl.checked_sub(spent).filter(|left| !left.is_zero()) else {
+        let Some(left) = cargo.ttl.checked_sub(spent).filter(|left| !left.is_zero()) else {
             self.counters.expired += 1;
             return;
         };
@@ -131,15 +146,17 @@ impl Relay {
             self.counters.absent += 1;
             return;
         };
-        if !seat.spend_as_destination(now, arrival.parcel.len(), priority, session) {
+        let is_leased = cargo.session.is_some_and(|session| seat.is_leased(session));
+        // [WIRE-115]
+        let within = cargo.is_stop
+            || self.accounts.get_mut(&to.node).is_some_and(|account| {
+                account.spend_as_destination(now, arrival.parcel.len(), is_leased)
+            });
+        if !within {
             self.counters.over_destination_budget += 1;
             return;
         }
-        let up_10us = u32::try_from(arrival.transit.as_micros() / 10).unwrap_or(u32::MAX);
-        let origin = Origin {
-            created: now,
-            upstream: Some((arrival.trail.sender_10us, up_10us)),
-        };
+        let origin = Origin::relayed(now, cargo.source, arrival);
         let parcel = Arc::clone(&arrival.parcel);
         match seat.leg.send(now, parcel, now + left, origin) {
             Ok(()) => self.counters.forwarded += 1,
@@ -170,11 +187,11 @@ impl Relay {
     }
 }
 
-fn priority(parcel: &Parcel) -> Priority {
+fn is_stop(parcel: &Parcel) -> bool {
     match parcel {
-        Parcel::Signed { .. } => Priority::Stop,
-        Parcel::Sealed { header, .. } if header.flow.class == Class::Stop => Priority::Stop,
-        Parcel::Sealed { .. } | Parcel::Handshake { .. } | Parcel::Notice(_) => Priority::Plain,
+        Parcel::Signed { .. } => true,
+        Parcel::Sealed { header, .. } => header.flow.class == Class::Stop,
+        Parcel::Handshake { .. } | Parcel::Notice(_) => false,
     }
 }
 

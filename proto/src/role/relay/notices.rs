@@ -32,10 +32,7 @@ impl Relay {
             return;
         };
         let parcel = Parcel::Notice(notice).encode();
-        let origin = Origin {
-            created: now,
-            upstream: None,
-        };
+        let origin = Origin::here(now);
         // What does not fit is asked for again by whoever waits for it.
         let taken = seat.leg.send(now, parcel, now + NOTICE_TTL, origin);
         self.counters.overflows += u64::from(taken.is_err());
@@ -76,8 +73,8 @@ impl Relay {
     }
 
     fn on_query(&mut self, now: MonoTime, source: &SeatId, ask: u32, kind: NodeKind) {
-        let seat = self.seats.get_mut(source);
-        if !seat.is_some_and(|seat| seat.spend_query(now)) {
+        let account = self.accounts.get_mut(&source.node);
+        if !account.is_some_and(|account| account.spend_query(now)) {
             self.counters.over_query_rate += 1;
             return;
         }

@@ -87,6 +87,7 @@ impl Relay {
     }
 
     /// An agent has one seat, that of its newest run; a controller's programs have one each.
+    // [WIRE-104]
     fn take_seat(&mut self, now: MonoTime, id: &SeatId) -> bool {
         let older = self.seats_of(&id.node);
         let single = matches!(
@@ -94,6 +95,9 @@ impl Relay {
             NodeKind::Agent | NodeKind::Service | NodeKind::Authority
         );
         if single {
+            if self.is_twin(id, &older) {
+                return false;
+            }
             for seat in &older {
                 self.remove_seat(now, seat);
             }
@@ -111,13 +115,35 @@ impl Relay {
             self.counters.refused_seats += 1;
             return false;
         }
-        let seat = Seat::new(now, self.entropy.next_u64(), &self.config);
+        self.accounts.on_seated(now, id, &self.config);
+        let seat = Seat::new(now, self.entropy.next_u64());
         self.seats.insert(id.clone(), seat);
         if self.newest.insert(id.node.clone(), id.clone()).is_none() {
             let node = id.node.clone();
             self.events.push_back(RelayEvent::Joined { node });
         }
         self.tell_presence(now, &id.node, true);
+        true
+    }
+
+    /// Whether the run had the place before, while another one has it now: no program comes back after its successor has
+    /// started, so both run. Where they took turns, each would have half of the node's traffic.
+    // [WIRE-104]
+    fn is_twin(&mut self, id: &SeatId, others: &[SeatId]) -> bool {
+        let account = self.accounts.get(&id.node);
+        if !account.is_some_and(|account| account.knows_run(id.incarnation)) {
+            return false;
+        }
+        let is_here = |seat: &&SeatId| self.seats.get(*seat).is_some_and(Seat::present);
+        let here = others.iter().find(is_here);
+        let Some(seat) = here.and_then(|seat| self.seats.get_mut(seat)) else {
+            return false;
+        };
+        self.counters.refused_twins += 1;
+        if !std::mem::replace(&mut seat.twin_told, true) {
+            let node = id.node.clone();
+            self.events.push_back(RelayEvent::RunsTwice { node });
+        }
         true
     }
 
@@ -148,6 +174,9 @@ impl Relay {
             self.events.push_back(RelayEvent::Close { path });
         }
         self.routes.remove_seat(id);
+        if self.seats_of(&id.node).is_empty() {
+            self.accounts.on_unseated(now, &id.node);
+        }
         if self.newest.get(&id.node) != Some(id) {
             return;
         }

@@ -1,0 +1,236 @@
+//! What the relay keeps of each node, whatever runs of its program come and go.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::RelayConfig;
+use super::seat::SeatId;
+use crate::base::limits::{
+    ACCOUNT_KEPT, ACCOUNTS_MAX, HANDSHAKES_PER_S, PACKET_BYTES_MAX, QUERIES_PER_S,
+    RUNS_REMEMBERED_MAX, STOP_BYTES_PER_S,
+};
+use crate::base::{MonoTime, NodeName};
+use crate::leg::{Budget, Source};
+
+/// The accounts of the nodes that have a seat or had one not long ago.
+#[derive(Debug, Default)]
+pub(super) struct Accounts {
+    by_node: BTreeMap<NodeName, Account>,
+    /// Of nodes without a seat: since when.
+    idle: BTreeSet<(MonoTime, NodeName)>,
+    opened: u64,
+}
+
+/// One node's budgets, which all its runs share, and its runs.
+#[derive(Debug)]
+pub(super) struct Account {
+    /// The relay's number for the node.
+    pub(super) source: Source,
+    as_source: Budget,
+    as_destination: Budget,
+    /// Of an agent: what sessions that hold a lease may send to it.
+    as_leased: Budget,
+    stops: Budget,
+    handshakes: Budget,
+    queries: Budget,
+    /// That had a seat, the newest last.
+    runs: VecDeque<u64>,
+    idle_since: Option<MonoTime>,
+}
+
+impl Accounts {
+    /// A run takes a seat.
+    // [WIRE-103]
+    pub(super) fn on_seated(&mut self, now: MonoTime, seat: &SeatId, config: &RelayConfig) {
+        self.make_room(now, &seat.node);
+        let account = self.by_node.entry(seat.node.clone()).or_insert_with(|| {
+            self.opened += 1;
+            Account::new(now, Source(self.opened), config)
+        });
+        if let Some(since) = account.idle_since.take() {
+            self.idle.remove(&(since, seat.node.clone()));
+        }
+        account.note_run(seat.incarnation);
+    }
+
+    /// A node's last seat is gone. What a budget lacks stays lacking: coming back must not fill it.
+    // [WIRE-103]
+    pub(super) fn on_unseated(&mut self, now: MonoTime, node: &NodeName) {
+        if let Some(account) = self.by_node.get_mut(node)
+            && account.idle_since.is_none()
+        {
+            account.idle_since = Some(now);
+            self.idle.insert((now, node.clone()));
+        }
+    }
+
+    pub(super) fn get(&self, node: &NodeName) -> Option<&Account> {
+        self.by_node.get(node)
+    }
+
+    pub(super) fn get_mut(&mut self, node: &NodeName) -> Option<&mut Account> {
+        self.by_node.get_mut(node)
+    }
+
+    /// Forgets whoever left long ago, and when that leaves no room for this node, whoever left first.
+    fn make_room(&mut self, now: MonoTime, node: &NodeName) {
+        while let Some((since, _)) = self.idle.first() {
+            let full = self.by_node.len() >= ACCOUNTS_MAX && !self.by_node.contains_key(node);
+            if now.since(*since) < ACCOUNT_KEPT && !full {
+                break;
+            }
+            if let Some((_, gone)) = self.idle.pop_first() {
+                self.by_node.remove(&gone);
+            }
+        }
+    }
+}
+
+impl Account {
+    fn new(now: MonoTime, source: Source, config: &RelayConfig) -> Account {
+        let bytes = |per_s: u64| Budget::new(now, per_s, burst(per_s));
+        Account {
+            source,
+            as_source: bytes(config.source_bytes_per_s),
+            as_destination: bytes(config.destination_bytes_per_s),
+            as_leased: bytes(config.destination_bytes_per_s),
+            stops: bytes(STOP_BYTES_PER_S),
+            handshakes: Budget::new(now, HANDSHAKES_PER_S, HANDSHAKES_PER_S),
+            queries: Budget::new(now, QUERIES_PER_S, QUERIES_PER_S),
+            runs: VecDeque::new(),
+            idle_since: None,
+        }
+    }
+
+    /// Whether this run of the node's program had a seat before.
+    pub(super) fn knows_run(&self, incarnation: u64) -> bool {
+        self.runs.contains(&incarnation)
+    }
+
+    // [WIRE-115]
+    pub(super) fn spend_as_source(&mut self, now: MonoTime, bytes: usize, is_stop: bool) -> bool {
+        if is_stop {
+            self.stops.try_spend(now, bytes)
+        } else {
+            self.as_source.try_spend(now, bytes)
+        }
+    }
+
+    /// Stops cost their destination nothing.
+    // [WIRE-115]
+    pub(super) fn spend_as_destination(
+        &mut self,
+        now: MonoTime,
+        bytes: usize,
+        is_leased: bool,
+    ) -> bool {
+        if is_leased {
+            self.as_leased.try_spend(now, bytes)
+        } else {
+            self.as_destination.try_spend(now, bytes)
+        }
+    }
+
+    /// Whether one more first message of a handshake is within the rate.
+    // [WIRE-117]
+    pub(super) fn spend_handshake(&mut self, now: MonoTime) -> bool {
+        self.handshakes.try_spend(now, 1)
+    }
+
+    /// Whether one more question is within the rate: its answer is long.
+    pub(super) fn spend_query(&mut self, now: MonoTime) -> bool {
+        self.queries.try_spend(now, 1)
+    }
+
+    fn note_run(&mut self, incarnation: u64) {
+        self.runs.retain(|run| *run != incarnation);
+        self.runs.push_back(incarnation);
+        if self.runs.len() > RUNS_REMEMBERED_MAX {
+            self.runs.pop_front();
+        }
+    }
+}
+
+/// A quarter of a second's worth, but at least four packets: enough for a burst of state after an outage.
+fn burst(bytes_per_s: u64) -> u64 {
+    let packets = u64::try_from(PACKET_BYTES_MAX)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(4);
+    (bytes_per_s / 4).max(packets)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn seat(name: &str, incarnation: u64) -> SeatId {
+        SeatId {
+            node: name.parse().unwrap(),
+            incarnation,
+        }
+    }
+
+    fn at(s: u64) -> MonoTime {
+        MonoTime::ZERO + Duration::from_secs(s)
+    }
+
+    fn handshakes(accounts: &mut Accounts, now: MonoTime, seat: &SeatId) -> usize {
+        let account = accounts.get_mut(&seat.node).unwrap();
+        std::iter::from_fn(|| account.spend_handshake(now).then_some(())).count()
+    }
+
+    /// [WIRE-103]
+    #[test]
+    fn a_node_that_comes_back_finds_its_budgets_as_it_left_them() {
+        let config = RelayConfig::default();
+        let mut accounts = Accounts::default();
+        let runs = [1, 2].map(|run| seat("controller/anna", run));
+        accounts.on_seated(at(0), &runs[0], &config);
+        assert_eq!(handshakes(&mut accounts, at(0), &runs[0]), 64);
+        accounts.on_unseated(at(0), &runs[0].node);
+        accounts.on_seated(at(0), &runs[1], &config);
+        assert_eq!(handshakes(&mut accounts, at(0), &runs[1]), 0);
+        assert_eq!(handshakes(&mut accounts, at(1), &runs[1]), 64);
+    }
+
+    #[test]
+    fn an_account_is_forgotten_a_while_after_its_last_seat_and_not_before() {
+        let config = RelayConfig::default();
+        let mut accounts = Accounts::default();
+        let (anna, otto) = (seat("controller/anna", 1), seat("controller/otto", 1));
+        accounts.on_seated(at(0), &anna, &config);
+        accounts.on_unseated(at(10), &anna.node);
+        accounts.on_seated(at(69), &otto, &config);
+        assert!(accounts.get(&anna.node).is_some_and(|a| a.knows_run(1)));
+        accounts.on_seated(at(70), &otto, &config);
+        assert!(accounts.get(&anna.node).is_none());
+        accounts.on_seated(at(1_000), &otto, &config);
+        assert!(accounts.get(&otto.node).is_some());
+        assert!(accounts.idle.is_empty());
+    }
+
+    #[test]
+    fn accounts_and_runs_are_bounded_and_the_oldest_gives_way() {
+        let config = RelayConfig::default();
+        let mut accounts = Accounts::default();
+        for number in 0..=ACCOUNTS_MAX {
+            let one = seat(&format!("controller/c-{number}"), 1);
+            accounts.on_seated(at(1), &one, &config);
+            accounts.on_unseated(at(1) + Duration::from_micros(number as u64), &one.node);
+        }
+        assert_eq!(accounts.by_node.len(), ACCOUNTS_MAX);
+        assert_eq!(accounts.idle.len(), ACCOUNTS_MAX);
+        assert!(
+            !accounts
+                .by_node
+                .contains_key(&seat("controller/c-0", 1).node)
+        );
+        for run in 0..100 {
+            accounts.on_seated(at(2), &seat("agent/truck-17", run), &config);
+        }
+        let truck = accounts.get(&seat("agent/truck-17", 0).node).unwrap();
+        assert_eq!(truck.runs.len(), RUNS_REMEMBERED_MAX);
+        assert!(truck.knows_run(99) && !truck.knows_run(0));
+    }
+}
