@@ -40,7 +40,7 @@ pub struct ListenSection {
     pub interface: Option<String>,
 }
 
-/// `[budget]`: what one node may use of the relay.
+/// `[budget]`: what one node may use of the relay, all programs under its name together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BudgetSection {
@@ -62,7 +62,7 @@ pub struct ConnectionsSection {
     pub half_open: usize,
     /// Not yet up, from one address.
     pub half_open_per_source: usize,
-    /// From one node.
+    /// From one node, all programs under its name together.
     pub per_node: usize,
 }
 

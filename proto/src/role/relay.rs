@@ -21,7 +21,7 @@ use crate::wire::{Chunk, Notice, Packet};
 /// What a relay is set to.
 #[derive(Clone, Debug)]
 pub struct RelayConfig {
-    /// Bytes a second that one node may send through the relay.
+    /// Bytes a second that one node, whatever runs under its name, may send through the relay.
     pub source_bytes_per_s: u64,
     /// Bytes a second that one node may be sent.
     pub destination_bytes_per_s: u64,
