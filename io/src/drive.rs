@@ -20,7 +20,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// A role with its paths; clones are handles to the same one.
@@ -330,6 +330,8 @@ impl<R: Role + 'static> Driver<R> {
     async fn take_calls(self, mut waiting: mpsc::Receiver<Call<R>>) {
         while let Some(call) = waiting.recv().await {
             if let Some(afterwards) = self.with(|role, now| call(role, now)) {
+                // QUIC's own tasks run in between and send: whoever is woken might take the processor from them.
+                yield_now().await;
                 afterwards();
             }
         }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use zstd::bulk::{Compressor, Decompressor};
 
-use crate::base::limits::{COMPRESSION_BYTES_MIN, DICTIONARIES_MAX, MESSAGE_BYTES_MAX};
+use crate::base::limits::{
+    COMPRESSION_BYTES_MIN, DICTIONARIES_MAX, MESSAGE_BYTES_MAX, PLAIN_COMPRESSION_BYTES_MIN,
+};
 
 /// Trained zstd dictionaries by number, the same at both ends.
 #[derive(Clone, Debug, Default)]
@@ -82,7 +84,11 @@ impl Squeeze {
     /// The message compressed with this dictionary, when that makes it smaller.
     // [WIRE-96]
     pub(super) fn compress(&mut self, dictionary: u16, message: &[u8]) -> Option<Vec<u8>> {
-        if message.len() < COMPRESSION_BYTES_MIN {
+        let shortest = match dictionary {
+            0 => PLAIN_COMPRESSION_BYTES_MIN,
+            _ => COMPRESSION_BYTES_MIN,
+        };
+        if message.len() < shortest {
             return None;
         }
         if !self.compressors.contains_key(&dictionary) {
@@ -141,7 +147,19 @@ mod tests {
     #[test]
     fn short_and_random_messages_are_left_alone() {
         let mut squeeze = plain();
-        assert_eq!(squeeze.compress(0, &[7; COMPRESSION_BYTES_MIN - 1]), None);
+        squeeze.dictionaries.insert(1, *b"seven");
+        let short = [7; PLAIN_COMPRESSION_BYTES_MIN];
+        assert_eq!(
+            squeeze.compress(1, &short[..COMPRESSION_BYTES_MIN - 1]),
+            None
+        );
+        assert!(
+            squeeze
+                .compress(1, &short[..COMPRESSION_BYTES_MIN])
+                .is_some()
+        );
+        assert_eq!(squeeze.compress(0, &short[1..]), None);
+        assert!(squeeze.compress(0, &short).is_some());
         let mut state = 1_u64;
         let noise: Vec<u8> = std::iter::repeat_with(|| {
             state = state
