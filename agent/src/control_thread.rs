@@ -23,7 +23,7 @@ use tracing::{error, info};
 
 use crate::adapter::Adapter;
 use crate::applied_log::{AppliedLog, Journey};
-use function::Function;
+use function::{Function, Order};
 use handle::{Numbered, Shared};
 
 pub use handle::{ControlHandle, ControlThread};
@@ -210,18 +210,19 @@ impl Runner {
                 journey,
             } => {
                 self.shared.command_taken();
-                let result = match self.functions.iter_mut().find(|f| f.channel() == channel) {
-                    Some(function) => function.on_command(now, accepted),
-                    None => Err(Refusal::NoSuchFunction),
-                };
-                if let (Ok(()), Some(log)) = (&result, &mut self.log) {
-                    log.on_applied(now, channel, journey);
-                }
-                (self.sink)(ControlOutput::Verdict {
+                let order = Order {
                     ticket,
-                    result,
-                    at: now,
-                });
+                    accepted,
+                    journey,
+                };
+                match self.functions.iter_mut().find(|f| f.channel() == channel) {
+                    Some(function) => function.on_command(now, order),
+                    None => (self.sink)(ControlOutput::Verdict {
+                        ticket,
+                        result: Err(Refusal::NoSuchFunction),
+                        at: now,
+                    }),
+                }
             }
             ControlInput::Reset => {
                 if number > self.stops_done {

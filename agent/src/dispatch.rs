@@ -45,16 +45,22 @@ impl Dispatch {
     pub(crate) fn on_event(self: &Rc<Self>, driver: &Driver<Agent>, event: AgentEvent) {
         match event {
             AgentEvent::Apply(apply) => self.apply(driver, *apply),
-            AgentEvent::Stop => {
-                tracing::warn!("emergency stop is latched");
+            AgentEvent::Stop { author, generation } => {
+                let operator = author.map_or("before the start".to_string(), |who| who.to_string());
+                tracing::warn!(operator, generation, "emergency stop is latched");
                 self.give(driver, ControlInput::Stop);
             }
-            AgentEvent::StopReset => {
-                tracing::info!("emergency stop is reset");
+            AgentEvent::StopReset { author, generation } => {
+                tracing::warn!(operator = %author, generation, "emergency stop is reset");
                 self.give(driver, ControlInput::Reset);
             }
-            AgentEvent::LeaseEnded { channel } => {
-                tracing::info!(function = self.name(channel), "lease has ended");
+            AgentEvent::LeaseEnded {
+                channel,
+                holder,
+                token: FencingToken(token),
+                why,
+            } => {
+                tracing::info!(function = self.name(channel), operator = %holder, fence = token, %why, "lease has ended");
                 self.give(driver, ControlInput::LeaseEnded { channel });
             }
             AgentEvent::LeaseGranted {
@@ -72,8 +78,8 @@ impl Dispatch {
             AgentEvent::SessionUp { session, peer } => {
                 tracing::info!(session = session.0, operator = %peer, "session is up");
             }
-            AgentEvent::SessionDown { session, peer } => {
-                tracing::info!(session = session.0, operator = %peer, "session is down");
+            AgentEvent::SessionDown { session, peer, why } => {
+                tracing::info!(session = session.0, operator = %peer, %why, "session is down");
             }
             AgentEvent::RelayUp { relay } => {
                 tracing::info!(relay = %relay.name, "relay is reached")

@@ -44,6 +44,11 @@ pub enum AgentError {
     /// The thread that guards the vehicle has ended by itself.
     #[error("the control thread has ended: this is a fault of the program; every device is closed")]
     ControlEnded,
+    /// The thread that guards the vehicle does not turn any more.
+    #[error(
+        "the control thread is stuck: this is a fault of the program or the machine; the devices hear nothing any more"
+    )]
+    ControlStuck,
     /// The thread that speaks with the relays has ended by itself.
     #[error("the network thread has ended: this is a fault of the program; every device is closed")]
     NetworkEnded,
@@ -66,6 +71,7 @@ impl AgentError {
             AgentError::State(_)
             | AgentError::AppliedLog { .. }
             | AgentError::ControlEnded
+            | AgentError::ControlStuck
             | AgentError::NetworkEnded
             | AgentError::System(_) => Exit::Failed,
         }

@@ -78,6 +78,9 @@ impl Network {
         // Whoever started the agent may have given up already, and dropping its handle ends it.
         let _ = tell.send(driver.remote());
 
+        let watched = self.control.handle().clone();
+        let stuck = watched.stuck();
+        tokio::pin!(stuck);
         let mut ledger = Ledger::new(driver.clone());
         let mut minute = interval(COUNTS_EVERY);
         let ended = loop {
@@ -88,13 +91,21 @@ impl Network {
                 }
                 _ = &mut self.ending => break Ok(()),
                 () = control_ended.notified() => break Err(AgentError::ControlEnded),
+                () = &mut stuck => break Err(AgentError::ControlStuck),
                 _ = minute.tick() => ledger.tell_news(),
             }
         };
-        let closed = close_devices(self.control, &driver);
-        tokio::select! {
-            () = closed => {}
-            signal = shutdown.wait() => tracing::info!(signal, "agent ends at once"),
+        if matches!(ended, Err(AgentError::ControlStuck)) {
+            // [SAFE-70] Nobody waits for it: the devices hear nothing from it, and end of file with the process.
+            tracing::error!("control thread is stuck, and the agent ends");
+            driver.with(|agent, now| agent.end(now));
+            self.control.abandon();
+        } else {
+            let closed = close_devices(self.control, &driver);
+            tokio::select! {
+                () = closed => {}
+                signal = shutdown.wait() => tracing::info!(signal, "agent ends at once"),
+            }
         }
         ledger.tell_all();
         driver.close().await;

@@ -63,7 +63,15 @@ pub fn applied(bytes: &[u8], ttl: Duration) -> Applied {
         watchdog: None,
         limits: None,
     };
-    Actuation::new(config, false)
-        .on_command(now(), accepted(Body::Opaque(bytes.to_vec()), false, ttl))
-        .unwrap()
+    let mut actuation = Actuation::new(config, false);
+    actuation.on_device(now(), true);
+    let mut taken = None;
+    let command = accepted(Body::Opaque(bytes.to_vec()), false, ttl);
+    actuation
+        .on_command(now(), command, |applied, _| {
+            taken = Some(applied.clone());
+            Ok(())
+        })
+        .unwrap();
+    taken.unwrap()
 }

@@ -162,10 +162,8 @@ fn a_vehicle_with_only_a_hostile_relay_goes_safe_and_applies_nothing_wrong() {
                 Tamper::Corrupt | Tamper::Forge | Tamper::Delay | Tamper::Swallow
             );
             if useless {
-                let stages = &world.vehicle(set.agent).stages;
-                let in_order: Vec<Stage> = stages.iter().map(|(_, _, stage)| *stage).collect();
                 assert_eq!(
-                    in_order,
+                    world.vehicle(set.agent).stages_entered(),
                     [Stage::Nominal, Stage::Hold, Stage::Ramp, Stage::MinimalRisk],
                     "{tamper:?}"
                 );

@@ -6,11 +6,14 @@
     reason = "a scenario asks for the events that it knows"
 )]
 
+mod audit;
 mod chaos;
 mod clock;
 mod controllers_killed;
+mod device_lost;
 mod false_operator;
 mod freeze;
+mod greedy_controller;
 mod hostile_relay;
 mod relay_death;
 mod reliable;

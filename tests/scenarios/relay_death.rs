@@ -30,12 +30,7 @@ fn a_drive_loses_nothing_when_a_relay_dies_and_a_link_is_cut() {
                 ..Account::default()
             }
         );
-        let stages: Vec<Stage> = world
-            .vehicle(set.agent)
-            .stages
-            .iter()
-            .map(|(_, _, stage)| *stage)
-            .collect();
+        let stages = world.vehicle(set.agent).stages_entered();
         assert_eq!(stages, [Stage::Nominal]);
     });
 }

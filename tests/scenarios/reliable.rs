@@ -283,3 +283,32 @@ fn a_request_that_is_lost_is_answered_as_expired() {
         assert_eq!(answer, Some(Refusal::Expired));
     });
 }
+
+/// [WIRE-118]
+#[test]
+fn a_command_that_the_device_refused_may_come_again_under_its_id_also_after_a_restart() {
+    each_seed(|seed| {
+        let mut world = World::new(seed);
+        let set = StageSet::new(&mut world);
+        world.open(set.alice, set.agent);
+        world.take(set.alice, set.agent, Vehicle::TUNNEL);
+        world.set_device(set.agent, Vehicle::TUNNEL, false);
+        world
+            .deliver(set.alice, set.agent, id(1), TTL)
+            .expect("the lease is held");
+        world.run(Duration::from_secs(1));
+        let refused = Resolution::Refused(Refusal::AdapterDown);
+        assert_eq!(world.receipt(id(1)), Some(refused));
+
+        world.kill(set.agent);
+        let from = world.controller_events(set.alice).len();
+        world.restart_agent(set.agent);
+        world.await_session(set.alice, from);
+        world.take(set.alice, set.agent, Vehicle::TUNNEL);
+        world
+            .deliver(set.alice, set.agent, id(1), TTL)
+            .expect("the lease is held");
+        world.run(Duration::from_secs(1));
+        assert_eq!(world.receipt(id(1)), Some(Resolution::Applied));
+    });
+}

@@ -35,5 +35,5 @@ pub use link::{Link, Tamper};
 pub use raw_node::RawNode;
 pub use seeds::each_seed;
 pub use stage_set::StageSet;
-pub use vehicle::{AppliedCommand, Granted, Vehicle};
+pub use vehicle::{AppliedCommand, Audit, Granted, Vehicle};
 pub use world::{Station, World};

@@ -6,7 +6,9 @@ use longrein_proto::base::{
     ApplicationId, Channel, Class, FencingToken, MonoTime, NodeName, Refusal, Stage,
 };
 use longrein_proto::control::{Actuation, ActuationConfig, WatchdogConfig};
-use longrein_proto::role::{Agent, AgentConfig, Apply, FunctionConfig, Journey};
+use longrein_proto::role::{
+    Agent, AgentConfig, Apply, FunctionConfig, Journey, LeaseEndReason, SessionEndReason,
+};
 use longrein_proto::wire::{Body, FunctionKind};
 
 /// A vehicle with the functions `drive` (channel 1, typed, guarded) and `tunnel` (channel 2, opaque), from a start of its
@@ -19,6 +21,10 @@ pub struct Vehicle {
     pub grants: Vec<Granted>,
     /// Every end of a lease.
     pub lease_ends: Vec<(MonoTime, Channel)>,
+    /// Every loss of a device.
+    pub device_losses: Vec<(MonoTime, Channel)>,
+    /// Functions whose devices are there and take nothing.
+    pub full: Vec<Channel>,
     /// Every command that took effect, in order.
     pub applied: Vec<AppliedCommand>,
     /// Every command that got as far as the vehicle and was refused there.
@@ -27,6 +33,8 @@ pub struct Vehicle {
     pub stages: Vec<(MonoTime, Channel, Stage)>,
     /// Every stop and reset: when, and whether it is a stop.
     pub stops: Vec<(MonoTime, bool)>,
+    /// What an audit would want to know, in order.
+    pub audit: Vec<Audit>,
     /// The newest record that survives a power cut.
     pub disk: Vec<u8>,
 }
@@ -42,6 +50,19 @@ pub struct Granted {
     pub holder: NodeName,
     /// The new token.
     pub token: FencingToken,
+}
+
+/// Who did what, as the agent's log says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audit {
+    /// Who stopped the vehicle, in which generation.
+    Stop(Option<NodeName>, u32),
+    /// Who reset the stop, and the generation that began.
+    Reset(NodeName, u32),
+    /// Whose lease ended, under which token, and why.
+    LeaseEnded(Channel, NodeName, FencingToken, LeaseEndReason),
+    /// Whose session ended, and why.
+    SessionDown(NodeName, SessionEndReason),
 }
 
 /// A command that took effect.
@@ -88,18 +109,23 @@ impl Vehicle {
             watchdog: None,
             limits: None,
         };
+        let with_device = |config| {
+            let mut actuation = Actuation::new(config, false);
+            actuation.on_device(began, true);
+            actuation
+        };
         Vehicle {
-            functions: vec![
-                Actuation::new(guarded, false),
-                Actuation::new(unguarded, false),
-            ],
+            functions: vec![with_device(guarded), with_device(unguarded)],
             began,
             grants: Vec::new(),
             lease_ends: Vec::new(),
+            device_losses: Vec::new(),
+            full: Vec::new(),
             applied: Vec::new(),
             refused: Vec::new(),
             stages: Vec::new(),
             stops: Vec::new(),
+            audit: Vec::new(),
             disk,
         }
     }
@@ -107,6 +133,14 @@ impl Vehicle {
     /// The stage that the drive function is in.
     pub fn stage(&self) -> Stage {
         self.functions[0].stage()
+    }
+
+    /// The stages that the drive function entered, in order.
+    pub fn stages_entered(&self) -> Vec<Stage> {
+        let drive = |(_, channel, stage): &(_, Channel, Stage)| {
+            (*channel == Vehicle::DRIVE).then_some(*stage)
+        };
+        self.stages.iter().filter_map(drive).collect()
     }
 
     /// The numbers of all commands of a function that took effect, in order.
@@ -136,9 +170,13 @@ impl Vehicle {
         let token = apply.accepted.inner().token;
         let deadline = apply.accepted.deadline();
         let application_id = apply.accepted.inner().application_id;
-        let verdict = self.functions[index].on_command(now, apply.accepted);
-        match &verdict {
-            Ok(applied) => self.applied.push(AppliedCommand {
+        let full = self.full.contains(&apply.channel);
+        let applied = &mut self.applied;
+        let verdict = self.functions[index].on_command(now, apply.accepted, |taken, _| {
+            if full {
+                return Err(Refusal::TooOften);
+            }
+            applied.push(AppliedCommand {
                 at: now,
                 channel: apply.channel,
                 class: apply.class,
@@ -146,12 +184,15 @@ impl Vehicle {
                 token,
                 deadline,
                 application_id,
-                body: applied.body().clone(),
+                body: taken.body().clone(),
                 journey: apply.journey,
-            }),
-            Err(why) => self.refused.push(why.clone()),
+            });
+            Ok(())
+        });
+        if let Err(why) = &verdict {
+            self.refused.push(why.clone());
         }
-        role.on_verdict(now, apply.ticket, verdict.map(|_| ()));
+        role.on_verdict(now, apply.ticket, verdict);
         self.tell_stages(now, role);
     }
 
@@ -174,6 +215,14 @@ impl Vehicle {
     pub(crate) fn lease_ended(&mut self, now: MonoTime, channel: Channel, role: &mut Agent) {
         self.lease_ends.push((now, channel));
         self.functions[usize::from(channel.number()) - 1].on_lease_end(now);
+        self.tell_stages(now, role);
+    }
+
+    pub(crate) fn device(&mut self, now: MonoTime, channel: Channel, up: bool, role: &mut Agent) {
+        if !up {
+            self.device_losses.push((now, channel));
+        }
+        self.functions[usize::from(channel.number()) - 1].on_device(now, up);
         self.tell_stages(now, role);
     }
 

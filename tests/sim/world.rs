@@ -7,7 +7,7 @@ mod views;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longrein_proto::base::{MonoTime, NodeKind, PathId};
+use longrein_proto::base::{Channel, MonoTime, NodeKind, PathId};
 use longrein_proto::role::{
     Agent, AgentRecord, Controller, Input, Relay, RelayConfig, Role, Transmit,
 };
@@ -227,12 +227,24 @@ impl World {
         call: impl FnOnce(&mut Agent, MonoTime) -> T,
     ) -> T {
         let now = self.time_of(station);
-        let Body::Agent(body) = &mut self.slot_mut(station).body else {
-            panic!("the station is no living agent")
-        };
-        let result = call(&mut body.role, now);
+        let result = call(&mut self.agent_body_mut(station).role, now);
         self.collect(station);
         result
+    }
+
+    /// Loses the device of an agent's function, or brings it back.
+    pub fn set_device(&mut self, station: Station, channel: Channel, up: bool) {
+        let now = self.time_of(station);
+        let body = self.agent_body_mut(station);
+        body.vehicle.device(now, channel, up, &mut body.role);
+        self.collect(station);
+    }
+
+    /// Whether the device of an agent's function takes no command though it is there.
+    pub fn set_full(&mut self, station: Station, channel: Channel, full: bool) {
+        let vehicle = &mut self.agent_body_mut(station).vehicle;
+        vehicle.full.retain(|other| *other != channel);
+        vehicle.full.extend(full.then_some(channel));
     }
 
     /// Calls a relay's methods, then lets the network take what it sends.
@@ -278,6 +290,13 @@ impl World {
         let result = call(role, now);
         self.collect(station);
         result
+    }
+
+    fn agent_body_mut(&mut self, station: Station) -> &mut AgentBody {
+        let Body::Agent(body) = &mut self.slot_mut(station).body else {
+            panic!("the station is no living agent")
+        };
+        body
     }
 
     fn agent_body(&mut self, name: &str, vehicle: Vehicle) -> Body {

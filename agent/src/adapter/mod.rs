@@ -26,20 +26,28 @@ pub use udp::UdpAdapter;
 
 /// The way to one function's device. All calls come from the control thread and return at once.
 pub trait Adapter: Send {
-    /// Whether commands can reach the device; they are refused while not.
+    /// Whether the device is there; commands are refused while not. Each loss is seen by whoever asks after every call.
     fn is_up(&self) -> bool;
 
-    /// Takes a command that was just applied, once. Typed ones also come with each [`Adapter::on_output`].
+    /// Whether an opaque command would be handed over now; while not, the next ones wait.
+    fn is_free(&self) -> bool {
+        true
+    }
+
+    /// Hands a command to the device, once, with what the device is told from now on. Typed ones also come with each
+    /// [`Adapter::on_output`].
     ///
     /// # Errors
-    /// `AdapterDown` or `TooOften` when the device does not take it now; it is not tried again.
-    fn on_command(&mut self, now: MonoTime, applied: &Applied) -> Result<(), Refusal>;
+    /// `AdapterDown`, `TooOften` or `NoSuchFunction` when the device does not get it; it is not tried again.
+    fn on_command(
+        &mut self,
+        now: MonoTime,
+        applied: &Applied,
+        output: &Output,
+    ) -> Result<(), Refusal>;
 
     /// Tells the device stage, stop and typed command: at the fixed rate, and at once when one of them changes (SAFE-62).
     fn on_output(&mut self, now: MonoTime, output: &Output);
-
-    /// Everything that was taken but is not handed over yet is void: a stop, the end of the lease, or Ramp.
-    fn on_void(&mut self);
 
     /// Looks after the device, and gives the next telemetry that it sent. Called in every turn until it gives none.
     fn poll(&mut self, now: MonoTime) -> Option<Telemetry>;
@@ -66,7 +74,7 @@ pub fn open(
     config.check(kind)?;
     Ok(match config {
         AdapterConfig::Sim(sim) => Box::new(SimAdapter::new(sim, now)),
-        AdapterConfig::Udp(udp) => Box::new(UdpAdapter::open(udp)?),
+        AdapterConfig::Udp(udp) => Box::new(UdpAdapter::open(udp, now)?),
         AdapterConfig::Process(process) => Box::new(ProcessAdapter::new(process.clone(), now)),
     })
 }

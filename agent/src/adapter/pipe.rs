@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use longrein_proto::base::MonoTime;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
 
 use super::word::{Answer, LINE_BYTES_MAX};
 
@@ -19,13 +20,11 @@ pub struct Pipe {
     stdin: Option<ChildStdin>,
     stdout: ChildStdout,
     started: MonoTime,
-    /// The rest of the outstanding line.
-    unwritten: Vec<u8>,
+    /// Bytes that the child's empty input takes at once.
+    input_bytes: usize,
     outstanding: Option<Outstanding>,
     acknowledged_any: bool,
     inbox: Vec<u8>,
-    /// The rest of a line that was too long.
-    skipping: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +42,8 @@ pub enum Next {
     Wrong(String),
     /// Nothing for now.
     Nothing,
+    /// A line that is longer than any answer, or has no end.
+    TooLong,
     /// The end: the child ended, or closed its output.
     End,
 }
@@ -66,16 +67,18 @@ impl Pipe {
         let stdout = child.stdout.take().ok_or(ErrorKind::BrokenPipe)?;
         never_wait(&stdin)?;
         never_wait(&stdout)?;
+        // Where the system gives no more, only the longest commands are refused.
+        let _ = fcntl_setpipe_size(&stdin, INPUT_BYTES);
+        let input_bytes = fcntl_getpipe_size(&stdin)?;
         Ok(Pipe {
             child,
             stdin: Some(stdin),
             stdout,
             started: now,
-            unwritten: Vec::new(),
+            input_bytes,
             outstanding: None,
             acknowledged_any: false,
             inbox: Vec::new(),
-            skipping: false,
         })
     }
 
@@ -105,28 +108,26 @@ impl Pipe {
             .map_or(Duration::ZERO, |line| now.since(line.since))
     }
 
-    /// Writes a line, which is outstanding then. Call it only while [`Pipe::is_free`].
-    pub fn write(&mut self, now: MonoTime, seq: u64, line: String) {
-        self.outstanding = Some(Outstanding { seq, since: now });
-        self.unwritten = line.into_bytes();
-        self.unwritten.push(b'\n');
-        self.flush();
+    /// Whether a line of so many bytes can be written at all.
+    pub fn has_room(&self, line_bytes: usize) -> bool {
+        line_bytes < self.input_bytes
     }
 
-    /// Writes what the pipe takes of the outstanding line.
-    pub fn flush(&mut self) {
-        let Some(stdin) = &mut self.stdin else { return };
-        while !self.unwritten.is_empty() {
-            match stdin.write(&self.unwritten) {
-                Ok(written) => drop(self.unwritten.drain(..written.min(self.unwritten.len()))),
+    /// Writes a line that there is room for, which is outstanding then. Call it only while [`Pipe::is_free`]: then the child's
+    /// input is empty and takes all of the line at once. A child that does not take it does not read, or acknowledges what it
+    /// has not read; end it.
+    pub fn write(&mut self, now: MonoTime, seq: u64, line: String) -> bool {
+        let Some(stdin) = &mut self.stdin else {
+            return false;
+        };
+        let mut bytes = line.into_bytes();
+        bytes.push(b'\n');
+        self.outstanding = Some(Outstanding { seq, since: now });
+        loop {
+            match stdin.write(&bytes) {
+                Ok(written) => return written == bytes.len(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(_) => {
-                    // It does not read any more; the line stays unacknowledged, so the child is down and killed in time.
-                    self.unwritten.clear();
-                    self.stdin = None;
-                    return;
-                }
+                Err(_) => return false,
             }
         }
     }
@@ -145,8 +146,7 @@ impl Pipe {
                 };
             }
             if self.inbox.len() > LINE_BYTES_MAX {
-                self.inbox.clear();
-                self.skipping = true;
+                return Next::TooLong;
             }
             let mut chunk = [0; 4_096];
             match self.stdout.read(&mut chunk) {
@@ -162,14 +162,9 @@ impl Pipe {
         Next::Nothing
     }
 
-    /// Adds what is to wake the reader and writer.
+    /// Adds what is to wake the reader.
     pub fn wake_on<'a>(&'a self, fds: &mut Vec<PollFd<'a>>) {
         fds.push(PollFd::new(&self.stdout, PollFlags::IN));
-        if let Some(stdin) = &self.stdin
-            && !self.unwritten.is_empty()
-        {
-            fds.push(PollFd::new(stdin, PollFlags::OUT));
-        }
     }
 
     /// Lets the child read end of file.
@@ -193,7 +188,7 @@ impl Pipe {
     pub fn finish(mut self, limit: Duration) {
         self.close();
         let begun = Instant::now();
-        while !matches!(self.read(), Next::End) {
+        while !matches!(self.read(), Next::End | Next::TooLong) {
             let Some(left) = limit.checked_sub(begun.elapsed()) else {
                 break;
             };
@@ -210,14 +205,10 @@ impl Pipe {
     }
 
     fn take_line(&mut self) -> Option<Vec<u8>> {
-        loop {
-            let end = self.inbox.iter().position(|byte| *byte == b'\n')?;
-            let mut line: Vec<u8> = self.inbox.drain(..=end).collect();
-            line.pop();
-            if !std::mem::take(&mut self.skipping) {
-                return Some(line);
-            }
-        }
+        let end = self.inbox.iter().position(|byte| *byte == b'\n')?;
+        let mut line: Vec<u8> = self.inbox.drain(..=end).collect();
+        line.pop();
+        Some(line)
     }
 
     fn note(&mut self, answer: &Answer) {
@@ -235,5 +226,8 @@ fn never_wait(fd: &impl AsFd) -> io::Result<()> {
     fcntl_setfl(fd, flags | OFlags::NONBLOCK)?;
     Ok(())
 }
+
+/// Bytes of a child's input: the longest line, which is the largest message as hexadecimal text and its frame.
+const INPUT_BYTES: usize = 256 * 1024;
 /// Chunks of 4 KiB that one read takes at most: telemetry of a device is far below that.
 const CHUNKS_PER_READ_MAX: usize = 16;

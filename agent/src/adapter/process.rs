@@ -1,6 +1,5 @@
 //! A child process as a device: JSON lines on its standard input and output.
 
-use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
@@ -29,9 +28,9 @@ pub struct ProcessAdapter {
     /// The newest word, and whether it is still to be written.
     output: Option<Output>,
     unwritten: bool,
-    opaque: VecDeque<(Vec<u8>, MonoTime)>,
     reads: usize,
-    wrong_lines: u64,
+    /// Since the last line that could be read.
+    wrong_lines: u32,
 }
 
 #[derive(Debug)]
@@ -54,7 +53,6 @@ impl ProcessAdapter {
             seq: 0,
             output: None,
             unwritten: false,
-            opaque: VecDeque::new(),
             reads: 0,
             wrong_lines: 0,
         }
@@ -111,8 +109,10 @@ impl ProcessAdapter {
     }
 
     fn end(&mut self) {
-        self.opaque.clear();
         self.up = false;
+        // Another child is not to be told what was meant for this one.
+        self.output = None;
+        self.wrong_lines = 0;
         self.state = match std::mem::replace(&mut self.state, State::Waiting(MonoTime::ZERO)) {
             State::Running(mut pipe) | State::Ending(mut pipe) => {
                 pipe.kill();
@@ -133,40 +133,46 @@ impl ProcessAdapter {
         self.state = State::Waiting(now + delay);
     }
 
-    /// Writes the next line when none is outstanding: opaque commands in their order, else the newest word (SAFE-63).
+    /// Writes the newest word when no line is outstanding (SAFE-63).
     fn write(&mut self, now: MonoTime) {
-        let State::Running(pipe) = &mut self.state else {
-            return;
-        };
-        pipe.flush();
-        self.opaque.retain(|(_, deadline)| *deadline > now);
         // A word that is over while it waits is not written: the next one comes within the feed interval.
-        let Some(output) = self.output.filter(|output| output.deadline > now) else {
-            return;
-        };
-        let nothing_new = !self.unwritten && self.opaque.is_empty();
-        if nothing_new || !pipe.is_free() {
-            return;
+        let output = self.output.filter(|output| output.deadline > now);
+        if let Some(output) = output.filter(|_| self.unwritten && self.is_free()) {
+            let word = Word::new(Some(self.seq + 1), now, &output);
+            self.write_line(now, word.to_json());
         }
-        self.seq += 1;
-        let word = match self.opaque.pop_front() {
-            Some((payload, deadline)) => {
-                Word::with_opaque(self.seq, now, &output, &payload, deadline)
-            }
-            None => Word::new(Some(self.seq), now, &output),
-        };
-        self.unwritten = false;
-        pipe.write(now, self.seq, word.to_json());
     }
 
+    /// Writes a line with the next number; false when the child does not take it, and is killed.
+    fn write_line(&mut self, now: MonoTime, line: String) -> bool {
+        let State::Running(pipe) = &mut self.state else {
+            return false;
+        };
+        self.seq += 1;
+        self.unwritten = false;
+        let written = pipe.write(now, self.seq, line);
+        if !written {
+            warn!(
+                pid = pipe.id(),
+                "adapter process does not read and is killed"
+            );
+            self.end();
+        }
+        written
+    }
+
+    // [SAFE-69]
     fn note_wrong(&mut self, why: &str) {
         self.wrong_lines += 1;
-        // Once in a power of two: a child that writes rubbish does not fill the log.
-        if self.wrong_lines.is_power_of_two() {
+        if self.wrong_lines == 1 {
+            warn!(why, "adapter process wrote a line that cannot be read");
+        }
+        if self.wrong_lines >= WRONG_LINES_MAX {
             warn!(
                 lines = self.wrong_lines,
-                why, "adapter process wrote a line that cannot be read"
+                "adapter process writes rubbish and is killed"
             );
+            self.end();
         }
     }
 }
@@ -176,28 +182,44 @@ impl Adapter for ProcessAdapter {
         self.up
     }
 
-    fn on_command(&mut self, _now: MonoTime, applied: &Applied) -> Result<(), Refusal> {
+    fn is_free(&self) -> bool {
+        matches!(&self.state, State::Running(pipe) if pipe.is_free())
+    }
+
+    fn on_command(
+        &mut self,
+        now: MonoTime,
+        applied: &Applied,
+        output: &Output,
+    ) -> Result<(), Refusal> {
         let Body::Opaque(payload) = applied.body() else {
             return Ok(());
+        };
+        let State::Running(pipe) = &self.state else {
+            return Err(Refusal::AdapterDown);
         };
         if payload.is_empty() {
             return Ok(());
         }
-        if self.opaque.len() >= OPAQUE_WAITING_MAX {
+        if !pipe.is_free() {
             return Err(Refusal::TooOften);
         }
-        self.opaque.push_back((payload.clone(), applied.deadline()));
-        Ok(())
+        let word = Word::with_opaque(self.seq + 1, now, output, payload, applied.deadline());
+        let line = word.to_json();
+        if !pipe.has_room(line.len()) {
+            return Err(Refusal::NoSuchFunction);
+        }
+        if self.write_line(now, line) {
+            Ok(())
+        } else {
+            Err(Refusal::AdapterDown)
+        }
     }
 
     fn on_output(&mut self, now: MonoTime, output: &Output) {
         self.output = Some(*output);
         self.unwritten = true;
         self.write(now);
-    }
-
-    fn on_void(&mut self) {
-        self.opaque.clear();
     }
 
     fn poll(&mut self, now: MonoTime) -> Option<Telemetry> {
@@ -207,10 +229,21 @@ impl Adapter for ProcessAdapter {
                 break;
             };
             match pipe.read() {
-                Next::Answer(Answer::Telemetry(telemetry)) => return Some(telemetry),
-                Next::Answer(Answer::Ack(_)) => self.write(now),
+                Next::Answer(Answer::Telemetry(telemetry)) => {
+                    self.wrong_lines = 0;
+                    return Some(telemetry);
+                }
+                Next::Answer(Answer::Ack(_)) => self.wrong_lines = 0,
                 Next::Wrong(why) => self.note_wrong(&why),
                 Next::Nothing => break,
+                // [SAFE-69]
+                Next::TooLong => {
+                    warn!(
+                        pid = pipe.id(),
+                        "adapter process wrote an endless line and is killed"
+                    );
+                    self.end();
+                }
                 Next::End => {
                     warn!(pid = pipe.id(), "adapter process ended");
                     self.end();
@@ -234,6 +267,7 @@ impl Adapter for ProcessAdapter {
     }
 
     fn close(&mut self) {
+        self.output = None;
         if let State::Running(pipe) = &mut self.state {
             pipe.close();
         }
@@ -261,8 +295,8 @@ fn jitter() -> f64 {
 
 /// A child that owes an acknowledgement for this long is down (SAFE-64): the same time after which it must have failed safe.
 const ACK_MAX: Duration = Output::SILENCE_MAX;
-/// Opaque commands that wait for the child: a third of a second of 50 Hz.
-const OPAQUE_WAITING_MAX: usize = 16;
+/// Lines in a row that cannot be read: a library's banner passes, a child that writes rubbish without end does not.
+const WRONG_LINES_MAX: u32 = 64;
 /// A child that ran this long was not one that cannot start: it is started again without the grown delay.
 const LONG_LIFE: Duration = Duration::from_secs(10);
 

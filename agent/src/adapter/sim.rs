@@ -36,15 +36,18 @@ impl Adapter for SimAdapter {
         true
     }
 
-    fn on_command(&mut self, _now: MonoTime, _applied: &Applied) -> Result<(), Refusal> {
+    fn on_command(
+        &mut self,
+        _now: MonoTime,
+        _applied: &Applied,
+        _output: &Output,
+    ) -> Result<(), Refusal> {
         Ok(())
     }
 
     fn on_output(&mut self, now: MonoTime, output: &Output) {
         self.vehicle.on_output(now, output);
     }
-
-    fn on_void(&mut self) {}
 
     fn poll(&mut self, now: MonoTime) -> Option<Telemetry> {
         if now < self.telemetry_due {

@@ -8,30 +8,48 @@ use longrein_proto::base::{MonoTime, Refusal, limits};
 use longrein_proto::control::{Applied, Output};
 use longrein_proto::wire::{Body, Telemetry};
 use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 
 use super::config::{AdapterConfigError, UdpConfig};
 use super::word::Word;
 use super::{Adapter, READS_PER_TURN_MAX};
 
-/// Sends each opaque command as one datagram. The device learns of the end of commands by silence, and by the stage datagrams
-/// when it has an address for them (SAFE-65). Empty commands (resume) are not sent.
+/// Sends each opaque command as one datagram, also an empty one (resume). The device learns of the end of commands by silence,
+/// and by the stage datagrams when it has an address for them (SAFE-65).
+///
+/// The system says with a later call that a datagram met a closed port. Then the device is lost until it sends something, or
+/// an empty datagram to it is not answered so (SAFE-68).
 #[derive(Debug)]
 pub struct UdpAdapter {
     socket: UdpSocket,
     stage: Option<UdpSocket>,
     feed_interval: Duration,
-    /// Nobody listened there a moment ago.
-    down_until: Option<MonoTime>,
+    device: Device,
     reads: usize,
     buffer: Vec<u8>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Device {
+    There,
+    /// To be probed at this time; the pause grows with each probe.
+    Lost {
+        probe: MonoTime,
+        pause: Duration,
+    },
+    /// Probed, and there unless the system says otherwise until then.
+    Probed {
+        until: MonoTime,
+        pause: Duration,
+    },
+}
+
 impl UdpAdapter {
-    /// Sockets for these addresses.
+    /// Sockets for these addresses; the device counts as lost until a probe says otherwise.
     ///
     /// # Errors
     /// When an address is in use or cannot be reached from here.
-    pub fn open(config: &UdpConfig) -> Result<UdpAdapter, AdapterConfigError> {
+    pub fn open(config: &UdpConfig, now: MonoTime) -> Result<UdpAdapter, AdapterConfigError> {
         let stage = match config.stage_to {
             Some(to) => Some(connected(any_port_towards(to), to)?),
             None => None,
@@ -41,7 +59,10 @@ impl UdpAdapter {
             socket: connected(bind, config.send_to)?,
             stage,
             feed_interval: Duration::from_millis(config.feed_ms.into()),
-            down_until: None,
+            device: Device::Lost {
+                probe: now,
+                pause: PROBE_PAUSE_MIN,
+            },
             reads: 0,
             buffer: vec![0; limits::MESSAGE_BYTES_MAX],
         })
@@ -55,31 +76,64 @@ impl UdpAdapter {
         self.socket.local_addr()
     }
 
-    fn note(&mut self, now: MonoTime, result: &io::Result<usize>) {
-        // The system reports with a later call that a datagram met a closed port.
-        if let Err(error) = result
-            && error.kind() == io::ErrorKind::ConnectionRefused
-        {
-            self.down_until = Some(now + CLOSED_PORT_PAUSE);
+    /// Sends, and looks at once what came of it: to a port of this machine the system knows already.
+    fn send(&mut self, now: MonoTime, bytes: &[u8]) -> io::Result<()> {
+        let result = self.socket.send(bytes).and_then(|_| {
+            let refused = self.socket.take_error()?;
+            refused.map_or(Ok(()), Err)
+        });
+        if let Err(error) = &result {
+            self.note(now, error);
+        }
+        result
+    }
+
+    fn note(&mut self, now: MonoTime, error: &io::Error) {
+        if !is_loss(error) {
+            return;
+        }
+        let pause = match self.device {
+            Device::There => PROBE_PAUSE_MIN,
+            Device::Lost { pause, .. } => pause,
+            Device::Probed { pause, .. } => (pause * 2).min(PROBE_PAUSE_MAX),
+        };
+        let probe = now + pause;
+        self.device = Device::Lost { probe, pause };
+    }
+
+    // [SAFE-68]
+    fn tend(&mut self, now: MonoTime) {
+        match self.device {
+            Device::Lost { probe, pause } if probe <= now => {
+                let until = now + PROBE_MAX;
+                self.device = Device::Probed { until, pause };
+                if self.send(now, &[]).is_err() && self.device == (Device::Probed { until, pause })
+                {
+                    let probe = now + pause;
+                    self.device = Device::Lost { probe, pause };
+                }
+            }
+            Device::Probed { until, .. } if until <= now => self.device = Device::There,
+            Device::There | Device::Lost { .. } | Device::Probed { .. } => {}
         }
     }
 }
 
 impl Adapter for UdpAdapter {
     fn is_up(&self) -> bool {
-        self.down_until.is_none()
+        self.device == Device::There
     }
 
-    fn on_command(&mut self, now: MonoTime, applied: &Applied) -> Result<(), Refusal> {
+    fn on_command(
+        &mut self,
+        now: MonoTime,
+        applied: &Applied,
+        _output: &Output,
+    ) -> Result<(), Refusal> {
         let Body::Opaque(payload) = applied.body() else {
             return Err(Refusal::NoSuchFunction);
         };
-        if payload.is_empty() {
-            return Ok(());
-        }
-        let result = self.socket.send(payload);
-        self.note(now, &result);
-        result.map(|_| ()).map_err(|_| Refusal::AdapterDown)
+        self.send(now, payload).map_err(|_| Refusal::AdapterDown)
     }
 
     fn on_output(&mut self, now: MonoTime, output: &Output) {
@@ -89,27 +143,23 @@ impl Adapter for UdpAdapter {
         }
     }
 
-    fn on_void(&mut self) {}
-
     fn poll(&mut self, now: MonoTime) -> Option<Telemetry> {
-        if self.down_until.is_some_and(|until| until <= now) {
-            self.down_until = None;
-        }
-        while self.reads < READS_PER_TURN_MAX {
+        if self.reads < READS_PER_TURN_MAX {
             self.reads += 1;
-            let result = self.socket.recv(&mut self.buffer);
-            self.note(now, &result);
-            match result {
+            match self.socket.recv(&mut self.buffer) {
                 Ok(length) => {
-                    self.down_until = None;
+                    self.device = Device::There;
                     let bytes = self.buffer.get(..length).unwrap_or_default();
                     return Some(Telemetry::Opaque(bytes.to_vec()));
                 }
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-                Err(_) => break,
+                // Also after a loss: what came meanwhile is for the next turn, so that nobody overlooks the loss.
+                Err(error) => {
+                    self.note(now, &error);
+                }
             }
         }
         self.reads = 0;
+        self.tend(now);
         None
     }
 
@@ -144,8 +194,21 @@ fn any_port_towards(to: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, 0)
 }
 
-/// Commands are refused for this long after the port was found closed; then the next one finds out whether it still is.
-const CLOSED_PORT_PAUSE: Duration = Duration::from_millis(100);
+/// Whether the error says that nobody is there. In doubt it does: only what is surely about one datagram does not.
+fn is_loss(error: &io::Error) -> bool {
+    let passing = matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    );
+    !passing && Errno::from_io_error(error) != Some(Errno::MSGSIZE)
+}
+
+/// A probe that is not refused for this long went through: far above the round trip to a device on the vehicle.
+const PROBE_MAX: Duration = Duration::from_millis(100);
+/// Between the first loss and its probe.
+const PROBE_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// Between probes of a device that stays away: one empty datagram a second.
+const PROBE_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -163,32 +226,61 @@ mod tests {
     }
 
     fn towards(send_to: SocketAddr, stage_to: Option<SocketAddr>) -> UdpAdapter {
-        UdpAdapter::open(&UdpConfig {
+        let config = UdpConfig {
             send_to,
             bind: None,
             stage_to,
             feed_ms: 20,
-        })
-        .unwrap()
+        };
+        UdpAdapter::open(&config, now()).unwrap()
     }
 
-    fn command(bytes: &[u8]) -> Applied {
-        applied(bytes, Duration::from_secs(10))
+    fn give(adapter: &mut UdpAdapter, at: MonoTime, bytes: &[u8]) -> Result<(), Refusal> {
+        let command = applied(bytes, Duration::from_secs(10));
+        adapter.on_command(at, &command, &OUTPUT)
     }
+
+    /// Lets probes pass until the device is there.
+    fn up(adapter: &mut UdpAdapter) -> MonoTime {
+        let mut at = now();
+        until("up", || {
+            while adapter.poll(at).is_some() {}
+            at = at + PROBE_MAX;
+            adapter.is_up().then_some(at)
+        })
+    }
+
+    /// The loss is told by a later call.
+    fn lost(adapter: &mut UdpAdapter, at: MonoTime) {
+        until("lost", || {
+            while adapter.poll(at).is_some() {}
+            (!adapter.is_up()).then_some(())
+        });
+    }
+
+    const OUTPUT: Output = Output {
+        stage: Stage::Ramp,
+        stopped: false,
+        drive: None,
+        deadline: MonoTime::from_us(1_100_000),
+        ttl_left: Duration::from_millis(100),
+    };
 
     #[test]
     fn commands_go_out_unchanged_and_datagrams_come_back_as_telemetry() {
         let device = device();
         let mut adapter = towards(device.local_addr().unwrap(), None);
-        adapter.on_command(now(), &command(&[])).unwrap();
-        adapter.on_command(now(), &command(&[0xfd, 0, 7])).unwrap();
+        let at = up(&mut adapter);
+        give(&mut adapter, at, &[]).unwrap();
+        give(&mut adapter, at, &[0xfd, 0, 7]).unwrap();
         let mut buffer = [0; 100];
-        let (length, from) = device.recv_from(&mut buffer).unwrap();
-        assert_eq!(&buffer[..length], [0xfd, 0, 7], "the empty one is not sent");
-        device.send_to(&[1, 2], from).unwrap();
+        for expected in [&[][..], &[], &[0xfd, 0, 7]] {
+            let (length, from) = device.recv_from(&mut buffer).unwrap();
+            assert_eq!(&buffer[..length], expected, "probe, resume, command");
+            device.send_to(&[1, 2], from).unwrap();
+        }
         let telemetry = until("telemetry", || adapter.poll(now()));
         assert_eq!(telemetry, Telemetry::Opaque(vec![1, 2]));
-        assert_eq!(adapter.poll(now()), None);
     }
 
     #[test]
@@ -202,18 +294,65 @@ mod tests {
         assert_eq!(telemetry, Telemetry::Opaque(vec![1]));
     }
 
+    /// SAFE-68
     #[test]
-    fn a_closed_port_takes_the_adapter_down_for_a_while() {
+    fn a_port_with_nobody_there_is_never_up_and_is_probed_ever_more_rarely() {
         let address = device().local_addr().unwrap();
         let mut adapter = towards(address, None);
+        let mut at = now();
+        let mut pauses = Vec::new();
+        while pauses.len() < 6 {
+            lost(&mut adapter, at);
+            until("refused", || {
+                adapter.poll(at);
+                matches!(adapter.device, Device::Lost { .. }).then_some(())
+            });
+            let Device::Lost { probe, pause } = adapter.device else {
+                panic!("it is lost")
+            };
+            if probe > at {
+                pauses.push(pause.as_millis());
+            }
+            at = at.max(probe);
+        }
+        assert!(!adapter.is_up());
+        assert_eq!(pauses, [200, 400, 800, 1_000, 1_000, 1_000]);
+    }
+
+    /// SAFE-68
+    #[test]
+    fn a_closed_port_is_a_lost_device_until_a_probe_goes_through() {
+        let first = device();
+        let address = first.local_addr().unwrap();
+        let mut adapter = towards(address, None);
+        let at = up(&mut adapter);
+        drop(first);
+        // Told at once or a little later, as the system likes.
+        let _ = give(&mut adapter, at, &[1]);
+        lost(&mut adapter, at);
+        for pause in 1..=9 {
+            adapter.poll(at + PROBE_PAUSE_MIN / 10 * pause);
+            assert!(!adapter.is_up(), "not by time alone");
+        }
+        let second = UdpSocket::bind(address).unwrap();
+        let probed = at + PROBE_PAUSE_MIN;
+        adapter.poll(probed);
+        assert!(!adapter.is_up(), "it may still be refused");
+        adapter.poll(probed + PROBE_MAX);
         assert!(adapter.is_up());
-        let _ = adapter.on_command(now(), &command(&[1]));
-        let at = now();
-        until("refused", || {
-            assert_eq!(adapter.poll(at), None);
-            (!adapter.is_up()).then_some(())
-        });
-        adapter.poll(at + CLOSED_PORT_PAUSE);
+        let mut buffer = [0; 10];
+        assert_eq!(second.recv(&mut buffer).unwrap(), 0, "the probe is empty");
+    }
+
+    /// SAFE-68
+    #[test]
+    fn a_device_that_sends_something_is_there_at_once() {
+        let ours = device();
+        let mut adapter = towards(ours.local_addr().unwrap(), None);
+        assert!(!adapter.is_up());
+        let address = adapter.local_address().unwrap();
+        ours.send_to(&[1], address).unwrap();
+        until("telemetry", || adapter.poll(MonoTime::ZERO));
         assert!(adapter.is_up());
     }
 
@@ -223,14 +362,7 @@ mod tests {
         let (ours, stage) = (device(), device());
         let stage_to = stage.local_addr().unwrap();
         let mut adapter = towards(ours.local_addr().unwrap(), Some(stage_to));
-        let output = Output {
-            stage: Stage::Ramp,
-            stopped: false,
-            drive: None,
-            deadline: MonoTime::from_us(1_100_000),
-            ttl_left: Duration::from_millis(100),
-        };
-        adapter.on_output(MonoTime::from_us(1_000_000), &output);
+        adapter.on_output(MonoTime::from_us(1_000_000), &OUTPUT);
         let mut buffer = [0; 200];
         let length = stage.recv(&mut buffer).unwrap();
         assert_eq!(

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 
 use longrein_proto::base::{Channel, MonoTime, Refusal, Stage};
 use longrein_proto::control::{Accepted, Actuation, StageChange};
-use longrein_proto::wire::Command;
+use longrein_proto::wire::{Body, Command};
 use rustix::event::PollFd;
 
 use super::{ControlOutput, FunctionConfig, Sink};
 use crate::adapter::Adapter;
-use crate::applied_log::AppliedLog;
+use crate::applied_log::{AppliedLog, Journey};
 
 pub struct Function {
     channel: Channel,
@@ -17,8 +17,26 @@ pub struct Function {
     adapter: Box<dyn Adapter>,
     feed_due: MonoTime,
     was_up: bool,
+    /// Opaque commands that wait for the device, in order.
+    waiting: VecDeque<Order>,
     /// Stages that were entered in this turn.
     changes: VecDeque<StageChange>,
+    /// What became of commands in this turn.
+    verdicts: VecDeque<Verdict>,
+}
+
+/// A command that passed the gate, to be applied.
+pub struct Order {
+    pub ticket: u64,
+    pub accepted: Accepted<Command>,
+    pub journey: Journey,
+}
+
+struct Verdict {
+    ticket: u64,
+    journey: Journey,
+    result: Result<(), Refusal>,
+    at: MonoTime,
 }
 
 impl Function {
@@ -29,7 +47,9 @@ impl Function {
             adapter: config.adapter,
             feed_due: now,
             was_up: false,
+            waiting: VecDeque::new(),
             changes: VecDeque::new(),
+            verdicts: VecDeque::new(),
         }
     }
 
@@ -41,27 +61,26 @@ impl Function {
         self.actuation.stage()
     }
 
-    /// SAFE-64: a device that is down is asked first, so that what cannot reach it does not feed the watchdog.
-    pub fn on_command(
-        &mut self,
-        now: MonoTime,
-        accepted: Accepted<Command>,
-    ) -> Result<(), Refusal> {
-        if !self.adapter.is_up() {
-            return Err(Refusal::AdapterDown);
+    /// Applies a command, or lets it wait for the device when it is opaque (SAFE-63): a typed one is told again and again, and
+    /// the newest wins.
+    pub fn on_command(&mut self, now: MonoTime, order: Order) {
+        let opaque = matches!(order.accepted.inner().body, Body::Opaque(_));
+        let takes = self.adapter.is_up() && self.stage() <= Stage::Hold;
+        let free = self.adapter.is_free() && self.waiting.is_empty();
+        if opaque && takes && !free {
+            if self.waiting.len() >= OPAQUE_WAITING_MAX {
+                self.answer(now, order, Err(Refusal::TooOften));
+            } else {
+                self.waiting.push_back(order);
+            }
+            return;
         }
-        // Stages that are due void what waits in the adapter before a command that may end them.
-        self.actuation.on_timeout(now);
-        self.collect();
-        let applied = self.actuation.on_command(now, accepted)?;
-        let result = self.adapter.on_command(now, &applied);
-        self.feed(now);
-        result
+        self.apply(now, order);
     }
 
     pub fn on_stop(&mut self, now: MonoTime) {
         self.actuation.on_stop(now);
-        self.adapter.on_void();
+        self.refuse_waiting(now, &Refusal::Stopped);
         self.feed(now);
     }
 
@@ -72,32 +91,45 @@ impl Function {
 
     pub fn on_lease_end(&mut self, now: MonoTime) {
         self.actuation.on_lease_end(now);
-        self.adapter.on_void();
+        self.refuse_waiting(now, &Refusal::NotLeased);
         self.feed(now);
     }
 
-    /// Everything that is due: stages, the feed, the device.
+    /// Everything that is due: the device, stages, what waits for it, the feed.
     pub fn run(&mut self, now: MonoTime, mut log: Option<&mut AppliedLog>, sink: &mut Sink) {
+        let channel = self.channel;
+        while let Some(telemetry) = self.adapter.poll(now) {
+            sink(ControlOutput::Telemetry {
+                channel,
+                telemetry,
+                at: now,
+            });
+        }
+        self.look_at_device(now);
         self.actuation.on_timeout(now);
-        self.collect();
+        self.collect(now);
+        self.hand_over_waiting(now);
         if !self.changes.is_empty() || self.feed_due <= now {
             self.feed(now);
         }
         while let Some(change) = self.changes.pop_front() {
             if let Some(log) = &mut log {
-                log.on_stage(change.at, self.channel, change.stage);
+                log.on_stage(change.at, channel, change.stage);
             }
             sink(ControlOutput::Stage {
-                channel: self.channel,
+                channel,
                 stage: change.stage,
                 at: change.at,
             });
         }
-        while let Some(telemetry) = self.adapter.poll(now) {
-            sink(ControlOutput::Telemetry {
-                channel: self.channel,
-                telemetry,
-                at: now,
+        while let Some(verdict) = self.verdicts.pop_front() {
+            if let (Ok(()), Some(log)) = (&verdict.result, &mut log) {
+                log.on_applied(verdict.at, channel, verdict.journey);
+            }
+            sink(ControlOutput::Verdict {
+                ticket: verdict.ticket,
+                result: verdict.result,
+                at: verdict.at,
             });
         }
         self.tell_adapter(sink);
@@ -116,10 +148,66 @@ impl Function {
         self.adapter.close();
     }
 
-    fn collect(&mut self) {
+    fn apply(&mut self, now: MonoTime, order: Order) {
+        self.look_at_device(now);
+        // Stages that are due void what waits before a command that may end them.
+        self.actuation.on_timeout(now);
+        self.collect(now);
+        let typed = matches!(order.accepted.inner().body, Body::Drive(_));
+        let adapter = &mut self.adapter;
+        let accepted = order.accepted.clone();
+        let result = self.actuation.on_command(now, accepted, |applied, output| {
+            adapter.on_command(now, applied, output)
+        });
+        self.look_at_device(now);
+        if typed && result.is_ok() {
+            self.feed(now);
+        }
+        self.answer(now, order, result);
+    }
+
+    fn answer(&mut self, now: MonoTime, order: Order, result: Result<(), Refusal>) {
+        self.verdicts.push_back(Verdict {
+            ticket: order.ticket,
+            journey: order.journey,
+            result,
+            at: now,
+        });
+    }
+
+    /// Hands over what waits, in order, as far as the device takes it; what is over is refused meanwhile.
+    fn hand_over_waiting(&mut self, now: MonoTime) {
+        for _ in 0..self.waiting.len() {
+            let over = |order: &Order| order.accepted.deadline() <= now;
+            let free = self.adapter.is_free();
+            match self.waiting.pop_front() {
+                Some(order) if free || over(&order) => self.apply(now, order),
+                Some(order) => self.waiting.push_back(order),
+                None => return,
+            }
+        }
+    }
+
+    fn refuse_waiting(&mut self, now: MonoTime, why: &Refusal) {
+        while let Some(order) = self.waiting.pop_front() {
+            self.answer(now, order, Err(why.clone()));
+        }
+    }
+
+    /// Passes on whether the device is there.
+    fn look_at_device(&mut self, now: MonoTime) {
+        let up = self.adapter.is_up();
+        self.actuation.on_device(now, up);
+        if !up {
+            self.refuse_waiting(now, &Refusal::AdapterDown);
+        }
+        self.collect(now);
+    }
+
+    fn collect(&mut self, now: MonoTime) {
         while let Some(change) = self.actuation.poll_event() {
             if change.stage > Stage::Hold {
-                self.adapter.on_void();
+                self.refuse_waiting(now, &Refusal::NeedsResume);
             }
             self.changes.push_back(change);
         }
@@ -128,7 +216,7 @@ impl Function {
     /// SAFE-62
     fn feed(&mut self, now: MonoTime) {
         let output = self.actuation.output(now);
-        self.collect();
+        self.collect(now);
         self.adapter.on_output(now, &output);
         self.feed_due = now + self.adapter.feed_interval();
     }
@@ -145,3 +233,6 @@ impl Function {
         }
     }
 }
+
+/// Opaque commands that wait for a device: a third of a second of 50 Hz.
+const OPAQUE_WAITING_MAX: usize = 16;

@@ -7,6 +7,7 @@ use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 
 use longrein_proto::base::{Channel, MonoTime, Refusal, Stage};
+use longrein_proto::control::Progress;
 
 use super::waker::Waker;
 use super::{COMMANDS_WAITING_MAX, ControlInput};
@@ -29,6 +30,11 @@ impl ControlThread {
     /// A handle for anybody who needs one.
     pub fn handle(&self) -> &ControlHandle {
         &self.handle
+    }
+
+    /// Leaves a thread that is stuck to itself: the process is to end without waiting for it.
+    pub fn abandon(mut self) {
+        self.thread = None;
     }
 }
 
@@ -98,8 +104,15 @@ impl ControlHandle {
         Stage::ALL.into_iter().find(|s| *s as u8 == number)
     }
 
-    /// When the thread last looked at its timeouts; more than a few ticks ago means that it is stuck, and the process must not
-    /// tell systemd's watchdog that it is well.
+    /// Waits until the thread is stuck, as [`Progress`] says. Then the process is to end (SAFE-70).
+    pub async fn stuck(&self) {
+        let mut progress = Progress::default();
+        while progress.on_look(self.last_turn()) {
+            tokio::time::sleep(Progress::LOOK_INTERVAL).await;
+        }
+    }
+
+    /// When the thread last looked at its timeouts.
     pub fn last_turn(&self) -> MonoTime {
         MonoTime::from_us(self.shared.last_turn_us.load(Ordering::Acquire))
     }

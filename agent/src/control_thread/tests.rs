@@ -1,5 +1,6 @@
 //! Drives the real thread with a device that records what it is told. Each test waits for facts.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver as Told, Sender as Tell, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,22 +24,31 @@ const TTL: Duration = Duration::from_secs(30);
 enum Fact {
     Command(Body),
     Output(Stage, bool, Option<i16>),
-    Void,
 }
 
 /// A device that records, and that a test can hold up.
 struct Recorder {
     facts: Tell<Fact>,
     gate: Arc<Mutex<()>>,
-    up: Arc<std::sync::atomic::AtomicBool>,
+    up: Arc<AtomicBool>,
+    free: Arc<AtomicBool>,
 }
 
 impl Adapter for Recorder {
     fn is_up(&self) -> bool {
-        self.up.load(std::sync::atomic::Ordering::Acquire)
+        self.up.load(Ordering::Acquire)
     }
 
-    fn on_command(&mut self, _now: MonoTime, applied: &Applied) -> Result<(), Refusal> {
+    fn is_free(&self) -> bool {
+        self.free.load(Ordering::Acquire)
+    }
+
+    fn on_command(
+        &mut self,
+        _now: MonoTime,
+        applied: &Applied,
+        _output: &Output,
+    ) -> Result<(), Refusal> {
         let _held_up = self.gate.lock().unwrap();
         let _ = self.facts.send(Fact::Command(applied.body().clone()));
         Ok(())
@@ -49,10 +59,6 @@ impl Adapter for Recorder {
         let _ = self
             .facts
             .send(Fact::Output(output.stage, output.stopped, speed));
-    }
-
-    fn on_void(&mut self) {
-        let _ = self.facts.send(Fact::Void);
     }
 
     fn poll(&mut self, _now: MonoTime) -> Option<Telemetry> {
@@ -73,14 +79,16 @@ struct Rig {
     facts: Told<Fact>,
     outputs: tokio::sync::mpsc::Receiver<ControlOutput>,
     gate: Arc<Mutex<()>>,
-    up: Arc<std::sync::atomic::AtomicBool>,
+    up: Arc<AtomicBool>,
+    free: Arc<AtomicBool>,
 }
 
 impl Rig {
     fn new(watchdog: WatchdogConfig, log: Option<AppliedLog>) -> Rig {
         let (facts, told) = channel();
         let gate = Arc::new(Mutex::new(()));
-        let up = Arc::new(std::sync::atomic::AtomicBool::new(true));
+        let up = Arc::new(AtomicBool::new(true));
+        let free = Arc::new(AtomicBool::new(true));
         let (sink, outputs) = bounded_outputs();
         let function = FunctionConfig {
             channel: DRIVE,
@@ -92,6 +100,7 @@ impl Rig {
                 facts,
                 gate: Arc::clone(&gate),
                 up: Arc::clone(&up),
+                free: Arc::clone(&free),
             }),
         };
         let config = ControlConfig {
@@ -106,6 +115,7 @@ impl Rig {
             outputs,
             gate,
             up,
+            free,
         }
     }
 
@@ -185,7 +195,7 @@ fn stages_are_entered_while_the_async_runtime_is_blocked_and_nobody_reads_output
                 let fact = rig.facts.recv_timeout(limit).expect("a stage in time");
                 match fact {
                     Fact::Output(told, ..) if told == stage => break,
-                    Fact::Output(..) | Fact::Command(_) | Fact::Void => {}
+                    Fact::Output(..) | Fact::Command(_) => {}
                 }
             }
         }
@@ -209,7 +219,6 @@ fn a_stop_overtakes_commands_that_wait_and_an_earlier_reset_does_not_clear_it() 
     drop(held_up);
     assert_eq!(rig.verdict(1), Ok(()));
     assert_eq!(rig.verdict(2), Err(Refusal::Stopped));
-    rig.told(Fact::Void);
     rig.told(Fact::Output(Stage::MinimalRisk, true, None));
     rig.command(4, drive(0), true).unwrap();
     assert_eq!(rig.verdict(4), Err(Refusal::Stopped), "not cleared by it");
@@ -249,7 +258,6 @@ fn the_end_of_the_lease_voids_the_command() {
     rig.told(Fact::Output(Stage::Nominal, false, Some(700)));
     rig.send(ControlInput::LeaseEnded { channel: DRIVE })
         .unwrap();
-    rig.told(Fact::Void);
     rig.told(Fact::Output(Stage::Hold, false, None));
     rig.command(2, drive(700), false).unwrap();
     assert_eq!(rig.verdict(2), Err(Refusal::NeedsResume));
@@ -259,15 +267,104 @@ fn the_end_of_the_lease_voids_the_command() {
 #[test]
 fn commands_to_a_device_that_is_down_are_refused_and_feed_nothing() {
     let mut rig = Rig::new(quick(), None);
-    rig.up.store(false, std::sync::atomic::Ordering::Release);
+    rig.up.store(false, Ordering::Release);
     rig.command(1, drive(0), true).unwrap();
     assert_eq!(rig.verdict(1), Err(Refusal::AdapterDown));
     assert_eq!(rig.thread.handle().stage(DRIVE), Some(Stage::MinimalRisk));
-    rig.up.store(true, std::sync::atomic::Ordering::Release);
+    rig.up.store(true, Ordering::Release);
     until("told", || match rig.outputs.try_recv() {
         Ok(ControlOutput::AdapterUp { channel }) => (channel == DRIVE).then_some(()),
         Ok(_) | Err(_) => None,
     });
+}
+
+/// SAFE-29
+#[test]
+fn a_device_that_was_lost_for_a_moment_moves_only_after_a_resume() {
+    let mut rig = Rig::new(patient(), None);
+    rig.resume();
+    rig.command(1, drive(700), false).unwrap();
+    rig.told(Fact::Output(Stage::Nominal, false, Some(700)));
+    rig.up.store(false, Ordering::Release);
+    rig.told(Fact::Output(Stage::Hold, false, None));
+    rig.up.store(true, Ordering::Release);
+    rig.command(2, drive(700), false).unwrap();
+    assert_eq!(rig.verdict(2), Err(Refusal::NeedsResume));
+    rig.resume();
+    rig.command(3, drive(700), false).unwrap();
+    assert_eq!(rig.verdict(3), Ok(()));
+}
+
+fn opaque(number: u8) -> Body {
+    Body::Opaque(vec![number])
+}
+
+/// SAFE-48, SAFE-63
+#[test]
+fn opaque_commands_wait_in_order_for_a_busy_device_and_are_applied_when_they_are_handed_over() {
+    let mut rig = Rig::new(patient(), None);
+    rig.resume();
+    rig.free.store(false, Ordering::Release);
+    for number in 0..16 {
+        rig.command(number.into(), opaque(number), false).unwrap();
+    }
+    rig.command(16, opaque(99), false).unwrap();
+    assert_eq!(rig.verdict(16), Err(Refusal::TooOften));
+    let said: Vec<_> = std::iter::from_fn(|| rig.outputs.try_recv().ok()).collect();
+    let verdict = |output: &ControlOutput| matches!(output, ControlOutput::Verdict { .. });
+    assert!(!said.iter().any(verdict), "nothing is applied yet");
+    rig.free.store(true, Ordering::Release);
+    for number in 0..16 {
+        rig.told(Fact::Command(opaque(number)));
+        assert_eq!(rig.verdict(number.into()), Ok(()));
+    }
+}
+
+/// SAFE-33, SAFE-63
+#[test]
+fn what_waits_for_a_busy_device_is_refused_when_it_is_void_or_over() {
+    let mut rig = Rig::new(patient(), None);
+    rig.resume();
+    rig.free.store(false, Ordering::Release);
+    rig.send(ControlInput::Command {
+        ticket: 1,
+        channel: DRIVE,
+        accepted: accepted(opaque(1), false, Duration::from_millis(20)),
+        journey: Journey::default(),
+    })
+    .unwrap();
+    assert_eq!(rig.verdict(1), Err(Refusal::Expired));
+    rig.command(2, opaque(2), false).unwrap();
+    rig.up.store(false, Ordering::Release);
+    assert_eq!(rig.verdict(2), Err(Refusal::AdapterDown));
+    rig.up.store(true, Ordering::Release);
+    rig.command(3, opaque(3), false).unwrap();
+    rig.send(ControlInput::LeaseEnded { channel: DRIVE })
+        .unwrap();
+    assert_eq!(rig.verdict(3), Err(Refusal::NotLeased));
+    rig.command(4, opaque(4), false).unwrap();
+    rig.send(ControlInput::Stop).unwrap();
+    assert_eq!(rig.verdict(4), Err(Refusal::Stopped));
+}
+
+/// SAFE-70
+#[test]
+fn a_thread_that_is_held_up_is_seen_to_be_stuck_and_can_be_left_behind() {
+    let mut rig = Rig::new(patient(), None);
+    rig.resume();
+    let gate = Arc::clone(&rig.gate);
+    let held_up = gate.lock().unwrap();
+    rig.command(1, drive(100), false).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.block_on(rig.thread.handle().stuck());
+    let handle = rig.thread.handle().clone();
+    rig.thread.abandon();
+    assert!(handle.is_running(), "it was not waited for");
+    drop(held_up);
+    until("the end", || (!handle.is_running()).then_some(()));
 }
 
 #[test]

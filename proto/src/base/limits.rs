@@ -179,6 +179,12 @@ pub const RENEWALS_PER_TTL: u32 = 5;
 pub const APPLICATION_IDS_MAX: usize = 1_024;
 /// Facts that wait for an agent's disk; more are refused.
 pub const PERSIST_PENDING_MAX: usize = 256;
+/// Of these places, those that only stops and resets may take: the stops of a dozen authors in the time of a slow sync.
+pub const PERSIST_RESERVED: usize = 64;
+/// Takes of leases that one node may ask for a second: each has the agent write its record.
+pub const TAKES_PER_PEER_PER_S: u64 = 10;
+/// Takes of one node at once: of every function of an agent, and a few again.
+pub const TAKE_BURST: u64 = 64;
 /// Handshakes that one relay can hold half-open at an agent; within them its oldest gives way.
 pub const HALF_OPEN_PER_RELAY_MAX: usize = 16;
 /// Steps of handshakes that one relay may have an agent work on in a second, a step 3 counted once for each half-open
@@ -186,8 +192,8 @@ pub const HALF_OPEN_PER_RELAY_MAX: usize = 16;
 pub const HANDSHAKE_WORK_PER_S: u64 = 200;
 /// Telemetry that is older is worth nothing to a driver.
 pub const TELEMETRY_TTL: Duration = Duration::from_millis(500);
-/// Authors of stops whose rate an agent remembers; the one that was silent longest gives way.
-pub const STOP_AUTHORS_MAX: usize = 256;
+/// Sources whose rate an agent remembers, of each thing that has one; the one that was silent longest gives way.
+pub const RATES_MAX: usize = 256;
 /// Unanswered stops of a controller; the one whose time is over first gives way.
 pub const STOPS_PENDING_MAX: usize = 256;
 /// Unanswered requests of a session; the oldest is given up.
@@ -198,6 +204,9 @@ pub const HANDSHAKES_PER_ATTEMPT_MAX: usize = 4;
 pub const STOP_ANSWERS_MAX: usize = 64;
 /// Signature checks of stops that one relay may cause a second: a bound on the processor time that it can take.
 pub const STOP_CHECKS_PER_S: u64 = 200;
+/// Of these, checks of stops with one certificate, a second and at once: above what an author is honoured, and so few that no
+/// author uses up what an honest relay has for the others.
+pub const STOP_CHECKS_PER_AUTHOR_PER_S: u64 = 20;
 /// Distinct stops of one author that are honoured a second.
 pub const STOPS_PER_SENDER_PER_S: u64 = 5;
 /// Distinct stops of one author that are honoured at once.
@@ -213,3 +222,6 @@ const _: () =
     assert!((OUTBOX_LATEST_MAX + OUTBOX_STOPS_MAX) * PARCEL_BYTES_MAX < OUTBOX_BYTES_MAX / 2);
 const _: () = assert!(LEG_WINDOW_STOPS < LEG_WINDOW / 2);
 const _: () = assert!(OUTBOX_STOPS_PER_SOURCE_MAX as u64 * 2 <= LEG_WINDOW_STOPS);
+const _: () =
+    assert!(PERSIST_RESERVED < PERSIST_PENDING_MAX / 2 && FUNCTIONS_MAX as u64 <= TAKE_BURST);
+const _: () = assert!(STOP_BURST < STOP_CHECKS_PER_AUTHOR_PER_S);

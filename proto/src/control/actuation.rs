@@ -23,6 +23,7 @@ pub struct Actuation {
     watchdog: Option<Watchdog>,
     limits: Option<(DriveLimits, Limiter)>,
     stopped: bool,
+    device_up: bool,
     newest_token: FencingToken,
     in_force: Option<InForce>,
     changes: VecDeque<StageChange>,
@@ -102,12 +103,13 @@ impl fmt::Debug for Applied {
 }
 
 impl Actuation {
-    /// Nothing in force; stopped when the stop latch is latched.
+    /// Nothing in force, and no device yet; stopped when the stop latch is latched.
     pub fn new(config: ActuationConfig, stopped: bool) -> Actuation {
         Actuation {
             watchdog: config.watchdog.map(Watchdog::new),
             limits: config.limits.map(|limits| (limits, Limiter::new(&limits))),
             stopped,
+            device_up: false,
             newest_token: FencingToken(0),
             in_force: None,
             changes: VecDeque::new(),
@@ -115,12 +117,12 @@ impl Actuation {
         }
     }
 
-    /// The stage as of the last fact. Without a watchdog it is Nominal, or MinimalRisk while stopped.
+    /// The stage as of the last fact. Without a watchdog it is Nominal, or MinimalRisk while stopped or without a device.
     pub fn stage(&self) -> Stage {
-        match (&self.watchdog, self.stopped) {
-            (Some(watchdog), _) => watchdog.stage(),
-            (None, false) => Stage::Nominal,
-            (None, true) => Stage::MinimalRisk,
+        match &self.watchdog {
+            Some(watchdog) => watchdog.stage(),
+            None if self.stopped || !self.device_up => Stage::MinimalRisk,
+            None => Stage::Nominal,
         }
     }
 
@@ -129,16 +131,18 @@ impl Actuation {
         self.clamped
     }
 
-    /// A command that the gate accepted is at the place of its use: hand what this gives to the adapter at once.
+    /// A command that the gate accepted is at the place of its use. After every check it is given to `hand_over`, with what the
+    /// device is told from then on; it is in force, and life, only when the device took it (SAFE-48).
     ///
     /// # Errors
-    /// `Expired` (it waited too long since the gate, SAFE-45), `Stopped`, `OldToken`, `TooOften`, `NeedsResume`. A refused
-    /// command does not feed the watchdog.
+    /// `Expired` (it waited too long since the gate, SAFE-45), `Stopped`, `OldToken`, `AdapterDown`, `TooOften`,
+    /// `NeedsResume`, or why it was not handed over. A refused command does not feed the watchdog.
     pub fn on_command(
         &mut self,
         now: MonoTime,
         accepted: Accepted<Command>,
-    ) -> Result<Applied, Refusal> {
+        hand_over: impl FnOnce(&Applied, &Output) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
         self.on_timeout(now);
         let deadline = accepted.deadline();
         let Command {
@@ -157,15 +161,42 @@ impl Actuation {
             return Err(Refusal::OldToken);
         }
         self.newest_token = token;
+        // SAFE-64
+        if !self.device_up {
+            return Err(Refusal::AdapterDown);
+        }
         let neutral = body.is_neutral();
         if let (Body::Drive(_), Some((_, limiter))) = (&body, &mut self.limits) {
             limiter.on_command(now, neutral)?;
         }
-        if let Some(watchdog) = &mut self.watchdog {
-            let change = watchdog.on_valid(now, resume, neutral)?;
-            self.tell(now, change);
+        let before = (self.watchdog.clone(), self.in_force);
+        let change = match &mut self.watchdog {
+            Some(watchdog) => watchdog.on_valid(now, resume, neutral)?,
+            None => None,
+        };
+        let applied = self.put_in_force(body, deadline);
+        let output = self.output(now);
+        if let Err(why) = hand_over(&applied, &output) {
+            (self.watchdog, self.in_force) = before;
+            return Err(why);
         }
-        Ok(self.put_in_force(body, deadline))
+        self.clamped = self.clamped.saturating_add(u64::from(applied.clamped));
+        self.tell(now, change);
+        Ok(())
+    }
+
+    /// Whether the device is there, as its adapter knows now. Its loss voids the command in force at once (SAFE-29).
+    pub fn on_device(&mut self, now: MonoTime, up: bool) {
+        self.on_timeout(now);
+        let before = self.stage();
+        let lost = std::mem::replace(&mut self.device_up, up) && !up;
+        if lost {
+            self.in_force = None;
+            if let Some(watchdog) = &mut self.watchdog {
+                watchdog.on_device_loss();
+            }
+        }
+        self.tell_if_changed(now, before);
     }
 
     /// The emergency stop is latched: nothing stays in force and nothing is applied until the reset (SAFE-33).
@@ -246,7 +277,6 @@ impl Actuation {
             }
             Body::Opaque(_) => (body, false),
         };
-        self.clamped = self.clamped.saturating_add(u64::from(clamped));
         Applied {
             body,
             deadline,

@@ -40,6 +40,8 @@ pub struct LeaseEnd {
     pub who: NodeName,
     /// Its token.
     pub token: FencingToken,
+    /// Whether the token was granted, and not only about to be.
+    pub granted: bool,
 }
 
 impl Lease {
@@ -70,12 +72,16 @@ impl Lease {
     /// Somebody who may wants the lease. A holder that takes again gets a new token, and the old one ends at once (SAFE-4).
     ///
     /// # Errors
-    /// `HeldBy` while another node holds it or waits for its token (SAFE-1); call [`Lease::on_timeout`] first.
+    /// `HeldBy` while another node holds it or waits for its token (SAFE-1), `TooOften` while this one waits for its token
+    /// (SAFE-11); call [`Lease::on_timeout`] first.
     pub fn on_take(&mut self, now: MonoTime, who: &NodeName) -> Result<TakeStep, Refusal> {
         if let Some((holder, _)) = self.state.tenure()
             && holder != who
         {
             return Err(Refusal::HeldBy(holder.clone()));
+        }
+        if matches!(self.state, State::Granting { .. }) {
+            return Err(Refusal::TooOften);
         }
         // Out of tokens after 2^64 grants or with a broken store: a lease that cannot be fenced is not given.
         let token = self.newest.0.checked_add(1).ok_or(Refusal::NotLeased)?;
@@ -172,6 +178,7 @@ impl Lease {
         let ended = self.state.tenure().map(|(who, token)| LeaseEnd {
             who: who.clone(),
             token,
+            granted: matches!(self.state, State::Held { .. }),
         });
         self.apply(fact);
         ended
@@ -214,7 +221,7 @@ impl State {
 
 #[derive(Clone, Debug)]
 enum Fact<'a> {
-    /// A take by the holder, or of a free lease.
+    /// A take by the holder, or of a free lease; while a token is being stored nobody takes.
     Take {
         who: &'a NodeName,
         token: FencingToken,
@@ -236,10 +243,7 @@ enum Fact<'a> {
 
 fn next(state: &State, fact: &Fact<'_>) -> State {
     match (state, fact) {
-        (
-            State::Free | State::Granting { .. } | State::Held { .. },
-            Fact::Take { who, token, until },
-        ) => State::Granting {
+        (State::Free | State::Held { .. }, Fact::Take { who, token, until }) => State::Granting {
             who: (*who).clone(),
             token: *token,
             until: *until,
@@ -272,7 +276,8 @@ fn next(state: &State, fact: &Fact<'_>) -> State {
             State::Free
         }
         (State::Free | State::Granting { .. } | State::Held { .. }, Fact::Persisted { .. })
-        | (State::Free | State::Granting { .. }, Fact::Renew { .. }) => state.clone(),
+        | (State::Free | State::Granting { .. }, Fact::Renew { .. })
+        | (State::Granting { .. }, Fact::Take { .. }) => state.clone(),
     }
 }
 

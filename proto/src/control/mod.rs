@@ -18,6 +18,7 @@ mod diagram;
 mod gate;
 mod lease;
 mod limits;
+mod progress;
 mod stop_latch;
 #[cfg(test)]
 mod testing;
@@ -27,6 +28,7 @@ pub use actuation::{Actuation, ActuationConfig, Applied, Output, StageChange};
 pub use gate::{Accepted, gate};
 pub use lease::{Grant, Lease, LeaseEnd, TakeStep};
 pub use limits::{DriveLimits, DriveLimitsError, Limiter};
+pub use progress::Progress;
 pub use stop_latch::{ResetOutcome, StopLatch, StopOutcome, StopRecord};
 pub use watchdog::{Watchdog, WatchdogConfig, WatchdogConfigError};
 

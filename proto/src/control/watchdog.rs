@@ -116,6 +116,11 @@ impl Watchdog {
         self.enter(next(self.state, Fact::LeaseEnd))
     }
 
+    /// The device is lost: what it does when it is back, nobody has asked of it (SAFE-29).
+    pub fn on_device_loss(&mut self) -> Option<Stage> {
+        self.enter(next(self.state, Fact::DeviceLoss))
+    }
+
     /// The emergency stop is latched: MinimalRisk at once (SAFE-33).
     pub fn on_stop(&mut self) -> Option<Stage> {
         self.enter(next(self.state, Fact::Stop))
@@ -138,7 +143,7 @@ impl Watchdog {
     fn due(&self) -> Option<(MonoTime, Fact)> {
         let (limit, fact) = match self.state {
             State::Nominal => (self.config.hold, Fact::HoldLimit),
-            State::Hold | State::Leaseless => (self.config.ramp, Fact::RampLimit),
+            State::Hold | State::Parted => (self.config.ramp, Fact::RampLimit),
             State::Ramp => (self.config.minimal_risk, Fact::MinimalRiskLimit),
             State::MinimalRisk => return None,
         };
@@ -157,8 +162,8 @@ impl Watchdog {
 enum State {
     Nominal,
     Hold,
-    /// Stage Hold that does not resume by itself, since the next command may be another operator's.
-    Leaseless,
+    /// Stage Hold that does not resume by itself: the next command may be another operator's, the device may be another.
+    Parted,
     Ramp,
     MinimalRisk,
 }
@@ -167,7 +172,7 @@ impl State {
     const fn stage(self) -> Stage {
         match self {
             State::Nominal => Stage::Nominal,
-            State::Hold | State::Leaseless => Stage::Hold,
+            State::Hold | State::Parted => Stage::Hold,
             State::Ramp => Stage::Ramp,
             State::MinimalRisk => Stage::MinimalRisk,
         }
@@ -183,6 +188,7 @@ enum Fact {
     RampLimit,
     MinimalRiskLimit,
     LeaseEnd,
+    DeviceLoss,
     Stop,
 }
 
@@ -191,24 +197,24 @@ const fn next(state: State, fact: Fact) -> State {
         // SAFE-24
         Fact::ValidCommand => match state {
             State::Nominal | State::Hold => State::Nominal,
-            State::Leaseless | State::Ramp | State::MinimalRisk => state,
+            State::Parted | State::Ramp | State::MinimalRisk => state,
         },
         Fact::Resume => State::Nominal,
         Fact::HoldLimit => match state {
             State::Nominal => State::Hold,
-            State::Hold | State::Leaseless | State::Ramp | State::MinimalRisk => state,
+            State::Hold | State::Parted | State::Ramp | State::MinimalRisk => state,
         },
         Fact::RampLimit => match state {
-            State::Hold | State::Leaseless => State::Ramp,
+            State::Hold | State::Parted => State::Ramp,
             State::Nominal | State::Ramp | State::MinimalRisk => state,
         },
         Fact::MinimalRiskLimit => match state {
             State::Ramp => State::MinimalRisk,
-            State::Nominal | State::Hold | State::Leaseless | State::MinimalRisk => state,
+            State::Nominal | State::Hold | State::Parted | State::MinimalRisk => state,
         },
-        Fact::LeaseEnd => match state {
-            State::Nominal | State::Hold => State::Leaseless,
-            State::Leaseless | State::Ramp | State::MinimalRisk => state,
+        Fact::LeaseEnd | Fact::DeviceLoss => match state {
+            State::Nominal | State::Hold => State::Parted,
+            State::Parted | State::Ramp | State::MinimalRisk => state,
         },
         Fact::Stop => State::MinimalRisk,
     }
@@ -241,7 +247,7 @@ mod tests {
         let states = [
             State::Nominal,
             State::Hold,
-            State::Leaseless,
+            State::Parted,
             State::Ramp,
             State::MinimalRisk,
         ];
@@ -252,6 +258,7 @@ mod tests {
             (Fact::RampLimit, "ramp limit"),
             (Fact::MinimalRiskLimit, "minimal risk limit"),
             (Fact::LeaseEnd, "lease end"),
+            (Fact::DeviceLoss, "device loss"),
             (Fact::Stop, "stop"),
         ];
         let mut edges = Vec::new();
@@ -356,6 +363,22 @@ mod tests {
             Err(Refusal::NeedsResume)
         );
         assert_eq!(entered(&mut watchdog, ms(500)), [Stage::Ramp]);
+    }
+
+    /// SAFE-29
+    #[test]
+    fn after_the_loss_of_the_device_hold_does_not_resume_by_itself() {
+        let mut watchdog = nominal_at_zero();
+        entered(&mut watchdog, ms(250));
+        assert_eq!(watchdog.on_device_loss(), None, "it is in Hold already");
+        assert_eq!(
+            watchdog.on_valid(ms(260), false, false),
+            Err(Refusal::NeedsResume)
+        );
+        assert_eq!(
+            entered(&mut watchdog, ms(1_500)),
+            [Stage::Ramp, Stage::MinimalRisk]
+        );
     }
 
     /// SAFE-33

@@ -7,6 +7,7 @@ mod guest;
 mod halves;
 mod journey;
 mod persisting;
+mod rates;
 mod requests;
 mod sessions;
 mod stopping;
@@ -16,26 +17,28 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use self::commands::AllApplying;
-pub use self::event::{AgentEvent, Apply};
+pub use self::event::{AgentEvent, Apply, LeaseEndReason, SessionEndReason};
 use self::function::Function;
 pub use self::function::FunctionConfig;
 use self::guest::Guest;
 use self::halves::Halves;
 pub use self::journey::Journey;
 use self::persisting::Persisting;
+use self::rates::Rates;
 pub use self::stops::StopCounters;
 use self::stops::Stops;
 use super::node::{Fact, Node, Way};
 use super::record::AgentRecord;
 use super::wall::WallClock;
 use super::{Input, NodeCounters, PathView, Role, Transmit};
-use crate::base::{Channel, Class, Entropy, Flow, MonoTime, NodeName, SessionId, Stage};
-use crate::control::StopLatch;
+use crate::base::limits::{TAKE_BURST, TAKES_PER_PEER_PER_S};
+use crate::base::{Channel, Class, Entropy, Flow, MonoTime, NodeName, Refusal, SessionId, Stage};
+use crate::control::{LeaseEnd, StopLatch};
 use crate::crypto::{Credential, Fleet};
 use crate::leg;
 use crate::path::Health;
 use crate::session::FlowStats;
-use crate::wire::{Notice, Parcel, Telemetry};
+use crate::wire::{Notice, Parcel, Reply, Telemetry};
 
 /// How an agent is set up.
 #[derive(Clone, Debug)]
@@ -80,6 +83,7 @@ pub struct Agent {
     functions: Vec<Function>,
     latch: StopLatch,
     stops: Stops,
+    takes: Rates<NodeName>,
     record: AgentRecord,
     persisting: Persisting,
     applying: AllApplying,
@@ -109,7 +113,10 @@ impl Agent {
         let latch = StopLatch::new(record.stop.clone());
         let mut events = VecDeque::new();
         if latch.is_latched() {
-            events.push_back(AgentEvent::Stop);
+            events.push_back(AgentEvent::Stop {
+                author: None,
+                generation: latch.generation(),
+            });
         }
         Agent {
             me: config.me,
@@ -123,6 +130,7 @@ impl Agent {
             functions,
             latch,
             stops: Stops::new(),
+            takes: Rates::new(TAKES_PER_PEER_PER_S, TAKE_BURST),
             record,
             persisting: Persisting::default(),
             applying: AllApplying::new(),
@@ -256,17 +264,40 @@ impl Agent {
     /// overtakes the end.
     // [SAFE-3] [SAFE-26]
     fn lapse(&mut self, now: MonoTime) {
-        let lapsed: Vec<Channel> = self
+        let lapsed: Vec<(Channel, LeaseEnd)> = self
             .functions_by_channel()
-            .filter_map(|(channel, function)| function.lease.on_timeout(now).map(|_| channel))
+            .filter_map(|(channel, function)| {
+                let end = function.lease.on_timeout(now)?;
+                Some((channel, end))
+            })
             .collect();
-        for channel in lapsed {
-            self.on_lease_end(now, channel);
+        for (channel, end) in lapsed {
+            let why = if end.granted {
+                LeaseEndReason::Lapsed
+            } else {
+                LeaseEndReason::NotStored
+            };
+            self.on_lease_end(now, channel, end, why);
         }
     }
 
-    fn on_lease_end(&mut self, now: MonoTime, channel: Channel) {
-        self.events.push_back(AgentEvent::LeaseEnded { channel });
+    fn on_lease_end(
+        &mut self,
+        now: MonoTime,
+        channel: Channel,
+        end: LeaseEnd,
+        why: LeaseEndReason,
+    ) {
+        self.events.push_back(AgentEvent::LeaseEnded {
+            channel,
+            holder: end.who,
+            token: end.token,
+            why,
+        });
+        // [SAFE-11] Nobody waits for its token any more.
+        if let Some((session, ask)) = self.persisting.drop_grant(channel) {
+            self.reply(now, session, ask, Reply::Refused(Refusal::NotLeased));
+        }
         self.tell_leased(now);
         self.hasten_beats(now);
     }

@@ -78,16 +78,17 @@ fn check_not_early(life: &Vehicle, fed: &[MonoTime], when: MonoTime, stage: Stag
     // A command at the same moment comes after the stages that were due before it.
     let cause = |at: &MonoTime| *at < when;
     let stopped = life.stops.iter().any(|(at, stop)| *stop && *at == when);
-    let lease_end = life
+    let parted = life
         .lease_ends
         .iter()
+        .chain(&life.device_losses)
         .any(|(at, channel)| *channel == Vehicle::DRIVE && *at == when && stage == Stage::Hold);
     let Some((_, limit)) = LIMITS.iter().find(|(limited, _)| *limited == stage) else {
         return;
     };
     let last = fed.iter().copied().filter(cause).max();
     assert!(
-        stopped || lease_end || last.is_none_or(|last| when.since(last) >= *limit),
+        stopped || parted || last.is_none_or(|last| when.since(last) >= *limit),
         "{stage} at {when} is too early after {last:?}"
     );
 }

@@ -11,7 +11,7 @@ use longrein_proto::role::{
 
 use crate::account::Arrived;
 use crate::hostile_relay::HostileRelay;
-use crate::{Clock, Granted, RawNode, Vehicle};
+use crate::{Audit, Clock, Granted, RawNode, Vehicle};
 
 /// A station: a name, a clock, and whoever lives there.
 pub(super) struct Slot {
@@ -170,9 +170,22 @@ impl AgentBody {
     pub(super) fn on_event(&mut self, now: MonoTime, event: AgentEvent) {
         match event {
             AgentEvent::Apply(apply) => self.vehicle.apply(now, *apply, &mut self.role),
-            AgentEvent::Stop => self.vehicle.stop(now, &mut self.role),
-            AgentEvent::StopReset => self.vehicle.reset(now, &mut self.role),
-            AgentEvent::LeaseEnded { channel } => {
+            AgentEvent::Stop { author, generation } => {
+                self.vehicle.audit.push(Audit::Stop(author, generation));
+                self.vehicle.stop(now, &mut self.role);
+            }
+            AgentEvent::StopReset { author, generation } => {
+                self.vehicle.audit.push(Audit::Reset(author, generation));
+                self.vehicle.reset(now, &mut self.role);
+            }
+            AgentEvent::LeaseEnded {
+                channel,
+                holder,
+                token,
+                why,
+            } => {
+                let end = Audit::LeaseEnded(channel, holder, token, why);
+                self.vehicle.audit.push(end);
                 self.vehicle.lease_ended(now, channel, &mut self.role);
             }
             AgentEvent::LeaseGranted {
@@ -188,8 +201,10 @@ impl AgentBody {
             AgentEvent::Persist { ticket, record } => {
                 self.writes.insert((now + WRITE_TIME, ticket), record);
             }
+            AgentEvent::SessionDown { peer, why, .. } => {
+                self.vehicle.audit.push(Audit::SessionDown(peer, why));
+            }
             AgentEvent::SessionUp { .. }
-            | AgentEvent::SessionDown { .. }
             | AgentEvent::RelayUp { .. }
             | AgentEvent::Draining { .. }
             | AgentEvent::Health { .. } => {}

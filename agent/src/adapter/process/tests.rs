@@ -2,7 +2,9 @@
 
 use longrein_proto::base::Stage;
 use longrein_proto::wire::{Drive, VehicleState};
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, test_kill_process, waitid,
+};
 
 use super::*;
 use crate::testing::{applied, now, until};
@@ -59,6 +61,20 @@ fn at_speed(adapter: &mut ProcessAdapter, speed_mm_s: i16) {
     until("at speed", || {
         adapter.on_output(now(), &word(Stage::Nominal, Some(speed_mm_s), TTL));
         vehicle(adapter.poll(now())).filter(|state| state.speed_mm_s == speed_mm_s)
+    });
+}
+
+fn give(adapter: &mut ProcessAdapter, bytes: &[u8]) -> Result<(), Refusal> {
+    let output = word(Stage::Nominal, None, TTL);
+    adapter.on_command(now(), &applied(bytes, TTL), &output)
+}
+
+/// Feeds it until it is up and owes nothing.
+fn free(adapter: &mut ProcessAdapter) {
+    up(adapter);
+    until("free", || {
+        adapter.poll(now());
+        adapter.is_free().then_some(())
     });
 }
 
@@ -120,28 +136,51 @@ open(sys.argv[1], 'w').close()
 
 /// SAFE-66
 #[test]
-fn a_line_longer_than_the_pipe_does_not_hold_up_the_adapter() {
-    let long = vec![7; 60_000];
+fn a_child_that_does_not_read_does_not_hold_up_the_adapter() {
     let mut deaf = python(&["-c", "import time; time.sleep(1000)"]);
     deaf.config.stop_ms = 0;
     until("a child", || {
         deaf.poll(now());
         deaf.child_id()
     });
-    deaf.on_command(now(), &applied(&long, TTL)).unwrap();
     deaf.on_output(now(), &word(Stage::Nominal, None, TTL));
-    deaf.poll(now());
-    let State::Running(pipe) = &deaf.state else {
-        panic!("no child")
-    };
-    assert!(!pipe.is_free(), "the rest of the line waits");
+    assert!(!deaf.is_free(), "a line is outstanding");
+    for _ in 0..10 {
+        deaf.on_output(now(), &word(Stage::Nominal, None, TTL));
+        deaf.poll(now());
+    }
+    assert_eq!(deaf.seq, 1);
+    assert_eq!(give(&mut deaf, &[7]), Err(Refusal::TooOften));
+}
 
+/// SAFE-48
+#[test]
+fn the_longest_command_is_written_whole_and_a_longer_one_is_refused() {
     let mut echo = python(&["-c", ECHO]);
-    up(&mut echo);
-    echo.on_command(now(), &applied(&long, TTL)).unwrap();
-    echo.on_output(now(), &word(Stage::Nominal, None, TTL));
+    free(&mut echo);
+    let long = vec![7; longrein_proto::base::limits::MESSAGE_BYTES_MAX];
+    give(&mut echo, &long).unwrap();
     let heard = until("echo", || echo.poll(now()));
     assert_eq!(heard, Telemetry::Opaque(long));
+    free(&mut echo);
+    let longer = vec![7; 200_000];
+    assert_eq!(give(&mut echo, &longer), Err(Refusal::NoSuchFunction));
+    assert!(echo.is_up() && echo.is_free(), "nothing was written");
+}
+
+/// SAFE-48
+#[test]
+fn a_command_to_a_child_that_is_gone_is_refused() {
+    let mut adapter = python(&["-c", ECHO]);
+    free(&mut adapter);
+    let child = pid(&adapter);
+    kill_process(child, Signal::KILL).unwrap();
+    // Without taking its end away from the adapter.
+    let seen = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    waitid(WaitId::Pid(child), seen).unwrap();
+    assert!(adapter.is_up(), "it has not looked yet");
+    assert_eq!(give(&mut adapter, &[1]), Err(Refusal::AdapterDown));
+    assert!(!adapter.is_up(), "known at once");
 }
 
 /// SAFE-61, SAFE-64
@@ -245,58 +284,64 @@ for line in sys.stdin:
 
 /// SAFE-63
 #[test]
-fn opaque_commands_arrive_in_order_one_line_at_a_time_and_few_wait() {
+fn an_opaque_command_is_written_while_no_line_is_outstanding_and_else_not_taken() {
     let mut adapter = python(&["-c", ECHO]);
-    up(&mut adapter);
+    free(&mut adapter);
     for number in 0..16 {
-        adapter.on_command(now(), &applied(&[number], TTL)).unwrap();
+        until("free", || {
+            adapter.poll(now());
+            adapter.is_free().then_some(())
+        });
+        give(&mut adapter, &[number]).unwrap();
+        assert_eq!(give(&mut adapter, &[99]), Err(Refusal::TooOften));
+        let heard = until("echo", || adapter.poll(now()));
+        assert_eq!(heard, Telemetry::Opaque(vec![number]));
     }
-    let one_more = adapter.on_command(now(), &applied(&[99], TTL));
-    assert_eq!(one_more, Err(Refusal::TooOften));
-    adapter.on_output(now(), &word(Stage::Nominal, None, TTL));
-    let mut heard = Vec::new();
-    until("all echoes", || {
-        if let Some(Telemetry::Opaque(bytes)) = adapter.poll(now()) {
-            heard.extend(bytes);
-        }
-        (heard.len() == 16).then_some(())
-    });
-    assert_eq!(heard, (0..16).collect::<Vec<u8>>());
-}
-
-/// SAFE-63
-#[test]
-fn opaque_commands_that_wait_past_their_deadline_or_are_void_are_not_written() {
-    let mut adapter = python(&["-c", ECHO]);
-    up(&mut adapter);
-    let (soon, later) = (Duration::from_millis(30), TTL);
-    adapter.on_command(now(), &applied(&[1], later)).unwrap();
-    adapter.on_void();
-    adapter.on_command(now(), &applied(&[2], soon)).unwrap();
-    let after_its_deadline = now() + soon;
-    adapter.on_output(after_its_deadline, &word(Stage::Nominal, None, later));
-    adapter.on_command(now(), &applied(&[3], later)).unwrap();
-    let heard = until("echo", || {
-        adapter.on_output(now(), &word(Stage::Nominal, None, later));
-        match adapter.poll(now()) {
-            Some(Telemetry::Opaque(bytes)) => Some(bytes),
-            Some(Telemetry::Vehicle(_)) | None => None,
-        }
-    });
-    assert_eq!(heard, [3]);
 }
 
 #[test]
-fn rubbish_and_endless_lines_are_counted_and_skipped() {
+fn a_line_of_rubbish_is_skipped() {
     let rubbish = "
 import sys
 print('rubbish')
-print('x' * 300_000)
 print('{\"telemetry_hex\": \"0a\"}', flush=True)
 sys.stdin.read()
 ";
     let mut adapter = python(&["-c", rubbish]);
     let telemetry = until("telemetry", || adapter.poll(now()));
     assert_eq!(telemetry, Telemetry::Opaque(vec![10]));
-    assert_eq!(adapter.wrong_lines, 1);
+    assert!(adapter.child_id().is_some());
+}
+
+/// SAFE-69
+#[test]
+fn a_child_that_writes_an_endless_line_or_rubbish_without_end_is_killed_and_started_again() {
+    let endless = "
+import sys
+sys.stdout.write('x' * 300_000)
+sys.stdout.flush()
+sys.stdin.read()
+";
+    let rubbish = "
+import sys
+print('rubbish\\n' * 70, flush=True)
+sys.stdin.read()
+";
+    for program in [endless, rubbish] {
+        let mut adapter = python(&["-c", program]);
+        let first = until("a child", || {
+            adapter.poll(now());
+            adapter.child_id()
+        });
+        until("another child", || {
+            adapter.poll(now());
+            assert!(!adapter.is_up());
+            adapter.child_id().filter(|id| *id != first)
+        });
+        assert!(
+            adapter.restart_delay > Duration::from_millis(10),
+            "the next one waits longer"
+        );
+        adapter.config.stop_ms = 0;
+    }
 }

@@ -8,7 +8,23 @@ fn guarded() -> Actuation {
         watchdog: Some(WatchdogConfig::default()),
         limits: Some(DriveLimits::new(2_000, 300, 100).unwrap()),
     };
-    Actuation::new(config, false)
+    let mut actuation = Actuation::new(config, false);
+    actuation.on_device(at(0), true);
+    actuation
+}
+
+/// To a device that takes everything; what it took.
+fn apply(
+    actuation: &mut Actuation,
+    now: MonoTime,
+    command: Accepted<Command>,
+) -> Result<Applied, Refusal> {
+    let mut taken = None;
+    actuation.on_command(now, command, |applied, _| {
+        taken = Some(applied.clone());
+        Ok(())
+    })?;
+    Ok(taken.unwrap())
 }
 
 fn resume(desk: &Desk) -> Command {
@@ -28,7 +44,7 @@ fn opaque(desk: &Desk, bytes: &[u8]) -> Command {
 fn resumed(desk: &Desk) -> Actuation {
     let mut actuation = guarded();
     let command = desk.accepted(at(0), resume(desk), 200);
-    actuation.on_command(at(0), command).unwrap();
+    apply(&mut actuation, at(0), command).unwrap();
     stages(&mut actuation);
     actuation
 }
@@ -47,7 +63,10 @@ fn a_command_that_expires_between_gate_and_use_is_refused_and_feeds_nothing() {
     let desk = Desk::new();
     let mut actuation = resumed(&desk);
     let command = desk.accepted(at(10), drive(&desk, 500), 50);
-    assert_eq!(actuation.on_command(at(60), command), Err(Refusal::Expired));
+    assert_eq!(
+        apply(&mut actuation, at(60), command),
+        Err(Refusal::Expired)
+    );
     actuation.on_timeout(at(200));
     assert_eq!(stages(&mut actuation), [Stage::Hold]);
 }
@@ -58,7 +77,7 @@ fn in_hold_a_command_stays_in_force_only_until_its_own_deadline() {
     let desk = Desk::new();
     let mut actuation = resumed(&desk);
     let command = desk.accepted(at(0), drive(&desk, 500), 300);
-    actuation.on_command(at(0), command).unwrap();
+    apply(&mut actuation, at(0), command).unwrap();
     let output = actuation.output(at(299));
     assert_eq!((output.stage, speed(output)), (Stage::Hold, Some(500)));
     let output = actuation.output(at(300));
@@ -71,7 +90,7 @@ fn from_ramp_on_no_command_is_in_force_however_long_its_ttl() {
     let desk = Desk::new();
     let mut actuation = resumed(&desk);
     let command = desk.accepted(at(0), drive(&desk, 500), 60_000);
-    actuation.on_command(at(0), command).unwrap();
+    apply(&mut actuation, at(0), command).unwrap();
     assert_eq!(speed(actuation.output(at(499))), Some(500));
     let output = actuation.output(at(500));
     assert_eq!((output.stage, speed(output)), (Stage::Ramp, None));
@@ -102,13 +121,13 @@ fn after_ramp_motion_needs_a_neutral_resume() {
     actuation.on_timeout(at(600));
     let command = desk.accepted(at(600), drive(&desk, 500), 200);
     assert_eq!(
-        actuation.on_command(at(600), command),
+        apply(&mut actuation, at(600), command),
         Err(Refusal::NeedsResume)
     );
     assert_eq!(speed(actuation.output(at(600))), None);
     for (ms, command) in [(610, resume(&desk)), (620, drive(&desk, 500))] {
         let command = desk.accepted(at(ms), command, 200);
-        actuation.on_command(at(ms), command).unwrap();
+        apply(&mut actuation, at(ms), command).unwrap();
     }
     assert_eq!(speed(actuation.output(at(620))), Some(500));
 }
@@ -119,7 +138,7 @@ fn a_stop_voids_the_command_and_after_the_reset_motion_needs_a_resume() {
     let desk = Desk::new();
     let mut actuation = resumed(&desk);
     let command = desk.accepted(at(0), drive(&desk, 500), 200);
-    actuation.on_command(at(0), command).unwrap();
+    apply(&mut actuation, at(0), command).unwrap();
     actuation.on_stop(at(5));
     let output = actuation.output(at(5));
     assert_eq!(
@@ -128,11 +147,11 @@ fn a_stop_voids_the_command_and_after_the_reset_motion_needs_a_resume() {
     );
     // The gate accepted it a moment before the stop.
     let command = desk.accepted(at(4), drive(&desk, 500), 200);
-    assert_eq!(actuation.on_command(at(6), command), Err(Refusal::Stopped));
+    assert_eq!(apply(&mut actuation, at(6), command), Err(Refusal::Stopped));
     actuation.on_reset(at(7));
     let command = desk.accepted(at(8), drive(&desk, 500), 200);
     assert_eq!(
-        actuation.on_command(at(8), command),
+        apply(&mut actuation, at(8), command),
         Err(Refusal::NeedsResume)
     );
     assert_eq!(stages(&mut actuation), [Stage::MinimalRisk]);
@@ -144,13 +163,13 @@ fn the_end_of_the_lease_voids_the_command_and_enters_hold_at_once() {
     let desk = Desk::new();
     let mut actuation = resumed(&desk);
     let command = desk.accepted(at(0), drive(&desk, 500), 400);
-    actuation.on_command(at(0), command).unwrap();
+    apply(&mut actuation, at(0), command).unwrap();
     actuation.on_lease_end(at(10));
     let output = actuation.output(at(10));
     assert_eq!((output.stage, output.drive), (Stage::Hold, None));
     let command = desk.accepted(at(20), drive(&desk, 500), 200);
     assert_eq!(
-        actuation.on_command(at(20), command),
+        apply(&mut actuation, at(20), command),
         Err(Refusal::NeedsResume)
     );
 }
@@ -166,8 +185,8 @@ fn a_command_under_an_older_token_than_the_last_one_is_refused() {
     desk.lease.on_persisted(at(1), token).unwrap();
     desk.token = token;
     let new = desk.accepted(at(2), drive(&desk, 300), 200);
-    actuation.on_command(at(2), new).unwrap();
-    assert_eq!(actuation.on_command(at(3), old), Err(Refusal::OldToken));
+    apply(&mut actuation, at(2), new).unwrap();
+    assert_eq!(apply(&mut actuation, at(3), old), Err(Refusal::OldToken));
 }
 
 /// SAFE-50
@@ -176,7 +195,7 @@ fn a_command_over_the_limits_is_clamped_and_counted() {
     let desk = Desk::new();
     let mut actuation = resumed(&desk);
     let command = desk.accepted(at(0), drive(&desk, 9_000), 200);
-    let applied = actuation.on_command(at(0), command).unwrap();
+    let applied = apply(&mut actuation, at(0), command).unwrap();
     assert!(applied.is_clamped());
     assert_eq!(speed(actuation.output(at(0))), Some(2_000));
     assert_eq!(actuation.clamped(), 1);
@@ -189,7 +208,7 @@ fn commands_over_the_rate_do_not_feed_the_watchdog() {
     let mut actuation = resumed(&desk);
     let mut send = |ms| {
         let command = desk.accepted(at(ms), drive(&desk, 500), 200);
-        actuation.on_command(at(ms), command)
+        apply(&mut actuation, at(ms), command)
     };
     let refused = (0..40).filter(|_| send(1).is_err()).count();
     assert_eq!(refused, 40 - 19, "200 ms of 100 Hz, less the resume");
@@ -204,7 +223,7 @@ fn opaque_commands_pass_unchanged_and_are_not_repeated() {
     let desk = Desk::new();
     let mut actuation = resumed(&desk);
     let command = desk.accepted(at(0), opaque(&desk, &[1, 2, 3]), 200);
-    let applied = actuation.on_command(at(0), command).unwrap();
+    let applied = apply(&mut actuation, at(0), command).unwrap();
     assert_eq!(applied.body(), &Body::Opaque(vec![1, 2, 3]));
     assert!(!applied.is_clamped());
     assert!(!format!("{applied:?}").contains("[1, 2, 3]"));
@@ -219,14 +238,15 @@ fn without_a_watchdog_only_the_stop_holds_commands_back() {
         limits: None,
     };
     let mut actuation = Actuation::new(config, true);
+    actuation.on_device(at(0), true);
     assert_eq!(actuation.stage(), Stage::MinimalRisk);
     let command = desk.accepted(at(0), opaque(&desk, &[1]), 200);
     assert_eq!(
-        actuation.on_command(at(0), command.clone()),
+        apply(&mut actuation, at(0), command.clone()),
         Err(Refusal::Stopped)
     );
     actuation.on_reset(at(1));
-    assert!(actuation.on_command(at(1), command).is_ok());
+    assert!(apply(&mut actuation, at(1), command).is_ok());
     assert_eq!(stages(&mut actuation), [Stage::Nominal]);
     assert_eq!(actuation.next_timeout(), None);
 }
@@ -237,7 +257,7 @@ fn an_output_holds_no_longer_than_its_command_its_stage_and_the_silence_limit() 
     let desk = Desk::new();
     let mut actuation = resumed(&desk);
     let command = desk.accepted(at(0), drive(&desk, 500), 150);
-    actuation.on_command(at(0), command).unwrap();
+    apply(&mut actuation, at(0), command).unwrap();
     let ttl_ms = |output: Output| output.ttl_left.as_millis();
     assert_eq!(ttl_ms(actuation.output(at(0))), 100, "silence");
     assert_eq!(
@@ -247,4 +267,103 @@ fn an_output_holds_no_longer_than_its_command_its_stage_and_the_silence_limit() 
     );
     assert_eq!(ttl_ms(actuation.output(at(160))), 40, "Hold is due");
     assert_eq!(ttl_ms(actuation.output(at(9_000))), 100, "MinimalRisk");
+}
+
+fn nobody(_: &Applied, _: &Output) -> Result<(), Refusal> {
+    panic!("nothing may be handed over")
+}
+
+/// SAFE-48
+#[test]
+fn a_command_that_the_device_does_not_take_is_refused_and_feeds_nothing() {
+    let desk = Desk::new();
+    let mut actuation = resumed(&desk);
+    for (ms, why) in [(100, Refusal::TooOften), (150, Refusal::AdapterDown)] {
+        let command = desk.accepted(at(ms), drive(&desk, 500), 1_000);
+        let result = actuation.on_command(at(ms), command, |_, _| Err(why.clone()));
+        assert_eq!(result, Err(why));
+        assert_eq!(speed(actuation.output(at(ms))), Some(0), "the one before");
+    }
+    actuation.on_timeout(at(200));
+    assert_eq!(stages(&mut actuation), [Stage::Hold]);
+}
+
+/// SAFE-48
+#[test]
+fn what_is_refused_is_not_handed_over() {
+    let desk = Desk::new();
+    let mut actuation = guarded();
+    let motion = desk.accepted(at(0), drive(&desk, 500), 200);
+    let late = desk.accepted(at(0), resume(&desk), 10);
+    assert_eq!(
+        actuation.on_command(at(1), motion, nobody),
+        Err(Refusal::NeedsResume)
+    );
+    assert_eq!(
+        actuation.on_command(at(10), late, nobody),
+        Err(Refusal::Expired)
+    );
+}
+
+/// SAFE-29, SAFE-64
+#[test]
+fn the_loss_of_the_device_voids_the_command_and_motion_needs_a_resume_when_it_is_back() {
+    let desk = Desk::new();
+    let mut actuation = resumed(&desk);
+    let command = desk.accepted(at(0), drive(&desk, 500), 400);
+    apply(&mut actuation, at(0), command).unwrap();
+    actuation.on_device(at(10), false);
+    let output = actuation.output(at(10));
+    assert_eq!((output.stage, output.drive), (Stage::Hold, None));
+    let again = desk.accepted(at(20), resume(&desk), 200);
+    let result = actuation.on_command(at(20), again, nobody);
+    assert_eq!(result, Err(Refusal::AdapterDown));
+
+    actuation.on_device(at(30), true);
+    let motion = desk.accepted(at(30), drive(&desk, 500), 200);
+    let result = actuation.on_command(at(30), motion.clone(), nobody);
+    assert_eq!(result, Err(Refusal::NeedsResume));
+    apply(
+        &mut actuation,
+        at(40),
+        desk.accepted(at(40), resume(&desk), 200),
+    )
+    .unwrap();
+    apply(&mut actuation, at(41), motion).unwrap();
+    assert_eq!(speed(actuation.output(at(41))), Some(500));
+}
+
+/// SAFE-29
+#[test]
+fn a_device_that_stays_lost_takes_its_function_to_minimal_risk_as_silence_does() {
+    let desk = Desk::new();
+    let mut actuation = resumed(&desk);
+    actuation.on_device(at(10), false);
+    for ms in (20..=1_500).step_by(20) {
+        let command = desk.accepted(at(ms), resume(&desk), 200);
+        assert!(actuation.on_command(at(ms), command, nobody).is_err());
+    }
+    assert_eq!(
+        stages(&mut actuation),
+        [Stage::Hold, Stage::Ramp, Stage::MinimalRisk]
+    );
+}
+
+/// SAFE-29
+#[test]
+fn without_a_device_from_the_start_nothing_is_taken() {
+    let desk = Desk::new();
+    let config = ActuationConfig {
+        watchdog: None,
+        limits: None,
+    };
+    let mut actuation = Actuation::new(config, false);
+    let command = desk.accepted(at(0), opaque(&desk, &[1]), 200);
+    let result = actuation.on_command(at(0), command, nobody);
+    assert_eq!(result, Err(Refusal::AdapterDown));
+    assert_eq!(actuation.stage(), Stage::MinimalRisk);
+    for (ms, up) in [(1, true), (2, true), (3, false)] {
+        actuation.on_device(at(ms), up);
+    }
+    assert_eq!(stages(&mut actuation), [Stage::Nominal, Stage::MinimalRisk]);
 }

@@ -142,9 +142,21 @@ fn a_holder_that_takes_again_gets_a_larger_token_and_loses_the_old_one_at_once()
     let TakeStep::Persist(token) = lease.on_take(at(10), &who).unwrap();
     assert!(token > old);
     assert_eq!(lease.check(at(10), &who, old), Err(Refusal::OldToken));
-    let TakeStep::Persist(newer) = lease.on_take(at(11), &who).unwrap();
-    assert_eq!(lease.on_persisted(at(12), token), None, "superseded");
-    assert!(lease.on_persisted(at(12), newer).is_some());
+    assert!(lease.on_persisted(at(12), token).is_some());
+}
+
+/// SAFE-11
+#[test]
+fn while_a_token_is_being_stored_its_taker_cannot_take_again() {
+    let who = node(1);
+    let mut lease = Lease::new(FencingToken(0), Lease::TTL);
+    let TakeStep::Persist(token) = lease.on_take(at(0), &who).unwrap();
+    assert_eq!(lease.on_take(at(1), &who), Err(Refusal::TooOften));
+    assert!(
+        lease.on_persisted(at(2), token).is_some(),
+        "the first counts"
+    );
+    assert!(lease.on_take(at(3), &who).is_ok());
 }
 
 /// SAFE-5
@@ -253,7 +265,8 @@ proptest! {
             match step {
                 Step::Take(who) => {
                     let result = lease.on_take(at(now), &nodes[who]);
-                    prop_assert_eq!(result.is_err(), model.taken_by_other(who));
+                    let refused = model.taken_by_other(who) || model.pending.is_some();
+                    prop_assert_eq!(result.is_err(), refused);
                     if let Ok(TakeStep::Persist(token)) = result {
                         prop_assert!(token.0 > model.newest);
                         model.newest = token.0;

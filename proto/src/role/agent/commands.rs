@@ -39,9 +39,10 @@ impl Agent {
             }
             Err(why) => {
                 self.counters.refused += 1;
-                // It may come again: nothing was done under its id.
+                // [WIRE-118] It may come again, also after a restart: nothing was done under its id.
                 if let Some(id) = applying.application_id {
                     self.record.forget_applied(id);
+                    self.persist(None);
                 }
                 outcome_of(why)
             }

@@ -1,5 +1,7 @@
 //! What an agent tells its program.
 
+use std::fmt;
+
 use super::journey::Journey;
 use crate::base::{Channel, Class, FencingToken, NodeName, PathId, SessionId};
 use crate::control::Accepted;
@@ -12,13 +14,29 @@ pub enum AgentEvent {
     /// A command passed the gate: apply it at once, then call [`crate::role::Agent::on_verdict`].
     Apply(Box<Apply>),
     /// The emergency stop is latched: stop everything now.
-    Stop,
+    Stop {
+        /// Who said it; unknown when it was latched before the agent's start.
+        author: Option<NodeName>,
+        /// The generation that it stops.
+        generation: u32,
+    },
     /// The emergency stop is reset.
-    StopReset,
-    /// Nobody holds the function's lease any more.
+    StopReset {
+        /// Who reset it.
+        author: NodeName,
+        /// The generation that begins.
+        generation: u32,
+    },
+    /// Nobody holds the function's lease any more, or is about to.
     LeaseEnded {
         /// The function.
         channel: Channel,
+        /// Who held it.
+        holder: NodeName,
+        /// Its token.
+        token: FencingToken,
+        /// Why it ended.
+        why: LeaseEndReason,
     },
     /// A lease is granted.
     LeaseGranted {
@@ -49,6 +67,8 @@ pub enum AgentEvent {
         session: SessionId,
         /// The controller.
         peer: NodeName,
+        /// Why it ended.
+        why: SessionEndReason,
     },
     /// A relay is reached.
     RelayUp {
@@ -67,6 +87,54 @@ pub enum AgentEvent {
         /// How it stands.
         health: Health,
     },
+}
+
+/// Why a lease ended. An emergency stop ends none: its holder has it still after the reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseEndReason {
+    /// It was not renewed in time.
+    Lapsed,
+    /// Its token was not stored in time.
+    NotStored,
+    /// Its holder gave it back.
+    Released,
+    /// Its holder's session ended; [`AgentEvent::SessionDown`] says why.
+    SessionEnded,
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionEndReason {
+    /// Its controller closed it.
+    Closed,
+    /// Nothing came for too long.
+    Silent,
+    /// It held no lease, and gave way to another session.
+    GaveWay,
+    /// The agent ends.
+    AgentEnds,
+}
+
+impl fmt::Display for LeaseEndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LeaseEndReason::Lapsed => "lapsed",
+            LeaseEndReason::NotStored => "token not stored in time",
+            LeaseEndReason::Released => "released",
+            LeaseEndReason::SessionEnded => "session ended",
+        })
+    }
+}
+
+impl fmt::Display for SessionEndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SessionEndReason::Closed => "closed by the controller",
+            SessionEndReason::Silent => "silent",
+            SessionEndReason::GaveWay => "gave way to another",
+            SessionEndReason::AgentEnds => "agent ends",
+        })
+    }
 }
 
 /// A command to apply.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::base::{FencingToken, MonoTime, Name, NodeName, Refusal, SessionId, Stage};
-use crate::control::{Lease, TakeStep};
+use crate::control::{Lease, LeaseEnd, TakeStep};
 use crate::wire::{FunctionKind, FunctionReport};
 
 /// How a function is set up.
@@ -86,10 +86,18 @@ impl Function {
         self.session.filter(|_| self.lease.holder().is_some())
     }
 
-    /// A session has ended; whether its lease ended with it.
+    /// A session has ended; its lease, if it ended with it.
     // [SAFE-8]
-    pub(super) fn on_session_end(&mut self, who: &NodeName, session: SessionId) -> bool {
-        self.session() == Some(session) && self.lease.on_session_end(who).is_some()
+    pub(super) fn on_session_end(
+        &mut self,
+        who: &NodeName,
+        session: SessionId,
+    ) -> Option<LeaseEnd> {
+        if self.session() == Some(session) {
+            self.lease.on_session_end(who)
+        } else {
+            None
+        }
     }
 
     pub(super) fn report(&self) -> FunctionReport {

@@ -1,7 +1,7 @@
 //! What controllers ask for, and say of themselves.
 
 use super::persisting::Pending;
-use super::{Agent, AgentEvent, function_mut};
+use super::{Agent, AgentEvent, LeaseEndReason, SessionEndReason, function_mut};
 use crate::base::{Channel, FencingToken, MonoTime, Refusal, SessionId};
 use crate::control::{ResetOutcome, TakeStep};
 use crate::session::Delivery;
@@ -35,7 +35,7 @@ impl Agent {
                     self.reply(now, id, ask, reply);
                 }
             }
-            Ok(SessionMessage::Bye) => self.end_session(now, id),
+            Ok(SessionMessage::Bye) => self.end_session(now, id, SessionEndReason::Closed),
             Ok(SessionMessage::Reply { .. } | SessionMessage::Description(_)) | Err(_) => {
                 let outcome = Outcome::Refused(Refusal::Malformed);
                 self.resolve(id, delivery.flow, delivery.number, outcome);
@@ -93,24 +93,40 @@ impl Agent {
         ask: u32,
         request: Request,
     ) -> Option<Reply> {
-        let room = self.persisting.has_room();
+        let too_often = match request {
+            Request::Take { .. } => !self.persisting.has_room() || !self.may_take(now, id),
+            Request::ResetStop { .. } => !self.persisting.has_reserved_room(),
+            Request::Release { .. } => false,
+        };
+        if too_often {
+            return Some(Reply::Refused(Refusal::TooOften));
+        }
         match request {
-            Request::Take { .. } | Request::ResetStop { .. } if !room => {
-                Some(Reply::Refused(Refusal::TooOften))
-            }
             Request::Take { channel } => self.on_take(now, id, ask, channel),
             Request::Release { channel, token } => Some(self.on_release(now, id, channel, token)),
             // [SAFE-35]
             Request::ResetStop { generation } => match self.latch.on_reset(generation) {
-                ResetOutcome::Cleared(_) => {
+                ResetOutcome::Cleared(generation) => {
+                    let author = self.guests.get(&id)?.peer.clone();
                     self.record.stop = self.latch.record();
-                    self.persist(Pending::Reset { session: id, ask });
+                    self.persist(Pending::Reset {
+                        author,
+                        generation,
+                        session: id,
+                        ask,
+                    });
                     None
                 }
                 ResetOutcome::NotLatched => Some(Reply::Done),
                 ResetOutcome::OtherGeneration => Some(Reply::Refused(Refusal::Stopped)),
             },
         }
+    }
+
+    // [SAFE-11]
+    fn may_take(&mut self, now: MonoTime, id: SessionId) -> bool {
+        let guest = self.guests.get(&id);
+        guest.is_some_and(|guest| self.takes.try_spend(now, &guest.peer))
     }
 
     fn on_take(
@@ -152,13 +168,13 @@ impl Agent {
         let who = self.guests.get(&id).map(|guest| &guest.peer);
         let function = function_mut(&mut self.functions, channel);
         let released = match (who, function) {
-            (Some(who), Some(function)) => function.lease.on_release(who, token).is_some(),
-            (None, _) | (_, None) => false,
+            (Some(who), Some(function)) => function.lease.on_release(who, token),
+            (None, _) | (_, None) => None,
         };
-        if !released {
+        let Some(end) = released else {
             return Reply::Refused(Refusal::NotLeased);
-        }
-        self.on_lease_end(now, channel);
+        };
+        self.on_lease_end(now, channel, end, LeaseEndReason::Released);
         Reply::Done
     }
 }

@@ -3,11 +3,12 @@
 use super::function::Function;
 use super::guest::Guest;
 use super::journey::Journey;
-use super::{Agent, AgentEvent};
+use super::{Agent, AgentEvent, LeaseEndReason, SessionEndReason};
 use crate::base::limits::{
     HANDSHAKE_TTL, SESSION_LIFE, SESSIONS_PER_AGENT_MAX, SESSIONS_PER_PEER_MAX,
 };
 use crate::base::{Channel, Class, MonoTime, NodeKind, NodeName, SessionId};
+use crate::control::LeaseEnd;
 use crate::role::node::Way;
 use crate::session::Rejection;
 use crate::wire::{FunctionReport, Notice, SealedHeader, SessionMessage};
@@ -22,7 +23,7 @@ impl Agent {
                 let _ = guest.line.send_message(now, &SessionMessage::Bye);
                 guest.line.flush(now, &mut self.node);
             }
-            self.end_session(now, id);
+            self.end_session(now, id, SessionEndReason::AgentEnds);
         }
     }
 
@@ -112,27 +113,25 @@ impl Agent {
         self.take_deliveries(now, header.session);
     }
 
-    pub(super) fn end_session(&mut self, now: MonoTime, id: SessionId) {
+    pub(super) fn end_session(&mut self, now: MonoTime, id: SessionId, why: SessionEndReason) {
         let Some(guest) = self.guests.remove(&id) else {
             return;
         };
-        let ended: Vec<Channel> = self
+        let ended: Vec<(Channel, LeaseEnd)> = self
             .functions_by_channel()
             .filter_map(|(channel, function)| {
-                function.on_session_end(&guest.peer, id).then_some(channel)
+                let end = function.on_session_end(&guest.peer, id)?;
+                Some((channel, end))
             })
             .collect();
-        self.events.extend(
-            ended
-                .into_iter()
-                .map(|channel| AgentEvent::LeaseEnded { channel }),
-        );
+        for (channel, end) in ended {
+            self.on_lease_end(now, channel, end, LeaseEndReason::SessionEnded);
+        }
         self.events.push_back(AgentEvent::SessionDown {
             session: id,
             peer: guest.peer,
+            why,
         });
-        self.tell_leased(now);
-        self.hasten_beats(now);
     }
 
     /// Silent sessions end, what waited for its turn is delivered, beats go.
@@ -145,7 +144,7 @@ impl Agent {
             .map(|(id, _)| *id)
             .collect();
         for id in ended {
-            self.end_session(now, id);
+            self.end_session(now, id, SessionEndReason::Silent);
         }
         let due: Vec<SessionId> = self
             .guests
@@ -240,7 +239,7 @@ impl Agent {
         let Some(id) = idle.map(|(id, _)| *id) else {
             return false;
         };
-        self.end_session(now, id);
+        self.end_session(now, id, SessionEndReason::GaveWay);
         true
     }
 }

@@ -38,14 +38,17 @@ impl Agent {
             }
             StopOutcome::Latched => {
                 // [SAFE-30] The stop takes effect before anything is written.
-                self.events.push_back(AgentEvent::Stop);
+                self.events.push_back(AgentEvent::Stop {
+                    author: Some(heard.author.clone()),
+                    generation: self.latch.generation(),
+                });
                 self.hasten_beats(now);
             }
             StopOutcome::Joined | StopOutcome::Repeat => {}
         }
         self.record.stop = self.latch.record();
         // [SAFE-34] A stop is stored whatever else waits. Without room for its answer the sender's next repeat finds some.
-        let pending = self.persisting.has_room().then(|| {
+        let pending = self.persisting.has_reserved_room().then(|| {
             self.stops.note(&heard, None);
             let latched = self.latch.is_latched();
             Pending::Stopped { heard, latched }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use ring::digest;
 use rustls_pki_types::UnixTime;
 
+use super::rates::Rates;
 use crate::base::limits::{
-    STOP_ANSWERS_MAX, STOP_AUTHORS_MAX, STOP_BURST, STOP_CHECKS_PER_S, STOPS_PER_SENDER_PER_S,
+    STOP_ANSWERS_MAX, STOP_BURST, STOP_CHECKS_PER_AUTHOR_PER_S, STOP_CHECKS_PER_S,
+    STOPS_PER_SENDER_PER_S,
 };
 use crate::base::{MonoTime, NodeKind, NodeName, StopId};
 use crate::crypto::{CertificateError, Fleet, Peer, verify_statement};
@@ -20,10 +22,17 @@ pub(super) struct Stops {
     /// Answers by the hash of the statement, oldest first: a repeat costs no signature check.
     answers: VecDeque<(Hash, Option<Arc<[u8]>>)>,
     /// Signature checks that each relay may cause.
-    checks: BTreeMap<NodeName, Budget>,
-    /// Distinct stops of each author, and when the newest came.
-    authors: BTreeMap<NodeName, (Budget, MonoTime)>,
+    checks: BTreeMap<NodeName, Checks>,
+    /// Distinct stops of each author.
+    authors: Rates<NodeName>,
     counters: StopCounters,
+}
+
+/// Signature checks that one relay may cause: of all authors, and of each certificate by its hash.
+#[derive(Debug)]
+struct Checks {
+    all: Budget,
+    authors: Rates<Hash>,
 }
 
 /// What became of the stops that arrived.
@@ -68,7 +77,7 @@ impl Stops {
         Stops {
             answers: VecDeque::new(),
             checks: BTreeMap::new(),
-            authors: BTreeMap::new(),
+            authors: Rates::new(STOPS_PER_SENDER_PER_S, STOP_BURST),
             counters: StopCounters::default(),
         }
     }
@@ -100,12 +109,7 @@ impl Stops {
             self.counters.forged += 1;
             return Verdict::Drop;
         };
-        // A hostile relay can send any number of forged stops: it may cause a bounded number of checks a second.
-        let checks = self
-            .checks
-            .entry(relay.clone())
-            .or_insert_with(|| Budget::new(now, STOP_CHECKS_PER_S, STOP_CHECKS_PER_S));
-        if !checks.try_spend(now, 1) {
+        if !self.may_check(now, relay, &signed) {
             self.counters.too_often += 1;
             return Verdict::Drop;
         }
@@ -120,7 +124,7 @@ impl Stops {
             self.counters.forged += 1;
             return Verdict::Drop;
         };
-        if !self.may_stop_again(now, &author) {
+        if !self.authors.try_spend(now, &author) {
             self.counters.too_often += 1;
             return Verdict::Drop;
         }
@@ -133,18 +137,16 @@ impl Stops {
         })
     }
 
-    /// Whether a distinct stop of this author is within its rate.
-    fn may_stop_again(&mut self, now: MonoTime, author: &NodeName) -> bool {
-        if self.authors.len() >= STOP_AUTHORS_MAX && !self.authors.contains_key(author) {
-            let silent = self.authors.iter().min_by_key(|(_, (_, newest))| *newest);
-            if let Some(silent) = silent.map(|(author, _)| author.clone()) {
-                self.authors.remove(&silent);
-            }
-        }
-        let new = || (Budget::new(now, STOPS_PER_SENDER_PER_S, STOP_BURST), now);
-        let (rate, newest) = self.authors.entry(author.clone()).or_insert_with(new);
-        *newest = now;
-        rate.try_spend(now, 1)
+    /// Whether a signature may be checked. A hostile relay can send any number of forged stops, and an honest one forwards
+    /// those of a hostile author: neither is to use up what others need.
+    // [SAFE-38]
+    fn may_check(&mut self, now: MonoTime, relay: &NodeName, signed: &Signed) -> bool {
+        let checks = self.checks.entry(relay.clone()).or_insert_with(|| Checks {
+            all: Budget::new(now, STOP_CHECKS_PER_S, STOP_CHECKS_PER_S),
+            authors: Rates::new(STOP_CHECKS_PER_AUTHOR_PER_S, STOP_CHECKS_PER_AUTHOR_PER_S),
+        });
+        let author = hash_of(&signed.certificate);
+        checks.authors.try_spend(now, &author) && checks.all.try_spend(now, 1)
     }
 
     /// Notes a stop as heard, with the answer once there is one.
@@ -187,6 +189,96 @@ mod tests {
     use super::*;
     use crate::crypto::sign_statement;
     use crate::crypto::test_authority::{KeyType, NOW, TestAuthority, at};
+
+    struct Scene {
+        authority: TestAuthority,
+        truck: NodeName,
+        stops: Stops,
+    }
+
+    impl Scene {
+        fn new() -> Scene {
+            Scene {
+                authority: TestAuthority::new("demo"),
+                truck: "agent/truck-17".parse().unwrap(),
+                stops: Stops::new(),
+            }
+        }
+
+        fn say(&mut self, relay: &str, body: &[u8]) -> Verdict {
+            let (relay, truck) = (relay.parse().unwrap(), self.truck.clone());
+            let fleet = self.authority.fleet();
+            self.stops
+                .on_statement(MonoTime::ZERO, &relay, &truck, body, (&fleet, NOW))
+        }
+
+        fn signed(&self, author: &str, number: u8) -> Signed {
+            let statement = Statement::Stop {
+                id: StopId([number; 16]),
+                generation: None,
+            };
+            let credential = self.authority.credential(author, KeyType::Ed25519);
+            sign_statement(
+                &credential,
+                &author.parse().unwrap(),
+                &self.truck,
+                statement,
+            )
+        }
+
+        /// As many as no relay may have checked, none twice.
+        fn flood(&mut self, relay: &str, mut forged: Signed, same_author: bool) {
+            for number in 0..2 * STOP_CHECKS_PER_S {
+                let number = number.to_be_bytes();
+                forged.signature[..8].copy_from_slice(&number);
+                if !same_author {
+                    forged.certificate[..8].copy_from_slice(&number);
+                }
+                let verdict = self.say(relay, &forged.encode());
+                assert!(matches!(verdict, Verdict::Drop));
+            }
+        }
+    }
+
+    /// [SAFE-38]
+    #[test]
+    fn forged_stops_of_one_author_leave_the_same_relay_checks_for_another() {
+        let mut scene = Scene::new();
+        let mallory = scene.signed("controller/mallory", 1);
+        scene.flood("relay/a", mallory, true);
+        assert_eq!(scene.stops.counters().forged, STOP_CHECKS_PER_AUTHOR_PER_S);
+        let genuine = scene.signed("controller/anna", 2).encode();
+        assert!(matches!(scene.say("relay/a", &genuine), Verdict::Stop(_)));
+    }
+
+    /// [SAFE-38]
+    #[test]
+    fn a_hostile_relay_uses_up_its_own_checks_and_no_other_relays() {
+        let mut scene = Scene::new();
+        let forged = scene.signed("controller/anna", 1);
+        scene.flood("relay/a", forged, false);
+        assert_eq!(scene.stops.counters().forged, STOP_CHECKS_PER_S);
+        let genuine = scene.signed("controller/anna", 2).encode();
+        assert!(matches!(scene.say("relay/a", &genuine), Verdict::Drop));
+        assert!(matches!(scene.say("relay/b", &genuine), Verdict::Stop(_)));
+    }
+
+    /// [SAFE-38]
+    #[test]
+    fn repeats_of_a_stop_that_was_heard_cost_no_check() {
+        let mut scene = Scene::new();
+        let genuine = scene.signed("controller/anna", 1).encode();
+        let Verdict::Stop(heard) = scene.say("relay/a", &genuine) else {
+            panic!("it is genuine")
+        };
+        scene.stops.note(&heard, None);
+        for _ in 0..2 * STOP_CHECKS_PER_S {
+            assert!(matches!(scene.say("relay/a", &genuine), Verdict::Drop));
+        }
+        assert_eq!(scene.stops.counters().repeated, 2 * STOP_CHECKS_PER_S);
+        let another = scene.signed("controller/anna", 2).encode();
+        assert!(matches!(scene.say("relay/a", &another), Verdict::Stop(_)));
+    }
 
     /// [SAFE-37]
     #[test]
