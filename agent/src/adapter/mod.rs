@@ -74,7 +74,7 @@ pub fn open(
     config.check(kind)?;
     Ok(match config {
         AdapterConfig::Sim(sim) => Box::new(SimAdapter::new(sim, now)),
-        AdapterConfig::Udp(udp) => Box::new(UdpAdapter::open(udp, now)?),
+        AdapterConfig::Udp(udp) => Box::new(UdpAdapter::open(udp)?),
         AdapterConfig::Process(process) => Box::new(ProcessAdapter::new(process.clone(), now)),
     })
 }

@@ -45,11 +45,11 @@ enum Device {
 }
 
 impl UdpAdapter {
-    /// Sockets for these addresses; the device counts as lost until a probe says otherwise.
+    /// Sockets for these addresses; the device counts as there until the system says otherwise.
     ///
     /// # Errors
     /// When an address is in use or cannot be reached from here.
-    pub fn open(config: &UdpConfig, now: MonoTime) -> Result<UdpAdapter, AdapterConfigError> {
+    pub fn open(config: &UdpConfig) -> Result<UdpAdapter, AdapterConfigError> {
         let stage = match config.stage_to {
             Some(to) => Some(connected(any_port_towards(to), to)?),
             None => None,
@@ -59,10 +59,7 @@ impl UdpAdapter {
             socket: connected(bind, config.send_to)?,
             stage,
             feed_interval: Duration::from_millis(config.feed_ms.into()),
-            device: Device::Lost {
-                probe: now,
-                pause: PROBE_PAUSE_MIN,
-            },
+            device: Device::There,
             reads: 0,
             buffer: vec![0; limits::MESSAGE_BYTES_MAX],
         })
@@ -232,22 +229,12 @@ mod tests {
             stage_to,
             feed_ms: 20,
         };
-        UdpAdapter::open(&config, now()).unwrap()
+        UdpAdapter::open(&config).unwrap()
     }
 
     fn give(adapter: &mut UdpAdapter, at: MonoTime, bytes: &[u8]) -> Result<(), Refusal> {
         let command = applied(bytes, Duration::from_secs(10));
         adapter.on_command(at, &command, &OUTPUT)
-    }
-
-    /// Lets probes pass until the device is there.
-    fn up(adapter: &mut UdpAdapter) -> MonoTime {
-        let mut at = now();
-        until("up", || {
-            while adapter.poll(at).is_some() {}
-            at = at + PROBE_MAX;
-            adapter.is_up().then_some(at)
-        })
     }
 
     /// The loss is told by a later call.
@@ -270,13 +257,13 @@ mod tests {
     fn commands_go_out_unchanged_and_datagrams_come_back_as_telemetry() {
         let device = device();
         let mut adapter = towards(device.local_addr().unwrap(), None);
-        let at = up(&mut adapter);
-        give(&mut adapter, at, &[]).unwrap();
-        give(&mut adapter, at, &[0xfd, 0, 7]).unwrap();
+        assert_eq!(adapter.poll(now()), None);
+        give(&mut adapter, now(), &[]).unwrap();
+        give(&mut adapter, now(), &[0xfd, 0, 7]).unwrap();
         let mut buffer = [0; 100];
-        for expected in [&[][..], &[], &[0xfd, 0, 7]] {
+        for expected in [&[][..], &[0xfd, 0, 7]] {
             let (length, from) = device.recv_from(&mut buffer).unwrap();
-            assert_eq!(&buffer[..length], expected, "probe, resume, command");
+            assert_eq!(&buffer[..length], expected, "resume, command; no probe");
             device.send_to(&[1, 2], from).unwrap();
         }
         let telemetry = until("telemetry", || adapter.poll(now()));
@@ -296,10 +283,11 @@ mod tests {
 
     /// SAFE-68
     #[test]
-    fn a_port_with_nobody_there_is_never_up_and_is_probed_ever_more_rarely() {
+    fn a_port_with_nobody_there_is_lost_and_probed_ever_more_rarely() {
         let address = device().local_addr().unwrap();
         let mut adapter = towards(address, None);
         let mut at = now();
+        let _ = give(&mut adapter, at, &[1]);
         let mut pauses = Vec::new();
         while pauses.len() < 6 {
             lost(&mut adapter, at);
@@ -316,7 +304,7 @@ mod tests {
             at = at.max(probe);
         }
         assert!(!adapter.is_up());
-        assert_eq!(pauses, [200, 400, 800, 1_000, 1_000, 1_000]);
+        assert_eq!(pauses, [100, 200, 400, 800, 1_000, 1_000]);
     }
 
     /// SAFE-68
@@ -325,7 +313,7 @@ mod tests {
         let first = device();
         let address = first.local_addr().unwrap();
         let mut adapter = towards(address, None);
-        let at = up(&mut adapter);
+        let at = now();
         drop(first);
         // Told at once or a little later, as the system likes.
         let _ = give(&mut adapter, at, &[1]);
@@ -349,6 +337,8 @@ mod tests {
     fn a_device_that_sends_something_is_there_at_once() {
         let ours = device();
         let mut adapter = towards(ours.local_addr().unwrap(), None);
+        let (probe, pause) = (now(), PROBE_PAUSE_MIN);
+        adapter.device = Device::Lost { probe, pause };
         assert!(!adapter.is_up());
         let address = adapter.local_address().unwrap();
         ours.send_to(&[1], address).unwrap();
