@@ -10,7 +10,7 @@
 //!  └───────────┘   └──────────────────────────────────┘
 //! ```
 //!
-//! [`Network`](self::network::Network) decides and knows no clock; [`Wan`] holds namespaces, devices and the thread. It needs
+//! `Network` decides and knows no clock; [`Wan`] holds namespaces, devices and the thread. It needs
 //! root ([`Wan::missing`]). The namespaces have no names and the devices are not persistent, so that nothing of a network
 //! outlives the process that made it, however that ends.
 
