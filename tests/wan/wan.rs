@@ -234,8 +234,8 @@ fn configure(ports: &[Port]) -> Result<(), WanError> {
         commands += &format!(
             "link set dev {name} txqueuelen {DEVICE_QUEUE_PACKETS} up\n\
              address add {address}/32 dev {name}\n\
-             route add default dev {name} src {address} metric {table}\n\
-             route add default dev {name} src {address} table {table}\n\
+             route add {NETWORK} dev {name} src {address} metric {table}\n\
+             route add {NETWORK} dev {name} src {address} table {table}\n\
              rule add from {address} lookup {table} priority {table}\n"
         );
     }
@@ -265,6 +265,8 @@ fn system(what: &str) -> impl FnOnce(io::Error) -> WanError + use<> {
     move |why| WanError::System { what, why }
 }
 
+/// All nodes. Whatever else a program looks for, such as a name server, it learns at once that it is not there.
+const NETWORK: &str = "10.77.0.0/16";
 /// Numbers of routing tables and metrics, one for each interface; the kernel's own tables begin at 253.
 const TABLES: std::ops::Range<u8> = 1..253;
 /// What a device holds until the forwarder reads it, some ms: it must not be where packets are lost.
