@@ -107,6 +107,52 @@ impl Plan {
         }
     }
 
+    /// Makes an authority and papers for all nodes in `fleet` below this folder.
+    ///
+    /// # Errors
+    /// A name that is none, or what [`FleetFolder::create`] says.
+    pub fn papers(&self, folder: &Path) -> Result<FleetFolder, LocalFleetError> {
+        let mut orders = vec![Order::new(node(NodeKind::Agent, &self.agent)?)];
+        for relay in &self.relays {
+            orders.push(Order::new(node(NodeKind::Relay, relay)?));
+        }
+        for controller in &self.controllers {
+            orders.push(Order::new(node(NodeKind::Controller, controller)?));
+        }
+        let name: Name = "local"
+            .parse()
+            .map_err(|_| LocalFleetError::Name("local".into()))?;
+        let folder = folder.join("fleet");
+        Ok(FleetFolder::create(&folder, name, &orders, unix_now_s())?)
+    }
+
+    /// Starts one of the programs with this configuration file, its log in the folder, and waits until the log says `ready`.
+    ///
+    /// # Errors
+    /// It does not start or does not get ready.
+    pub fn spawn(
+        &self,
+        folder: &Path,
+        file: &str,
+        name: &str,
+        config: &Path,
+        ready: &str,
+    ) -> Result<Program, LocalFleetError> {
+        let program = self.programs.join(file);
+        let log = folder.join(format!("{name}.log"));
+        let mut started =
+            Program::start(&program, &["--config".as_ref(), config.as_os_str()], &log)
+                .map_err(|why| LocalFleetError::Start { program, why })?;
+        if started.wait_for(ready, READY_MAX) {
+            Ok(started)
+        } else {
+            Err(LocalFleetError::NotReady {
+                name: name.to_owned(),
+                log: started.log(),
+            })
+        }
+    }
+
     /// The folder that the running program is in: where its siblings are when cargo built them.
     ///
     /// # Errors
@@ -131,22 +177,7 @@ impl LocalFleet {
     /// [`LocalFleetError`]; what was started until then is ended.
     pub fn start(plan: Plan) -> Result<LocalFleet, LocalFleetError> {
         let folder = Folder::new()?;
-        let mut orders = vec![Order::new(node(NodeKind::Agent, &plan.agent)?)];
-        for relay in &plan.relays {
-            orders.push(Order::new(node(NodeKind::Relay, relay)?));
-        }
-        for controller in &plan.controllers {
-            orders.push(Order::new(node(NodeKind::Controller, controller)?));
-        }
-        let fleet_name: Name = "local"
-            .parse()
-            .map_err(|_| LocalFleetError::Name("local".into()))?;
-        let fleet = FleetFolder::create(
-            &folder.path().join("fleet"),
-            fleet_name,
-            &orders,
-            unix_now_s(),
-        )?;
+        let fleet = plan.papers(folder.path())?;
         let mut local = LocalFleet {
             agent: None,
             relays: Vec::new(),
@@ -270,7 +301,13 @@ impl LocalFleet {
         self.agent = None;
         let config = self.folder.path().join("agent.toml");
         std::fs::write(&config, self.agent_config()?)?;
-        let agent = self.spawn("longrein-agent", &self.plan.agent, &config, "agent ready")?;
+        let agent = self.plan.spawn(
+            self.folder.path(),
+            "longrein-agent",
+            &self.plan.agent,
+            &config,
+            "agent ready",
+        )?;
         self.agent = Some(agent);
         Ok(())
     }
@@ -294,7 +331,13 @@ impl LocalFleet {
             self.plan.log_level
         );
         std::fs::write(&config, text)?;
-        self.spawn("longrein-relay", name, &config, "relay ready")
+        self.plan.spawn(
+            self.folder.path(),
+            "longrein-relay",
+            name,
+            &config,
+            "relay ready",
+        )
     }
 
     fn agent_config(&self) -> Result<String, LocalFleetError> {
@@ -323,28 +366,6 @@ impl LocalFleet {
             );
         }
         Ok(text + &self.plan.functions)
-    }
-
-    fn spawn(
-        &self,
-        file: &str,
-        name: &str,
-        config: &Path,
-        ready: &str,
-    ) -> Result<Program, LocalFleetError> {
-        let program = self.plan.programs.join(file);
-        let log = self.folder.path().join(format!("{name}.log"));
-        let mut started =
-            Program::start(&program, &["--config".as_ref(), config.as_os_str()], &log)
-                .map_err(|why| LocalFleetError::Start { program, why })?;
-        if started.wait_for(ready, READY_MAX) {
-            Ok(started)
-        } else {
-            Err(LocalFleetError::NotReady {
-                name: name.to_owned(),
-                log: started.log(),
-            })
-        }
     }
 }
 

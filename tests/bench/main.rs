@@ -3,6 +3,7 @@
 mod latency;
 mod raw;
 mod spread;
+mod wan;
 mod watchdog;
 
 use clap::{Parser, Subcommand};
@@ -21,6 +22,8 @@ enum What {
     Latency(latency::LatencyArgs),
     /// How soon each stage is entered after all controllers are killed
     Watchdog(watchdog::WatchdogArgs),
+    /// How exact the emulated wide-area network of the tests is; needs root
+    Wan(wan::WanArgs),
     /// The forwarder that the latency benchmark compares with; started by it
     #[command(hide = true)]
     RawForwarder,
@@ -30,6 +33,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().what {
         What::Latency(args) => latency::run(&args),
         What::Watchdog(args) => watchdog::run(&args),
+        What::Wan(args) => wan::run(&args),
         What::RawForwarder => raw::forward(),
     }
 }

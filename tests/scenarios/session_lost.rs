@@ -115,7 +115,7 @@ fn after_a_cut_that_outlives_the_session_the_controller_is_told_down_and_up() {
         );
         assert_eq!(
             world.vehicle(set.agent).applied_numbers(Vehicle::TUNNEL),
-            []
+            [0_u64; 0]
         );
         world.take(set.alice, set.agent, Vehicle::DRIVE);
         let sent = world.drive_for(set.alice, set.agent, Duration::from_secs(1));

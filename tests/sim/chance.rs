@@ -14,8 +14,12 @@ impl Chance {
 
     /// True with this probability.
     pub fn happens(&mut self, probability: f64) -> bool {
-        let unit = (self.draw() >> 11) as f64 / (1_u64 << 53) as f64;
-        unit < probability
+        self.unit() < probability
+    }
+
+    /// At least 0 and below 1.
+    pub fn unit(&mut self) -> f64 {
+        (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// A number below `bound`, which is not 0.

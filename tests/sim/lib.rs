@@ -1,6 +1,7 @@
 //! The simulator: real roles with real seals and handshakes, on virtual time and a seeded network.
 //!
-//! A scenario builds a [`World`], lets it run, and asks what happened; the [`check`]s run at the end of every world.
+//! A scenario builds a [`World`], lets it run, and asks what happened; the [`check`]s run at the end of every world. For real
+//! programs in real time there is [`wan`].
 
 #![allow(
     clippy::panic,
@@ -22,6 +23,8 @@ mod raw_node;
 mod seeds;
 mod stage_set;
 mod vehicle;
+#[path = "../wan/mod.rs"]
+pub mod wan;
 mod world;
 
 pub use account::Account;

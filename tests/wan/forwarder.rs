@@ -1,0 +1,164 @@
+//! The thread that carries packets between devices.
+
+use std::io::Result;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::device::Device;
+use super::lateness::Lateness;
+use super::network::Network;
+
+/// A running forwarder; it ends when it is dropped.
+#[derive(Debug)]
+pub(super) struct Forwarder {
+    state: Arc<Mutex<State>>,
+    ended: Arc<AtomicBool>,
+    realtime: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread works on. It holds the lock for some µs at a time.
+#[derive(Debug)]
+pub(super) struct State {
+    pub network: Network,
+    pub lateness: Lateness,
+    /// Packets that a device did not take or give.
+    pub refused: u64,
+}
+
+impl Forwarder {
+    /// Carries packets between the devices, which are the network's interfaces in their order.
+    pub fn start(network: Network, devices: Vec<Device>) -> Result<Forwarder> {
+        let state = Arc::new(Mutex::new(State {
+            network,
+            lateness: Lateness::new(),
+            refused: 0,
+        }));
+        let ended = Arc::new(AtomicBool::new(false));
+        let (ready, is_realtime) = sync_channel(1);
+        let thread = {
+            let (state, ended) = (Arc::clone(&state), Arc::clone(&ended));
+            std::thread::Builder::new()
+                .name("forwarder".into())
+                .spawn(move || run(&devices, &state, &ended, &ready))?
+        };
+        Ok(Forwarder {
+            state,
+            ended,
+            realtime: is_realtime.recv().unwrap_or(false),
+            thread: Some(thread),
+        })
+    }
+
+    /// What it works on.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Whether the thread runs before all ordinary ones (SCHED_FIFO).
+    pub fn is_realtime(&self) -> bool {
+        self.realtime
+    }
+}
+
+impl Drop for Forwarder {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(devices: &[Device], state: &Mutex<State>, ended: &AtomicBool, ready: &SyncSender<bool>) {
+    let _ = ready.send(become_realtime());
+    let began = Instant::now();
+    let mut packet = vec![0; PACKET_BYTES_MAX];
+    while !ended.load(Ordering::Relaxed) {
+        let next = lock(state).network.next_timeout();
+        let wait = next.map_or(LOOK_UP, |at| {
+            at.saturating_sub(began.elapsed()).min(LOOK_UP)
+        });
+        let readable = wait_for(devices, wait);
+        let mut state = lock(state);
+        for index in readable {
+            take_in(&devices[index], index, began, &mut packet, &mut state);
+        }
+        while let Some(delivery) = state.network.poll(began.elapsed()) {
+            match devices[delivery.to].write(&delivery.bytes) {
+                Ok(()) => {
+                    let late = began.elapsed().saturating_sub(delivery.at);
+                    state.lateness.note(late);
+                }
+                Err(_) => state.refused += 1,
+            }
+        }
+    }
+}
+
+fn take_in(device: &Device, index: usize, began: Instant, packet: &mut [u8], state: &mut State) {
+    // Others are due meanwhile.
+    for _ in 0..BATCH_MAX {
+        match device.read(packet) {
+            Ok(Some(bytes)) => {
+                let now = began.elapsed();
+                state.network.handle(now, index, &packet[..bytes]);
+            }
+            Ok(None) => return,
+            Err(_) => {
+                state.refused += 1;
+                return;
+            }
+        }
+    }
+}
+
+/// Waits until a packet can be read, at most this long; tells from which devices.
+fn wait_for(devices: &[Device], most: Duration) -> Vec<usize> {
+    let mut waiting: Vec<PollFd<'_>> = devices
+        .iter()
+        .map(|device| PollFd::new(device, PollFlags::IN))
+        .collect();
+    let most = Timespec::try_from(most).expect("a wait of less than a second is a time");
+    match poll(&mut waiting, Some(&most)) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(error) => panic!("cannot wait for devices: {error}"),
+    }
+    let ready = waiting.iter().enumerate();
+    ready
+        .filter(|(_, device)| device.revents().contains(PollFlags::IN))
+        .map(|(index, _)| index)
+        .collect()
+}
+
+/// Puts the calling thread before all ordinary ones, which also makes its sleeps exact to some 10 µs.
+fn become_realtime() -> bool {
+    let thread = rustix::thread::gettid().as_raw_nonzero().to_string();
+    Command::new("chrt")
+        .args(["--fifo", "--pid", PRIORITY, &thread])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How often the thread looks whether it is to end.
+const LOOK_UP: Duration = Duration::from_millis(50);
+/// Packets from one device before what is due goes out: some 100 µs of work.
+const BATCH_MAX: usize = 64;
+/// Above ordinary threads, below the kernel's interrupt threads, which have 50.
+const PRIORITY: &str = "40";
+/// The largest IPv4 packet.
+const PACKET_BYTES_MAX: usize = 65_535;
