@@ -518,3 +518,26 @@ fn a_relay_passes_a_stop_under_its_senders_own_certificate_only() {
         assert!(world.agent_role(set.agent).is_stopped());
     });
 }
+
+/// [SAFE-30]
+#[test]
+fn stops_for_many_vehicles_that_are_away_do_not_hold_up_the_stop_of_one_that_is_there() {
+    each_seed(|seed| {
+        let mut world = World::new(seed);
+        let set = StageSet::new(&mut world);
+        let patience = Duration::from_secs(5);
+        let stop = StopId([0xff; 16]);
+        let truck = world.name_of(set.agent).clone();
+        world.with_controller(set.alice, |role, now| {
+            for number in 0..200_u8 {
+                let away = format!("away-{number}").parse().expect("a valid name");
+                let away = NodeName::new(NodeKind::Agent, away);
+                role.stop(now, &away, StopId([number; 16]), None, patience);
+            }
+            role.stop(now, &truck, stop, None, patience);
+        });
+        world.run(Duration::from_secs(1));
+        assert!(is_stopped(&world, &set));
+        assert_eq!(answer(&world, set.alice, stop), Some((true, 0)));
+    });
+}

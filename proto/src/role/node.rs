@@ -234,20 +234,25 @@ impl Node {
         legs.chain(hellos).min()
     }
 
-    /// Offers a parcel to the leg of every relay; a leg that was never welcomed is left out.
+    /// Offers a parcel to the leg of every relay; a leg that was never welcomed is left out. False when none had
+    /// room.
     pub(super) fn send_everywhere(
         &mut self,
         now: MonoTime,
         parcel: &Arc<[u8]>,
         created: MonoTime,
         deadline: MonoTime,
-    ) {
+    ) -> bool {
+        let mut room = self.relays.is_empty();
         for (relay, uplink) in &mut self.relays {
-            if !uplink.send(now, parcel, created, deadline) {
+            if uplink.send(now, parcel, created, deadline) {
+                room = true;
+            } else {
                 self.counters.overflows += 1;
             }
             uplink.collect(relay, &mut self.transmits, &mut self.facts);
         }
+        room
     }
 
     /// Offers a parcel to the leg of one relay.

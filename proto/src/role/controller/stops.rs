@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::ControllerEvent;
 use crate::base::limits::{STOP_REPEAT_INTERVAL, STOPS_PENDING_MAX};
@@ -77,8 +78,9 @@ impl Stops {
                     id: *id,
                 });
             } else if stop.next <= now {
-                stop.next = now + STOP_REPEAT_INTERVAL;
-                node.send_everywhere(now, &stop.parcel, now, stop.next.min(stop.until));
+                let repeat = now + STOP_REPEAT_INTERVAL;
+                let room = node.send_everywhere(now, &stop.parcel, now, repeat.min(stop.until));
+                stop.next = if room { repeat } else { now + WAIT_FOR_ROOM };
             }
             alive
         });
@@ -91,3 +93,7 @@ impl Stops {
             .min()
     }
 }
+
+/// Until a stop tries again that no leg had room for: those before it are acknowledged within a round trip, and it must not
+/// come behind their repeats again and again.
+const WAIT_FOR_ROOM: Duration = Duration::from_millis(10);
