@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use longrein_proto::base::limits::RELIABLE_WINDOW;
 use longrein_proto::base::{ApplicationId, Refusal};
 use longrein_proto::role::ControllerEvent;
 use longrein_proto::session::Resolution;
@@ -162,8 +163,10 @@ fn a_command_is_applied_at_most_once_over_a_restart_of_the_agent() {
             world
                 .deliver(set.alice, set.agent, id(number), TTL)
                 .expect("the lease is held");
-            world.run(Duration::from_millis(3 + seed));
+            let gap = 3 + world.branch().below(6);
+            world.run(Duration::from_millis(gap));
         }
+        // Less than the way takes since the newest was sent.
         world.run(Duration::from_millis(10));
         world.kill(set.agent);
         let from = world.controller_events(set.alice).len();
@@ -310,5 +313,32 @@ fn a_command_that_the_device_refused_may_come_again_under_its_id_also_after_a_re
             .expect("the lease is held");
         world.run(Duration::from_secs(1));
         assert_eq!(world.receipt(id(1)), Some(Resolution::Applied));
+    });
+}
+
+// [WIRE-98]
+#[test]
+fn every_request_of_a_controller_that_asks_often_is_answered() {
+    each_seed(|seed| {
+        let mut world = World::new(seed);
+        let set = StageSet::new(&mut world);
+        world.open(set.alice, set.agent);
+        let from = world.controller_events(set.alice).len();
+        let truck = world.name_of(set.agent).clone();
+        // More than a window of answers within the life of one.
+        let asks = 3 * u32::try_from(RELIABLE_WINDOW).expect("small");
+        for _ in 0..asks {
+            world.with_controller(set.alice, |role, now| role.reset_stop(now, &truck, 0));
+            world.run(Duration::from_millis(20));
+        }
+        world.run(Duration::from_secs(1));
+        let events = world.controller_events(set.alice).iter().skip(from);
+        let answers = events.filter(|(_, event)| {
+            matches!(
+                event,
+                ControllerEvent::Done { .. } | ControllerEvent::Refused { .. }
+            )
+        });
+        assert_eq!(answers.count(), usize::try_from(asks).expect("small"));
     });
 }

@@ -11,8 +11,8 @@ use crate::role::line::Line;
 use crate::role::node::Node;
 use crate::session::{Delivery, Receipt, Resolution};
 use crate::wire::{
-    AgentBeat, Command, ControllerBeat, Description, Renewal, Reply, Request, SessionMessage,
-    Telemetry,
+    AgentBeat, Command, ControllerBeat, Description, Outcome, Renewal, Reply, Request,
+    SessionMessage, Telemetry,
 };
 
 /// A session that stands.
@@ -141,8 +141,15 @@ impl Live {
                 self.on_telemetry(delivery, events);
             } else if delivery.flow.class == Class::Latest {
                 self.on_beat(now, &delivery, events);
-            } else if let Ok(message) = SessionMessage::decode(&delivery.bytes) {
-                self.on_message(now, message, events);
+            } else {
+                let outcome = match SessionMessage::decode(&delivery.bytes) {
+                    Ok(message) => self.on_message(now, message, events),
+                    Err(_) => Outcome::Refused(Refusal::Malformed),
+                };
+                // Without a receipt the agent keeps its answers and has no room for more.
+                self.line
+                    .session
+                    .on_outcome(delivery.flow, delivery.number, outcome);
             }
         }
         self.take_receipts(events);
@@ -204,7 +211,13 @@ impl Live {
         });
     }
 
-    fn on_message(&mut self, now: MonoTime, message: SessionMessage, events: &mut Events) {
+    // [WIRE-98]
+    fn on_message(
+        &mut self,
+        now: MonoTime,
+        message: SessionMessage,
+        events: &mut Events,
+    ) -> Outcome {
         let vehicle = self.vehicle.clone();
         match message {
             SessionMessage::Description(description) => {
@@ -221,8 +234,9 @@ impl Live {
             }
             SessionMessage::Bye => self.ended = true,
             // Only controllers ask.
-            SessionMessage::Request { .. } => {}
+            SessionMessage::Request { .. } => return Outcome::Refused(Refusal::Malformed),
         }
+        Outcome::Applied
     }
 
     fn answer(&mut self, now: MonoTime, ask: u32, reply: Reply) -> ControllerEvent {
