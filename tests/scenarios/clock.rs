@@ -15,7 +15,7 @@ use rustls_pki_types::UnixTime;
 
 /// Two ends of a session of which the called one knows nothing of the other's clock.
 fn session_without_a_clock(seed: u64) -> (Session, Session) {
-    let mut fleet = TestFleet::new();
+    let mut fleet = TestFleet::new(seed);
     let mut chance = Chance::new(seed);
     let name = |kind, name: &str| NodeName::new(kind, name.parse().expect("a valid name"));
     let alice = name(NodeKind::Controller, "alice");

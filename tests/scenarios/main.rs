@@ -7,19 +7,30 @@
 )]
 
 mod audit;
+mod bufferbloat;
+mod bursts;
 mod chaos;
 mod clock;
+mod clock_drift;
 mod controllers_killed;
 mod device_lost;
+mod duplicate_storm;
 mod false_operator;
 mod freeze;
 mod greedy_controller;
 mod hostile_relay;
+mod link_flap;
+mod one_way_cut;
+mod policer;
+mod reconnect_storm;
 mod relay_death;
+mod relay_return;
 mod reliable;
+mod repeat;
 mod returning_node;
 mod routes;
 mod session_lost;
+mod steady_loss;
 mod stop;
 mod swallowing_relay;
 mod twins;

@@ -1,5 +1,7 @@
 //! Seeded randomness.
 
+use std::time::Duration;
+
 use longrein_proto::base::Entropy;
 
 /// A seeded generator (SplitMix64): small, and good enough to draw losses and test keys from.
@@ -25,6 +27,12 @@ impl Chance {
     /// A number below `bound`, which is not 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.draw() % bound
+    }
+
+    /// A span with this mean, as long as the time until something that can happen at any moment.
+    pub fn around(&mut self, mean: Duration) -> Duration {
+        let unit = (self.draw() >> 11) as f64 / (1_u64 << 53) as f64;
+        mean.mul_f64(-(1.0 - unit).ln())
     }
 
     fn draw(&mut self) -> u64 {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use longrein_proto::base::{ApplicationId, Channel, Class, Entropy, FencingToken, Refusal, StopId};
 use longrein_proto::role::{ControllerEvent, Order, SendCommandError};
+use longrein_proto::session::Resolution;
 use longrein_proto::wire::{Body, Drive};
 
 use crate::{Station, Vehicle, World};
@@ -176,6 +177,69 @@ impl World {
         numbers
     }
 
+    /// Works for a while, whatever happens: drives at 50 Hz, sends a reliable command every 100 ms, and asks for leases that are
+    /// gone. Then waits until everything has its receipt.
+    pub fn work(&mut self, controller: Station, agent: Station, span: Duration) {
+        self.work_with(controller, agent, span, |_, _| {});
+    }
+
+    /// The same, and lets something happen before each period.
+    pub fn work_with(
+        &mut self,
+        controller: Station,
+        agent: Station,
+        span: Duration,
+        mut meanwhile: impl FnMut(&mut World, u128),
+    ) {
+        let mut chance = self.branch();
+        let vehicle = self.name_of(agent).clone();
+        for tick in 0..span.as_millis() / PERIOD.as_millis() {
+            meanwhile(self, tick);
+            let resume = tick % 25 == 0;
+            let speed = if resume { 0 } else { 1_000 };
+            let drive = self.drive(controller, agent, speed, resume);
+            let mut wanted = vec![(Vehicle::DRIVE, drive)];
+            if tick % 5 == 0 {
+                let mut id = ApplicationId([0; 16]);
+                chance.fill(&mut id.0);
+                let sent = self.deliver(controller, agent, id, WORK_TTL);
+                wanted.push((Vehicle::TUNNEL, sent));
+            }
+            for (channel, sent) in wanted {
+                if resume && sent == Err(SendCommandError::NoLease) {
+                    self.with_controller(controller, |role, now| {
+                        role.take(now, &vehicle, channel);
+                    });
+                }
+            }
+            self.run(PERIOD);
+        }
+        self.run(WORK_TTL + Duration::from_secs(2));
+    }
+
+    /// How many reliable commands were applied so far, and how many were sent.
+    pub fn delivered(&self) -> (usize, usize) {
+        self.with_receipts(|outcome| *outcome == Resolution::Applied)
+    }
+
+    /// How many reliable commands the vehicle applied or refused so far, and how many were sent.
+    pub fn judged(&self) -> (usize, usize) {
+        self.with_receipts(|outcome| {
+            matches!(outcome, Resolution::Applied | Resolution::Refused(_))
+        })
+    }
+
+    fn with_receipts(&self, counts: impl Fn(&Resolution) -> bool) -> (usize, usize) {
+        let all = self.ledger().all();
+        let reliable: Vec<_> = all
+            .filter(|(key, _)| key.class == Class::Reliable)
+            .map(|(_, sent)| &sent.receipt)
+            .collect();
+        let receipts = reliable.iter().copied().flatten();
+        let counted = receipts.filter(|(_, outcome)| counts(outcome)).count();
+        (counted, reliable.len())
+    }
+
     /// Says stop, repeated for 2 s unless it is answered; its id.
     pub fn stop(&mut self, controller: Station, agent: Station, generation: Option<u32>) -> StopId {
         let vehicle = self.name_of(agent).clone();
@@ -231,5 +295,7 @@ fn order_to_drive(ttl: Duration, speed_mm_s: i16, resume: bool) -> Order {
 pub const PERIOD: Duration = Duration::from_millis(20);
 /// A drive command that is older is of no use.
 const DRIVE_TTL: Duration = Duration::from_millis(200);
+/// Life of the reliable commands of [`World::work`].
+const WORK_TTL: Duration = Duration::from_secs(5);
 /// No answer in any scenario takes longer.
 const PATIENCE: Duration = Duration::from_secs(10);

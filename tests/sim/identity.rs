@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use longrein_proto::base::NodeName;
+use longrein_proto::base::{Entropy, NodeName};
 use longrein_proto::crypto::{Credential, Fleet, KeyPair, Peer};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa,
     KeyPair as Key, SanType, date_time_ymd,
 };
 
+use crate::Chance;
+
 /// An authority that issues on demand.
 pub struct TestFleet {
+    chance: Chance,
     authority: CertifiedIssuer<'static, Key>,
     issued: BTreeMap<NodeName, Arc<KeyPair>>,
 }
@@ -20,16 +23,18 @@ impl TestFleet {
     /// The wall clock of every world: 2030-01-01.
     pub const UNIX_MS: u64 = 1_893_456_000_000;
 
-    /// A fleet called `test`.
-    pub fn new() -> TestFleet {
+    /// A fleet called `test`, with the keys of a seed.
+    pub fn new(seed: u64) -> TestFleet {
+        let mut chance = Chance::new(seed);
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2040, 1, 1);
-        let key = Key::generate_for(&rcgen::PKCS_ED25519).expect("the system makes keys");
+        let key = key(&mut chance);
         let authority =
             CertifiedIssuer::self_signed(params, key).expect("the parameters are valid");
         TestFleet {
+            chance,
             authority,
             issued: BTreeMap::new(),
         }
@@ -70,7 +75,7 @@ impl TestFleet {
         ];
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2040, 1, 1);
-        let key = Key::generate_for(&rcgen::PKCS_ED25519).expect("the system makes keys");
+        let key = key(&mut self.chance);
         let certificate = params
             .signed_by(&key, &self.authority)
             .expect("the parameters are valid");
@@ -82,8 +87,16 @@ impl TestFleet {
     }
 }
 
-impl Default for TestFleet {
-    fn default() -> TestFleet {
-        TestFleet::new()
-    }
+/// An Ed25519 key, so that a seed gives the same bytes each time.
+fn key(chance: &mut Chance) -> Key {
+    let mut pkcs8 = PKCS8_ED25519.to_vec();
+    let mut private = [0; 32];
+    chance.fill(&mut private);
+    pkcs8.extend(private);
+    Key::try_from(pkcs8).expect("any 32 bytes are a key")
 }
+
+/// What stands before the 32 bytes of a private key (RFC 8410 §7).
+const PKCS8_ED25519: [u8; 16] = [
+    0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,
+];

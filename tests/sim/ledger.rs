@@ -106,6 +106,11 @@ impl Ledger {
             .any(|(at, who, whom)| *who == by && whom == vehicle && from <= *at && *at <= to)
     }
 
+    #[cfg(test)]
+    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut Sent> {
+        self.sent.values_mut()
+    }
+
     pub(crate) fn on_closed(&mut self, at: MonoTime, by: Station, vehicle: &NodeName) {
         self.closed.push((at, by, vehicle.clone()));
     }

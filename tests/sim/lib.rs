@@ -11,6 +11,7 @@
 )]
 
 mod account;
+mod bucket;
 mod chance;
 pub mod check;
 mod clock;
@@ -19,6 +20,7 @@ mod hostile_relay;
 mod identity;
 mod ledger;
 mod link;
+mod medium;
 mod raw_node;
 mod seeds;
 mod stage_set;
@@ -34,7 +36,7 @@ pub use cockpit::PERIOD;
 pub use hostile_relay::HostileRelay;
 pub use identity::TestFleet;
 pub use ledger::{Key, Ledger, Sent};
-pub use link::{Link, Tamper};
+pub use link::{Burst, Link, Policer, Queue, Tamper};
 pub use raw_node::RawNode;
 pub use seeds::each_seed;
 pub use stage_set::StageSet;

@@ -15,8 +15,14 @@ pub struct Link {
     pub jitter: Duration,
     /// Probability that a packet is lost, each way.
     pub loss: f64,
-    /// Probability that a packet arrives twice.
+    /// Losses that come together, each way.
+    pub burst: Option<Burst>,
+    /// Probability that a packet arrives once more, and then again, up to ten times.
     pub duplicates: f64,
+    /// The bottleneck's queue, each way.
+    pub queue: Option<Queue>,
+    /// The rate that the carrier holds us to, each way.
+    pub policer: Option<Policer>,
     /// Nothing gets from the node to the relay.
     pub cut_up: bool,
     /// Nothing gets from the relay to the node.
@@ -31,7 +37,10 @@ impl Link {
             delay_down: Duration::from_millis(10),
             jitter: Duration::ZERO,
             loss: 0.0,
+            burst: None,
             duplicates: 0.0,
+            queue: None,
+            policer: None,
             cut_up: false,
             cut_down: false,
         }
@@ -41,6 +50,47 @@ impl Link {
     pub fn set_cut(&mut self, cut: bool) {
         (self.cut_up, self.cut_down) = (cut, cut);
     }
+}
+
+/// Times of heavy loss, after Gilbert and Elliott.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Burst {
+    /// They pass with the packets: who sends more gets through them sooner.
+    Packets {
+        /// Packets between bursts, in the mean.
+        apart: u32,
+        /// Packets in a burst, in the mean.
+        long: u32,
+        /// Probability that a packet in a burst is lost.
+        loss: f64,
+    },
+    /// They pass with time, as a tunnel or a bridge does.
+    Time {
+        /// Time between bursts, in the mean.
+        apart: Duration,
+        /// Length of a burst, in the mean.
+        long: Duration,
+        /// Probability that a packet in a burst is lost.
+        loss: f64,
+    },
+}
+
+/// A bottleneck: what comes too fast waits, and what does not fit is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// What leaves it.
+    pub bytes_per_s: u64,
+    /// What it holds.
+    pub bytes_max: u64,
+}
+
+/// A policer: what comes too fast is lost at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policer {
+    /// What passes for long.
+    pub bytes_per_s: u64,
+    /// What passes at once.
+    pub burst_bytes: u64,
 }
 
 /// What a hostile relay does with the envelopes that it forwards.

@@ -5,17 +5,20 @@ mod slot;
 mod views;
 
 use std::collections::BTreeMap;
+use std::hash::DefaultHasher;
 use std::time::Duration;
 
-use longrein_proto::base::{Channel, MonoTime, NodeKind, PathId};
+use longrein_proto::base::{Channel, MonoTime, Name, NodeKind, PathId};
 use longrein_proto::role::{
     Agent, AgentRecord, Controller, Input, Relay, RelayConfig, Role, Transmit,
 };
 
 use self::network::{End, Path};
-use self::slot::{AgentBody, Body, Freeze, Slot, Waiting};
+use self::slot::{AgentBody, Body, Freeze, Slot};
+use crate::check::{Budgets, Load};
 use crate::hostile_relay::HostileRelay;
 use crate::ledger::Ledger;
+use crate::medium::Medium;
 use crate::{Chance, Clock, RawNode, Tamper, TestFleet, Vehicle, check};
 
 /// Number of a station in its world.
@@ -33,9 +36,16 @@ pub struct World {
     ledger: Ledger,
     paths: Vec<Path>,
     ends: BTreeMap<(Station, PathId), (usize, End)>,
+    /// Each node's links, there and back.
+    media: BTreeMap<((Station, Name), End), Medium>,
     arrivals: BTreeMap<(MonoTime, u64), (Station, PathId, Vec<u8>)>,
     next_arrival: u64,
     next_path: u32,
+    /// Steps that did not move time on.
+    steps_now: usize,
+    budgets: Budgets,
+    /// Of every packet so far.
+    digest: DefaultHasher,
 }
 
 impl World {
@@ -45,24 +55,33 @@ impl World {
             seed,
             now: MonoTime::ZERO,
             chance: Chance::new(seed),
-            fleet: TestFleet::new(),
+            fleet: TestFleet::new(seed),
             stations: Vec::new(),
             ledger: Ledger::default(),
             paths: Vec::new(),
             ends: BTreeMap::new(),
+            media: BTreeMap::new(),
             arrivals: BTreeMap::new(),
             next_arrival: 0,
             next_path: 0,
+            steps_now: 0,
+            budgets: Budgets::default(),
+            digest: DefaultHasher::new(),
         }
     }
 
     /// Adds a relay.
     pub fn relay(&mut self, name: &str) -> Station {
+        self.relay_with(name, Clock::default())
+    }
+
+    /// Adds a relay with a clock of its own.
+    pub fn relay_with(&mut self, name: &str, clock: Clock) -> Station {
         let role = Relay::new(RelayConfig::default(), self.entropy());
         self.add(
             NodeKind::Relay,
             name,
-            Clock::default(),
+            clock,
             Body::Relay {
                 role: Box::new(role),
                 events: Vec::new(),
@@ -197,6 +216,7 @@ impl World {
             let Some(at) = self.next_event().filter(|at| *at <= end) else {
                 break;
             };
+            self.steps_now = if at > self.now { 0 } else { self.steps_now + 1 };
             self.now = self.now.max(at);
             self.step();
         }
@@ -350,6 +370,24 @@ impl World {
         }
         for index in 0..self.stations.len() {
             self.wake(Station(index));
+            check::load(&self.load(Station(index)));
+        }
+    }
+
+    /// How much there is to do, in the world and at one station.
+    fn load(&self, station: Station) -> Load {
+        let slot = self.slot(station);
+        let (waiting, writes) = match &slot.body {
+            Body::Agent(body) => (body.role.waiting(), body.writes.len()),
+            Body::Controller { role, .. } => (role.waiting(), 0),
+            Body::Relay { role, .. } => (role.waiting(), 0),
+            Body::Hostile(_) | Body::Raw(_) | Body::Dead => (0, 0),
+        };
+        Load {
+            waiting,
+            writes,
+            underway: self.arrivals.len(),
+            steps_now: self.steps_now,
         }
     }
 
@@ -386,7 +424,7 @@ impl World {
         let now = self.time_of(station);
         let slot = self.slot_mut(station);
         if let Some(freeze) = &mut slot.frozen {
-            freeze.waiting.extend(Waiting::of(&input));
+            freeze.hold(&input);
             return;
         }
         match &mut slot.body {

@@ -185,6 +185,11 @@ impl Agent {
         self.node.paths()
     }
 
+    /// Parcels that wait on the fullest leg.
+    pub fn waiting(&self) -> usize {
+        self.node.waiting()
+    }
+
     /// What all legs counted together.
     pub fn leg_counters(&self) -> leg::Counters {
         self.node.leg_counters()

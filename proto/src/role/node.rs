@@ -316,6 +316,11 @@ impl Node {
         self.counters
     }
 
+    pub(super) fn waiting(&self) -> usize {
+        let legs = self.relays.values().map(|uplink| uplink.leg.waiting());
+        legs.max().unwrap_or(0)
+    }
+
     pub(super) fn leg_counters(&self) -> leg::Counters {
         let legs = self.relays.values().map(|uplink| uplink.leg.counters());
         legs.fold(self.past_legs, leg::Counters::plus)

@@ -167,6 +167,12 @@ impl Relay {
         self.newest.keys()
     }
 
+    /// Parcels that wait on the fullest leg.
+    pub fn waiting(&self) -> usize {
+        let legs = self.seats.values().map(|seat| seat.leg.waiting());
+        legs.max().unwrap_or(0)
+    }
+
     /// What was forwarded and dropped so far.
     pub fn counters(&self) -> RelayCounters {
         self.counters

@@ -25,3 +25,20 @@ pub(super) fn check(world: &World) {
 
 /// Clocks are read in whole microseconds.
 const READING: Duration = Duration::from_micros(3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::drive;
+
+    #[test]
+    #[should_panic(expected = "said to be")]
+    fn a_wrong_age_is_noticed() {
+        let (mut world, agent) = drive();
+        let journey = &mut world.vehicle_mut(agent).applied[0].journey;
+        if let Some(age) = &mut journey.age {
+            age.age += age.error * 2 + READING * 2;
+        }
+        check(&world);
+    }
+}

@@ -7,3 +7,14 @@ pub(super) fn check(bytes: &[u8]) {
     let shows = bytes.windows(SECRET.len()).any(|part| part == SECRET);
     assert!(!shows, "a packet shows what is sealed");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "a packet shows what is sealed")]
+    fn a_packet_in_the_clear_is_noticed() {
+        check(&crate::Vehicle::secret(b"now"));
+    }
+}

@@ -28,3 +28,26 @@ pub(super) fn origin<'a>(world: &'a World, agent: Station, command: &AppliedComm
     let sent = world.ledger().sent(&key);
     sent.unwrap_or_else(|| panic!("nobody sent it: {command:?}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::drive;
+
+    #[test]
+    #[should_panic(expected = "nobody sent it")]
+    fn a_command_that_nobody_sent_is_noticed() {
+        let (mut world, agent) = drive();
+        world.vehicle_mut(agent).applied[0].number = 77;
+        check(&world);
+    }
+
+    #[test]
+    #[should_panic(expected = "another body")]
+    fn a_changed_command_is_noticed() {
+        let (mut world, agent) = drive();
+        let applied = &mut world.vehicle_mut(agent).applied;
+        applied[0].body = applied[1].body.clone();
+        check(&world);
+    }
+}

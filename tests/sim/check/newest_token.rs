@@ -30,3 +30,31 @@ fn check_life(life: &Vehicle) {
         assert_eq!(newest, Some(command.token), "not the newest: {command:?}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use longrein_proto::base::FencingToken;
+
+    use super::*;
+    use crate::check::drive;
+
+    #[test]
+    #[should_panic(expected = "not the newest")]
+    fn a_command_under_an_old_token_is_noticed() {
+        let (mut world, agent) = drive();
+        let life = world.vehicle_mut(agent);
+        let mut newer = life.grants[0].clone();
+        newer.token = FencingToken(newer.token.0 + 1);
+        life.grants.insert(1, newer);
+        check(&world);
+    }
+
+    #[test]
+    #[should_panic(expected = "a token that does not grow")]
+    fn a_token_that_is_granted_twice_is_noticed() {
+        let (mut world, agent) = drive();
+        let grants = &mut world.vehicle_mut(agent).grants;
+        grants.push(grants[0].clone());
+        check(&world);
+    }
+}

@@ -21,3 +21,27 @@ pub(super) fn check(world: &World) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::drive;
+
+    #[test]
+    #[should_panic(expected = "applied twice:")]
+    fn a_second_application_is_noticed() {
+        let (mut world, agent) = drive();
+        let applied = &mut world.vehicle_mut(agent).applied;
+        applied.push(applied[3].clone());
+        check(&world);
+    }
+
+    #[test]
+    #[should_panic(expected = "applied twice by its id")]
+    fn a_second_application_under_another_number_is_noticed() {
+        let (mut world, agent) = drive();
+        let applied = &mut world.vehicle_mut(agent).applied;
+        applied[1].application_id = applied[0].application_id;
+        check(&world);
+    }
+}

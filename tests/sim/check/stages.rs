@@ -105,3 +105,53 @@ const LIMITS: [(Stage, Duration); 3] = [
     (Stage::MinimalRisk, Duration::from_millis(1_500)),
 ];
 const TICK: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::drive;
+
+    #[test]
+    #[should_panic(expected = "not within")]
+    fn a_stage_that_is_never_entered_is_noticed() {
+        let (mut world, agent) = drive();
+        world.vehicle_mut(agent).stages.truncate(1);
+        check(&world);
+    }
+
+    #[test]
+    #[should_panic(expected = "not within")]
+    fn a_stage_that_is_entered_late_is_noticed() {
+        let (mut world, agent) = drive();
+        for (at, _, stage) in &mut world.vehicle_mut(agent).stages {
+            if *stage == Stage::Hold {
+                *at = *at + TICK * 2;
+            }
+        }
+        check(&world);
+    }
+
+    #[test]
+    #[should_panic(expected = "is too early")]
+    fn a_stage_that_is_entered_early_is_noticed() {
+        let (mut world, agent) = drive();
+        for (at, _, stage) in &mut world.vehicle_mut(agent).stages {
+            if *stage == Stage::MinimalRisk {
+                *at = at.before(TICK * 2);
+            }
+        }
+        check(&world);
+    }
+
+    #[test]
+    #[should_panic(expected = "Hold then MinimalRisk")]
+    fn a_stage_that_is_left_out_is_noticed() {
+        let (mut world, agent) = drive();
+        for (_, _, stage) in &mut world.vehicle_mut(agent).stages {
+            if *stage == Stage::Ramp {
+                *stage = Stage::MinimalRisk;
+            }
+        }
+        check(&world);
+    }
+}

@@ -1,10 +1,11 @@
 //! The paths between stations.
 
-use std::time::Duration;
+use std::hash::Hash;
 
 use longrein_proto::base::{Name, PathId};
 use longrein_proto::role::{Input, Transmit};
 
+use super::slot::Body;
 use super::{Station, World};
 use crate::{Link, check};
 
@@ -17,7 +18,7 @@ pub(super) struct Path {
 }
 
 /// Who sends on a path.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum End {
     Node,
     Relay,
@@ -86,6 +87,11 @@ impl World {
     /// Puts a packet on its path's network.
     pub(super) fn transport(&mut self, from: Station, transmit: Transmit) {
         check::packet(&transmit.bytes);
+        (self.now, from.0, transmit.path.0, &transmit.bytes).hash(&mut self.digest);
+        if let Body::Relay { .. } = &self.slot(from).body {
+            self.budgets
+                .on_packet(self.now, transmit.path, &transmit.bytes);
+        }
         let Some((index, end)) = self.ends.get(&(from, transmit.path)).copied() else {
             return;
         };
@@ -102,21 +108,25 @@ impl World {
         else {
             return;
         };
-        if cut || self.chance.happens(link.loss) {
+        if cut {
             return;
         }
-        let copies = if self.chance.happens(link.duplicates) {
-            2
-        } else {
-            1
-        };
-        for _ in 0..copies {
-            let jitter_us = u64::try_from(link.jitter.as_micros()).unwrap_or(0);
-            let jitter = Duration::from_micros(self.chance.below(jitter_us + 1));
-            self.next_arrival += 1;
-            let at = (self.now + delay + jitter, self.next_arrival);
-            self.arrivals
-                .insert(at, (station, path, transmit.bytes.clone()));
+        let way = (self.paths[index].node, self.paths[index].link_name.clone());
+        let medium = self.media.entry((way, end)).or_default();
+        let length = transmit.bytes.len();
+        for _ in 0..=DUPLICATES_MAX {
+            if let Some(taken) = medium.carry(self.now, &link, length, &mut self.chance) {
+                self.next_arrival += 1;
+                let at = (self.now + delay + taken, self.next_arrival);
+                self.arrivals
+                    .insert(at, (station, path, transmit.bytes.clone()));
+            }
+            if !self.chance.happens(link.duplicates) {
+                break;
+            }
         }
     }
 }
+
+/// Second arrivals of one packet at most.
+const DUPLICATES_MAX: usize = 10;

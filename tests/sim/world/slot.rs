@@ -97,6 +97,14 @@ impl Freeze {
             waiting: Vec::new(),
         }
     }
+
+    /// Keeps what waits; packets that its sockets have no room for are lost.
+    pub(super) fn hold(&mut self, input: &Input<'_>) {
+        let is_packet = matches!(input, Input::Packet { .. });
+        if !is_packet || self.waiting.len() < SOCKET_PACKETS_MAX {
+            self.waiting.extend(Waiting::of(input));
+        }
+    }
 }
 
 impl Slot {
@@ -225,5 +233,7 @@ pub(super) fn node_name(kind: NodeKind, name: &str) -> NodeName {
     NodeName::new(kind, name.parse().expect("a valid name"))
 }
 
+/// Packets of 200 bytes that Linux keeps for a socket by default (`net.core.rmem_default`, 768 bytes of bookkeeping each).
+const SOCKET_PACKETS_MAX: usize = 212_992 / 768;
 /// How long a write takes until it survives a power cut.
 const WRITE_TIME: Duration = Duration::from_millis(3);

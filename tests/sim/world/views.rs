@@ -1,5 +1,6 @@
 //! What a scenario can ask of its world.
 
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use longrein_proto::base::{ApplicationId, MonoTime, NodeKind, NodeName};
@@ -16,6 +17,17 @@ impl World {
     /// The world's time.
     pub fn now(&self) -> MonoTime {
         self.now
+    }
+
+    /// A number that only the same packets at the same times give.
+    pub fn digest(&self) -> u64 {
+        self.digest.finish()
+    }
+
+    /// Whether a station's process runs.
+    pub fn is_running(&self, station: Station) -> bool {
+        let slot = self.slot(station);
+        slot.frozen.is_none() && !matches!(slot.body, Body::Dead)
     }
 
     /// A station's own time.
@@ -158,5 +170,13 @@ impl World {
 
     pub(crate) fn ledger_mut(&mut self) -> &mut Ledger {
         &mut self.ledger
+    }
+
+    #[cfg(test)]
+    pub(crate) fn vehicle_mut(&mut self, station: Station) -> &mut Vehicle {
+        match &mut self.stations[station.0].body {
+            Body::Agent(body) => &mut body.vehicle,
+            _ => panic!("the station is no living agent"),
+        }
     }
 }

@@ -1,0 +1,44 @@
+//! Packets get lost at random, on every path and both ways.
+
+use std::time::Duration;
+
+use longrein_tests::{StageSet, World, each_seed};
+
+/// Twelve seconds of work at this loss; how many reliable commands the vehicle judged, and how many there were.
+fn work_at(seed: u64, loss: f64) -> (usize, usize) {
+    let mut world = World::new(seed);
+    let set = StageSet::new(&mut world);
+    set.each_path(&mut world, |link| link.loss = loss);
+    world.call(set.alice, set.agent);
+    world.work(set.alice, set.agent, Duration::from_secs(12));
+    world.judged()
+}
+
+#[test]
+fn nothing_goes_wrong_when_nothing_is_lost() {
+    each_seed(|seed| {
+        let (judged, sent) = work_at(seed, 0.0);
+        assert!(judged == sent && sent > 100, "{judged} of {sent}");
+    });
+}
+
+/// A lease may lapse meanwhile: then the vehicle refuses, and says so.
+#[test]
+fn every_reliable_command_arrives_at_a_fifth_and_at_half_of_the_packets() {
+    each_seed(|seed| {
+        for loss in [0.2, 0.5] {
+            let (judged, sent) = work_at(seed, loss);
+            assert!(judged == sent && sent > 50, "{judged} of {sent} at {loss}");
+        }
+    });
+}
+
+/// How much gets through is not asked here; what must never happen is checked.
+#[test]
+fn nothing_wrong_is_applied_at_four_fifths_and_at_nine_tenths() {
+    each_seed(|seed| {
+        for loss in [0.8, 0.9] {
+            work_at(seed, loss);
+        }
+    });
+}
