@@ -4,8 +4,8 @@
 //! dies. The leg above plans and limits what is sent by delay and budget. This controller only keeps a mistake up there
 //! from flooding the network: it ignores loss, limits the rate, and lowers it when the delay grows.
 
-use quinn::congestion::{Controller, ControllerFactory};
 use quinn_proto::RttEstimator;
+use quinn_proto::congestion::{Controller, ControllerFactory};
 use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

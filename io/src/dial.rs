@@ -6,8 +6,11 @@
 use crate::backoff::Backoff;
 use crate::clock;
 use crate::congestion::Fuse;
+use crate::connection::{Attempt, Connection};
 use crate::drive::Driver;
 use crate::ending::{CertificateFault, Ending};
+use crate::endpoint::Endpoint;
+use crate::engine::Engine;
 use crate::keys::Identity;
 pub use crate::outcome::{DialOutcome, Route};
 use crate::path::{CLOSE_DONE, Path, PathFact};
@@ -17,11 +20,10 @@ use crate::transport::transport;
 use longrein_proto::base::MonoTime;
 use longrein_proto::crypto::{Fleet, Peer};
 use longrein_proto::role::Role;
-use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig, TokioRuntime};
+use quinn_proto::{ClientConfig, EndpointConfig};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::lookup_host;
 use tokio::task::JoinSet;
@@ -70,8 +72,7 @@ struct Dialer<R: Role> {
 
 /// A connection that won.
 struct Found {
-    connection: Connection,
-    endpoint: Endpoint,
+    connection: Rc<Connection>,
     peer: Peer,
 }
 
@@ -80,13 +81,8 @@ impl<R: Role + 'static> Dialer<R> {
         let mut current: Option<Rc<Path>> = None;
         loop {
             let found = self.find().await;
-            let Some(path) = self.driver.attach(
-                found.connection,
-                &found.endpoint,
-                self.route.link.clone(),
-                found.peer,
-                None,
-            ) else {
+            let link = self.route.link.clone();
+            let Some(path) = self.driver.attach(found.connection, link, found.peer) else {
                 return;
             };
             // The role asked for a new connection as the old one was silent; it stays until here, as it may recover.
@@ -148,7 +144,7 @@ impl<R: Role + 'static> Dialer<R> {
     /// Attempts that race, each from the start, as a handshake whose packets were lost only gets slower.
     async fn round(&mut self) -> Result<Found, DialOutcome> {
         let addresses = self.resolve().await?;
-        let mut endpoints = Endpoints::default();
+        let mut endpoints = Endpoints::new(self.driver.engine());
         let mut attempts = JoinSet::new();
         let mut pace = interval(ATTEMPT_EVERY);
         let mut targets = addresses.iter().cycle().take(ATTEMPTS_MAX).peekable();
@@ -157,22 +153,22 @@ impl<R: Role + 'static> Dialer<R> {
                 _ = pace.tick(), if targets.peek().is_some() => {
                     let Some(&target) = targets.next() else { continue };
                     let endpoint = endpoints.for_target(target, &self.route.bind)?;
-                    let connecting = endpoint
-                        .connect_with(self.config.clone(), target, tls::SERVER_NAME)
+                    let connection = endpoint
+                        .connect(self.config.clone(), target, tls::SERVER_NAME)
                         .map_err(|error| DialOutcome::Unresolved { why: error.to_string() })?;
+                    let attempt = Attempt::new(connection);
                     attempts.spawn_local(async move {
-                        let connection = timeout(ATTEMPT_LIFE, connecting).await;
-                        (connection, endpoint)
+                        let outcome = timeout(ATTEMPT_LIFE, attempt.established()).await;
+                        (outcome, attempt)
                     });
                 }
                 Some(attempt) = attempts.join_next() => {
-                    let Ok((Ok(connected), endpoint)) = attempt else { continue };
-                    match connected {
-                        Ok(connection) => return self.identify(connection, endpoint),
-                        Err(error) => {
-                            let why = Ending::from(&error);
+                    let Ok((Ok(outcome), attempt)) = attempt else { continue };
+                    match outcome {
+                        Ok(()) => return self.identify(attempt),
+                        Err(why) => {
                             if why.is_refusal() || matches!(why, Ending::Full | Ending::Protocol) {
-                                tracing::debug!(link = %self.route.link, relay = %self.route.relay, %error, "attempt was refused");
+                                tracing::debug!(link = %self.route.link, relay = %self.route.relay, %why, "attempt was refused");
                                 return Err(DialOutcome::Refused(why));
                             }
                         }
@@ -183,14 +179,13 @@ impl<R: Role + 'static> Dialer<R> {
         }
     }
 
-    fn identify(&self, connection: Connection, endpoint: Endpoint) -> Result<Found, DialOutcome> {
-        let peer = tls::peer(&connection, &self.fleet, clock::unix_time());
+    fn identify(&self, attempt: Attempt) -> Result<Found, DialOutcome> {
+        let peer = tls::peer(&attempt, &self.fleet, clock::unix_time());
         let peer = peer.ok_or(DialOutcome::Refused(Ending::RefusedThem(
             CertificateFault::NotValidNow,
         )))?;
         Ok(Found {
-            connection,
-            endpoint,
+            connection: attempt.keep(),
             peer,
         })
     }
@@ -233,22 +228,30 @@ impl<R: Role + 'static> Dialer<R> {
     }
 }
 
-/// The sockets of one round: one for each address family.
-#[derive(Default)]
-struct Endpoints {
-    v4: Option<Endpoint>,
-    v6: Option<Endpoint>,
+/// The sockets of one round: one for each address family. They stay open for the connection that won.
+struct Endpoints<'a> {
+    engine: &'a Engine,
+    v4: Option<Rc<Endpoint>>,
+    v6: Option<Rc<Endpoint>>,
 }
 
-impl Endpoints {
-    fn for_target(&mut self, target: SocketAddr, bind: &Bind) -> Result<Endpoint, DialOutcome> {
+impl<'a> Endpoints<'a> {
+    fn new(engine: &'a Engine) -> Endpoints<'a> {
+        Endpoints {
+            engine,
+            v4: None,
+            v6: None,
+        }
+    }
+
+    fn for_target(&mut self, target: SocketAddr, bind: &Bind) -> Result<Rc<Endpoint>, DialOutcome> {
         let slot = if target.is_ipv4() {
             &mut self.v4
         } else {
             &mut self.v6
         };
         if let Some(endpoint) = slot {
-            return Ok(endpoint.clone());
+            return Ok(Rc::clone(endpoint));
         }
         let local = bind
             .local_for(target.ip())
@@ -258,15 +261,19 @@ impl Endpoints {
         let other = |source| DialOutcome::NoSocket(SocketError::Other { local, source });
         let socket = socket::open(local, bind.interface(), socket::NODE_BUFFER_BYTES)
             .map_err(DialOutcome::NoSocket)?;
-        let endpoint = Endpoint::new(
-            EndpointConfig::default(),
-            None,
-            socket,
-            Arc::new(TokioRuntime),
-        )
-        .map_err(other)?;
-        *slot = Some(endpoint.clone());
-        Ok(endpoint)
+        let endpoint = self
+            .engine
+            .open(socket, EndpointConfig::default(), None)
+            .map_err(other)?;
+        Ok(Rc::clone(slot.insert(endpoint)))
+    }
+}
+
+impl Drop for Endpoints<'_> {
+    fn drop(&mut self) {
+        for endpoint in [&self.v4, &self.v6].into_iter().flatten() {
+            endpoint.release();
+        }
     }
 }
 

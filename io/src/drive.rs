@@ -1,27 +1,25 @@
 //! The drive loop: joins a role to its paths, its timer and its program.
 //!
 //! Everything runs on one thread and calls directly: a datagram that was read goes into the role, and what the role has
-//! to send goes out, before anything else runs. Nothing waits in a channel.
+//! to send is with the kernel before anything else runs. Nothing waits in a channel.
 
 use crate::clock;
-use crate::ending::Ending;
+use crate::connection::Connection;
+use crate::engine::Engine;
 use crate::path::{CLOSE_DONE, Path};
 use crate::remote::{Call, Remote};
-use crate::timer::Timer;
-use crate::transport::DATAGRAM_SEND_BUFFER_BYTES;
 use longrein_proto::base::{MonoTime, Name, PathId};
 use longrein_proto::crypto::Peer;
 use longrein_proto::role::{Input, Role, Transmit};
-use quinn::{Connection, Endpoint};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, yield_now};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
 
 /// A role with its paths; clones are handles to the same one.
 pub struct Driver<R: Role>(Rc<Inner<R>>);
@@ -30,15 +28,15 @@ struct Inner<R: Role> {
     role: RefCell<R>,
     on_event: RefCell<EventHandler<R>>,
     paths: RefCell<BTreeMap<PathId, Rc<Path>>>,
-    endpoints: RefCell<Vec<Endpoint>>,
+    engine: Engine,
     tasks: RefCell<Vec<JoinHandle<()>>>,
-    timer: Timer,
     calls: mpsc::Sender<Call<R>>,
     counts: Cell<DriveCounts>,
     next_path: Cell<u32>,
     last_timeout: Cell<MonoTime>,
     flushing: Cell<bool>,
     closing: Cell<bool>,
+    ended: Notify,
 }
 
 type EventHandler<R> = Box<dyn FnMut(&Driver<R>, <R as Role>::Event)>;
@@ -79,17 +77,17 @@ impl<R: Role + 'static> Driver<R> {
             role: RefCell::new(role),
             on_event: RefCell::new(Box::new(on_event)),
             paths: RefCell::default(),
-            endpoints: RefCell::default(),
+            engine: Engine::new()?,
             tasks: RefCell::default(),
-            timer: Timer::new()?,
             calls,
             counts: Cell::default(),
             next_path: Cell::new(1),
             last_timeout: Cell::default(),
             flushing: Cell::new(false),
             closing: Cell::new(false),
+            ended: Notify::new(),
         }));
-        driver.spawn(driver.clone().keep_time());
+        tokio::task::spawn_local(driver.clone().keep_time());
         driver.spawn(driver.clone().tell_wall_clock());
         driver.spawn(driver.clone().take_calls(waiting));
         Ok(driver)
@@ -175,44 +173,24 @@ impl<R: Role + 'static> Driver<R> {
         }
         self.flush();
         let paths = self.paths();
-        let empty = || {
-            paths.iter().all(|path| {
-                path.connection().close_reason().is_some()
-                    || path.connection().datagram_send_buffer_space() + DATAGRAM_OVERHEAD_BYTES
-                        >= DATAGRAM_SEND_BUFFER_BYTES
-            })
-        };
+        let flushed = || paths.iter().all(|path| path.connection().is_flushed());
         let farewell_until = Instant::now() + FAREWELL_MAX;
-        while !empty() && Instant::now() < farewell_until {
+        while !flushed() && Instant::now() < farewell_until {
             sleep(Duration::from_millis(1)).await;
         }
-        for path in &paths {
-            path.close(CLOSE_DONE);
-        }
-        let mut endpoints = self.0.endpoints.take();
-        endpoints.extend(paths.iter().map(|path| path.endpoint().clone()));
-        for endpoint in &endpoints {
-            endpoint.close(CLOSE_DONE, b"");
-        }
-        for endpoint in &endpoints {
-            if timeout_at(deadline, endpoint.wait_idle()).await.is_err() {
-                break;
-            }
-        }
+        self.0.engine.close(deadline).await;
+        self.0.ended.notify_one();
     }
 
-    /// Makes a connection a path: its datagrams go to the role from now on. `first` is one that was already read.
-    /// None when the driver is closing.
+    /// Makes a connection a path: its datagrams go to the role from now on. None when the driver is closing.
     pub(crate) fn attach(
         &self,
-        connection: Connection,
-        endpoint: &Endpoint,
+        connection: Rc<Connection>,
         link: Name,
         peer: Peer,
-        first: Option<&[u8]>,
     ) -> Option<Rc<Path>> {
         if self.0.closing.get() {
-            connection.close(CLOSE_DONE, b"");
+            connection.close(CLOSE_DONE);
             return None;
         }
         let id = PathId(self.0.next_path.replace(self.0.next_path.get() + 1));
@@ -220,36 +198,34 @@ impl<R: Role + 'static> Driver<R> {
             id,
             link.clone(),
             peer.node.clone(),
-            connection,
-            endpoint.clone(),
+            Rc::clone(&connection),
         ));
         self.0.paths.borrow_mut().insert(id, Rc::clone(&path));
         self.count(|counts| counts.paths_up += 1);
         tracing::info!(path = id.0, %link, node = %path.peer(), remote = %path.remote(), "path is up");
-        tokio::task::spawn_local(self.clone().read(Rc::clone(&path)));
+        tokio::task::spawn_local(self.clone().see_off(Rc::clone(&path)));
         self.handle(Input::PathUp {
             path: id,
             link,
             peer,
         });
-        if let Some(bytes) = first {
-            self.on_datagram(&path, bytes);
-        }
+        let (inner, reader) = (Rc::downgrade(&self.0), Rc::downgrade(&path));
+        connection.read_with(move |bytes| {
+            if let (Some(inner), Some(path)) = (inner.upgrade(), reader.upgrade()) {
+                Driver(inner).on_datagram(&path, bytes);
+            }
+        });
         Some(path)
     }
 
-    /// Keeps an endpoint until the driver closes it.
-    pub(crate) fn keep(&self, endpoint: Endpoint) {
-        self.0.endpoints.borrow_mut().push(endpoint);
+    /// What carries the paths.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
     }
 
-    async fn read(self, path: Rc<Path>) {
-        let ending = loop {
-            match path.connection().read_datagram().await {
-                Ok(bytes) => self.on_datagram(&path, &bytes),
-                Err(error) => break Ending::from(&error),
-            }
-        };
+    /// Waits for a path's end, and takes it from the role.
+    async fn see_off(self, path: Rc<Path>) {
+        let ending = path.connection().ended().await;
         self.0.paths.borrow_mut().remove(&path.id());
         self.count(|counts| {
             counts.paths_down += 1;
@@ -279,11 +255,7 @@ impl<R: Role + 'static> Driver<R> {
             return;
         };
         loop {
-            loop {
-                let transmit = self.0.role.borrow_mut().poll_transmit();
-                let Some(transmit) = transmit else { break };
-                self.transmit(transmit);
-            }
+            self.send_all();
             let event = self.0.role.borrow_mut().poll_event();
             let Some(event) = event else { break };
             (self.0.on_event.borrow_mut())(self, event);
@@ -291,30 +263,57 @@ impl<R: Role + 'static> Driver<R> {
         self.arm();
     }
 
+    /// Hands to the kernel what the role has to send. What follows on the same path may share a packet.
+    fn send_all(&self) {
+        let mut last: Option<Rc<Path>> = None;
+        loop {
+            let transmit = self.0.role.borrow_mut().poll_transmit();
+            let next = transmit.as_ref().map(|transmit| transmit.path);
+            if let Some(path) = last.take_if(|path| Some(path.id()) != next) {
+                path.flush();
+            }
+            let Some(Transmit { path, bytes }) = transmit else {
+                break;
+            };
+            last = last.or_else(|| self.path(path));
+            match &last {
+                Some(path) => path.send(bytes),
+                None => self.count(|counts| counts.dropped_no_path += 1),
+            }
+        }
+    }
+
     fn arm(&self) {
         // Without this distance a role that is always due would keep the thread for itself.
         let soonest = self.0.last_timeout.get() + TIMEOUT_DISTANCE;
         let due = self.0.role.borrow().next_timeout();
-        self.0.timer.arm(due.map(|due| due.max(soonest)));
-    }
-
-    fn transmit(&self, transmit: Transmit) {
-        match self.0.paths.borrow().get(&transmit.path) {
-            Some(path) => path.send(transmit.bytes),
-            None => self.count(|counts| counts.dropped_no_path += 1),
+        if let Some(due) = due {
+            self.0.engine.alarm().arm(due.max(soonest));
         }
     }
 
     async fn keep_time(self) {
-        while self.0.timer.expired().await.is_ok() {
-            let now = clock::now();
-            let due = self.0.role.borrow().next_timeout();
-            if due.is_some_and(|due| due <= now) {
-                self.0.last_timeout.set(now);
-                self.handle(Input::Timeout);
-            } else {
-                self.arm();
+        let alarm = self.0.engine.alarm();
+        loop {
+            tokio::select! {
+                expired = alarm.expired() => if expired.is_err() { return },
+                () = self.0.ended.notified() => return,
             }
+            if !self.0.closing.get() {
+                self.on_time();
+            }
+            alarm.ring();
+        }
+    }
+
+    fn on_time(&self) {
+        let now = clock::now();
+        let due = self.0.role.borrow().next_timeout();
+        if due.is_some_and(|due| due <= now) {
+            self.0.last_timeout.set(now);
+            self.handle(Input::Timeout);
+        } else {
+            self.arm();
         }
     }
 
@@ -329,9 +328,8 @@ impl<R: Role + 'static> Driver<R> {
 
     async fn take_calls(self, mut waiting: mpsc::Receiver<Call<R>>) {
         while let Some(call) = waiting.recv().await {
+            // Whoever is woken might take the processor from this thread: all is sent before.
             if let Some(afterwards) = self.with(|role, now| call(role, now)) {
-                // QUIC's own tasks run in between and send: whoever is woken might take the processor from them.
-                yield_now().await;
                 afterwards();
             }
         }
@@ -369,5 +367,3 @@ const TIMEOUT_DISTANCE: Duration = Duration::from_micros(200);
 const CLOSE_MAX: Duration = Duration::from_millis(500);
 /// What of that goes to the last packets.
 const FAREWELL_MAX: Duration = Duration::from_millis(100);
-/// QUIC reports its send buffer's space less what the next entry itself would take.
-const DATAGRAM_OVERHEAD_BYTES: usize = 64;

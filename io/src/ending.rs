@@ -1,6 +1,6 @@
 //! Why a connection ended or never came to be.
 
-use quinn::{ConnectionError, TransportErrorCode};
+use quinn_proto::{ConnectionError, TransportErrorCode};
 use std::fmt;
 
 /// Why a connection is over, as far as its owner acts on it.

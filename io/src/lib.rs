@@ -13,14 +13,19 @@
     )
 )]
 
+mod alarm;
+mod backlog;
 pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod congestion;
+mod connection;
 pub mod date;
 pub mod dial;
 pub mod drive;
 pub mod ending;
+mod endpoint;
+mod engine;
 pub mod entropy;
 pub mod exit;
 pub mod files;
@@ -29,6 +34,7 @@ pub mod listen;
 pub mod log;
 mod outcome;
 pub mod path;
+mod port;
 pub mod remote;
 pub mod runtime;
 pub mod sections;
@@ -36,7 +42,6 @@ pub mod shutdown;
 pub mod socket;
 mod sources;
 mod sparse;
-mod tally;
 mod timer;
 pub mod tls;
 pub mod transport;

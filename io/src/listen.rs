@@ -2,27 +2,26 @@
 
 use crate::clock;
 use crate::congestion::Fuse;
+use crate::connection::Attempt;
 use crate::drive::Driver;
 use crate::ending::Ending;
+use crate::endpoint::Endpoint;
 use crate::keys::Identity;
 use crate::path::{CLOSE_DONE, CLOSE_PROTOCOL, PathFact};
 use crate::socket::{self, SocketError};
 pub use crate::sources::ListenLimits;
 use crate::sources::{Sources, Verdict, source};
 use crate::sparse::Sparse;
-use crate::tally::Tally;
 use crate::tls;
 use crate::transport::transport;
 use longrein_proto::base::{Name, NodeName};
 use longrein_proto::crypto::Fleet;
 use longrein_proto::role::Role;
-use quinn::{
-    AsyncUdpSocket, Endpoint, EndpointConfig, Incoming, Runtime, ServerConfig, TokioRuntime,
-};
-use quinn_proto::HashedConnectionIdGenerator;
+use quinn_proto::{EndpointConfig, HashedConnectionIdGenerator, Incoming, ServerConfig};
 use ring::hmac;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,8 +44,12 @@ pub struct ListenSettings {
 /// What a listener counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListenCounts {
-    /// UDP datagrams at the port, with those that QUIC can make nothing of.
+    /// UDP datagrams at the port, whatever was in them.
     pub datagrams: u64,
+    /// Those of them that no connection took: garbage, connections that are not known here.
+    pub unclaimed: u64,
+    /// Packets that never left, as the kernel took none and enough of them waited.
+    pub unsent: u64,
     /// First packets of connections.
     pub offered: u64,
     /// Connections that became paths.
@@ -66,23 +69,32 @@ pub struct ListenCounts {
 }
 
 /// A listening relay endpoint.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Listener {
-    address: SocketAddr,
-    tally: Arc<Tally>,
+    endpoint: Rc<Endpoint>,
     counts: Rc<RefCell<ListenCounts>>,
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener")
+            .field("address", &self.address())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Listener {
     /// Where it listens; the port is the real one when 0 was asked for.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.endpoint.address()
     }
 
     /// What it counted so far.
     pub fn counts(&self) -> ListenCounts {
         ListenCounts {
-            datagrams: self.tally.received(),
+            datagrams: self.endpoint.port().received(),
+            unclaimed: self.endpoint.unclaimed(),
+            unsent: self.endpoint.port().dropped(),
             ..self.counts.borrow().clone()
         }
     }
@@ -113,21 +125,15 @@ pub fn listen<R: Role + 'static>(
         local: settings.address,
         source,
     };
-    let tally = Tally::new(TokioRuntime.wrap_udp_socket(socket).map_err(other)?);
-    let endpoint = Endpoint::new_with_abstract_socket(
-        endpoint_config(identity),
-        Some(config),
-        Arc::clone(&tally) as Arc<dyn AsyncUdpSocket>,
-        Arc::new(TokioRuntime),
-    )
-    .map_err(other)?;
+    let endpoint = driver
+        .engine()
+        .open(socket, endpoint_config(identity), Some(config))
+        .map_err(other)?;
     let listener = Listener {
-        address: endpoint.local_addr().map_err(other)?,
-        tally,
+        endpoint: Rc::clone(&endpoint),
         counts: Rc::default(),
     };
-    tracing::info!(local = %listener.address, "listening");
-    driver.keep(endpoint.clone());
+    tracing::info!(local = %listener.address(), "listening");
     let reception = Rc::new(Reception {
         driver: driver.clone(),
         fleet: identity.fleet().clone(),
@@ -157,7 +163,7 @@ pub enum ListenError {
 struct Reception<R: Role> {
     driver: Driver<R>,
     fleet: Fleet,
-    endpoint: Endpoint,
+    endpoint: Rc<Endpoint>,
     name: Name,
     limits: ListenLimits,
     counts: Rc<RefCell<ListenCounts>>,
@@ -167,7 +173,7 @@ struct Reception<R: Role> {
 
 impl<R: Role + 'static> Reception<R> {
     async fn receive(self: Rc<Self>) {
-        while let Some(incoming) = self.endpoint.accept().await {
+        while let Some(incoming) = self.endpoint.incoming().await {
             self.counts.borrow_mut().offered += 1;
             let source = source(incoming.remote_address().ip());
             let verdict = self.sources.borrow().admit(
@@ -182,13 +188,12 @@ impl<R: Role + 'static> Reception<R> {
                 }
                 Verdict::ProveAddress => {
                     self.counts.borrow_mut().retried += 1;
-                    // It cannot fail: the address is not proved yet. If it did, the attempt would be refused.
-                    drop(incoming.retry());
+                    self.endpoint.retry(incoming);
                 }
                 Verdict::Full => {
                     self.counts.borrow_mut().refused_full += 1;
                     self.say("too many connections", incoming.remote_address());
-                    incoming.refuse();
+                    self.endpoint.refuse(incoming);
                 }
                 Verdict::SourceFull => {
                     self.counts.borrow_mut().refused_source += 1;
@@ -196,7 +201,7 @@ impl<R: Role + 'static> Reception<R> {
                         "too many connections from one address",
                         incoming.remote_address(),
                     );
-                    incoming.refuse();
+                    self.endpoint.refuse(incoming);
                 }
             }
         }
@@ -205,51 +210,37 @@ impl<R: Role + 'static> Reception<R> {
     /// From the first packet of a connection to its end.
     async fn welcome(self: Rc<Self>, incoming: Incoming, mut place: Place<R>) {
         let remote = incoming.remote_address();
-        let handshake = async { incoming.accept()?.await };
-        let connection = match timeout(HANDSHAKE_MAX, handshake).await {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => {
-                self.on_failed(&error, remote);
-                return;
-            }
-            Err(_) => {
-                self.counts.borrow_mut().silent += 1;
-                return;
-            }
+        let attempt = match self.endpoint.accept(incoming) {
+            Ok(connection) => Attempt::new(connection),
+            Err(why) => return self.on_failed(why, remote),
         };
-        place.open();
-        let first = match timeout(FIRST_WORD_MAX, connection.read_datagram()).await {
-            Ok(Ok(first)) => first,
-            Ok(Err(error)) => {
-                self.on_failed(&error, remote);
-                return;
-            }
-            Err(_) => {
-                self.counts.borrow_mut().silent += 1;
-                connection.close(CLOSE_DONE, b"");
-                return;
-            }
-        };
-        let Some(peer) = tls::peer(&connection, &self.fleet, clock::unix_time()) else {
+        match timeout(HANDSHAKE_MAX, attempt.established()).await {
+            Ok(Ok(())) => place.open(),
+            Ok(Err(why)) => return self.on_failed(why, remote),
+            Err(_) => return self.on_silent(),
+        }
+        match timeout(FIRST_WORD_MAX, attempt.spoken()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => return self.on_failed(why, remote),
+            Err(_) => return self.on_silent(),
+        }
+        let Some(peer) = tls::peer(&attempt, &self.fleet, clock::unix_time()) else {
             // Valid in the handshake and not now: it expired in between.
-            connection.close(CLOSE_PROTOCOL, b"");
+            attempt.close(CLOSE_PROTOCOL);
             return;
         };
         self.make_room(&peer.node);
-        let path = self.driver.attach(
-            connection,
-            &self.endpoint,
-            self.name.clone(),
-            peer,
-            Some(&first),
-        );
+        let path = self.driver.attach(attempt.keep(), self.name.clone(), peer);
         let Some(path) = path else { return };
         self.counts.borrow_mut().accepted += 1;
         while path.fact().await == PathFact::RedialWanted {}
     }
 
-    fn on_failed(&self, error: &quinn::ConnectionError, remote: SocketAddr) {
-        let why = Ending::from(error);
+    fn on_silent(&self) {
+        self.counts.borrow_mut().silent += 1;
+    }
+
+    fn on_failed(&self, why: Ending, remote: SocketAddr) {
         *self.counts.borrow_mut().failed.entry(why).or_default() += 1;
         match why {
             Ending::RefusedThem(_) | Ending::RefusedUs(_) | Ending::Protocol => {

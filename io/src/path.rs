@@ -1,21 +1,21 @@
 //! One path: a connection that the drive loop reads and writes.
 
 use crate::clock;
+use crate::connection::{Connection, SendFault};
 use crate::ending::Ending;
 use longrein_proto::base::{MonoTime, Name, NodeName, PathId};
-use quinn::{Connection, Endpoint, SendDatagramError, VarInt};
+use quinn_proto::VarInt;
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use tokio::sync::Notify;
 
 /// A connection in use, with what was counted on it.
-#[derive(Debug)]
 pub struct Path {
     id: PathId,
     link: Name,
     peer: NodeName,
-    connection: Connection,
-    endpoint: Endpoint,
+    connection: Rc<Connection>,
     heard: Cell<MonoTime>,
     counts: Cell<PathCounts>,
     ended: Cell<Option<Ending>>,
@@ -30,7 +30,7 @@ pub struct PathCounts {
     pub sent: u64,
     /// Read from QUIC.
     pub received: u64,
-    /// Dropped, as QUIC's small send buffer was full: the fuse is on, or the leg sends in bursts.
+    /// Dropped, as QUIC's small send buffer was full: the fuse is on.
     pub dropped_full: u64,
     /// Dropped, as the path carries no datagram of this size.
     pub dropped_oversize: u64,
@@ -46,19 +46,12 @@ pub(crate) enum PathFact {
 }
 
 impl Path {
-    pub(crate) fn new(
-        id: PathId,
-        link: Name,
-        peer: NodeName,
-        connection: Connection,
-        endpoint: Endpoint,
-    ) -> Path {
+    pub(crate) fn new(id: PathId, link: Name, peer: NodeName, connection: Rc<Connection>) -> Path {
         Path {
             id,
             link,
             peer,
             connection,
-            endpoint,
             heard: Cell::new(clock::now()),
             counts: Cell::default(),
             ended: Cell::new(None),
@@ -84,7 +77,7 @@ impl Path {
 
     /// The other end's address, which changes when it moves.
     pub fn remote(&self) -> SocketAddr {
-        self.connection.remote_address()
+        self.connection.remote()
     }
 
     /// What was sent, received and dropped.
@@ -99,15 +92,11 @@ impl Path {
 
     /// UDP datagrams that named this connection, whether or not they opened: QUIC does not tell which did.
     pub(crate) fn datagrams(&self) -> u64 {
-        self.connection.stats().udp_rx.datagrams
+        self.connection.datagrams()
     }
 
     pub(crate) fn connection(&self) -> &Connection {
         &self.connection
-    }
-
-    pub(crate) fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
     }
 
     pub(crate) fn on_received(&self, now: MonoTime) {
@@ -116,25 +105,24 @@ impl Path {
     }
 
     /// Gives one datagram to QUIC, or drops it: what waits is the leg's business, and QUIC would drop an older one
-    /// without a word.
+    /// without a word. [`Path::flush`] sends it.
     pub(crate) fn send(&self, bytes: Vec<u8>) {
-        if self.connection.datagram_send_buffer_space() < bytes.len() {
-            self.count(|counts| counts.dropped_full += 1);
-            return;
-        }
-        match self.connection.send_datagram(bytes.into()) {
+        match self.connection.queue(bytes) {
             Ok(()) => self.count(|counts| counts.sent += 1),
-            Err(SendDatagramError::TooLarge) => self.count(|counts| counts.dropped_oversize += 1),
-            // The far side cannot do what this protocol needs; a lost connection is found by its reader.
-            Err(SendDatagramError::UnsupportedByPeer | SendDatagramError::Disabled) => {
-                self.close(CLOSE_PROTOCOL);
-            }
-            Err(SendDatagramError::ConnectionLost(_)) => {}
+            Err(SendFault::Full) => self.count(|counts| counts.dropped_full += 1),
+            Err(SendFault::Oversize) => self.count(|counts| counts.dropped_oversize += 1),
+            // The far side cannot do what this protocol needs.
+            Err(SendFault::Unsupported) => self.close(CLOSE_PROTOCOL),
         }
     }
 
+    /// Hands what was given to QUIC to the kernel.
+    pub(crate) fn flush(&self) {
+        self.connection.drive();
+    }
+
     pub(crate) fn close(&self, code: VarInt) {
-        self.connection.close(code, b"");
+        self.connection.close(code);
     }
 
     pub(crate) fn on_ended(&self, ending: Ending) {

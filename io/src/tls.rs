@@ -1,10 +1,10 @@
 //! TLS 1.3 between nodes: each side shows its certificate of the fleet.
 
+use crate::connection::Connection;
 use crate::keys::Identity;
 use longrein_proto::base::{Name, NodeKind, NodeName};
 use longrein_proto::crypto::{CertificateError, Fleet, Peer};
-use quinn::Connection;
-use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature};
@@ -66,7 +66,7 @@ pub fn server(identity: &Identity) -> Result<Arc<QuicServerConfig>, Error> {
 }
 
 /// Who is at the other end of an established connection.
-pub fn peer(connection: &Connection, fleet: &Fleet, now: UnixTime) -> Option<Peer> {
+pub(crate) fn peer(connection: &Connection, fleet: &Fleet, now: UnixTime) -> Option<Peer> {
     let chain = connection
         .peer_identity()?
         .downcast::<Vec<CertificateDer<'static>>>()

@@ -1,7 +1,7 @@
 //! The QUIC settings of every connection.
 
 use crate::congestion::Fuse;
-use quinn::{AckFrequencyConfig, IdleTimeout, TransportConfig, VarInt};
+use quinn_proto::{AckFrequencyConfig, IdleTimeout, TransportConfig, VarInt};
 use std::sync::Arc;
 use std::time::Duration;
 

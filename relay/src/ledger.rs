@@ -128,6 +128,8 @@ impl Ledger {
 fn tell_listener(listener: &str, counts: &ListenCounts) {
     let ListenCounts {
         datagrams,
+        unclaimed,
+        unsent,
         offered,
         accepted,
         retried,
@@ -140,6 +142,8 @@ fn tell_listener(listener: &str, counts: &ListenCounts) {
     tracing::info!(
         listener,
         datagrams,
+        unclaimed,
+        unsent,
         offered,
         accepted,
         retried,

@@ -1,0 +1,342 @@
+//! One QUIC connection, driven directly: what it has to send goes out within the call that made it.
+
+use crate::alarm::Alarm;
+use crate::ending::Ending;
+use crate::endpoint::Endpoint;
+use crate::path::CLOSE_DONE;
+use crate::port::Port;
+use crate::transport::DATAGRAM_SEND_BUFFER_BYTES;
+use quinn_proto::{ConnectionEvent, ConnectionHandle, Event, SendDatagramError, VarInt};
+use std::any::Any;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::rc::{Rc, Weak};
+use std::time::Instant;
+use tokio::sync::Notify;
+
+/// A connection of an [`Endpoint`], from its first packet until it is drained.
+pub(crate) struct Connection {
+    quic: RefCell<quinn_proto::Connection>,
+    handle: ConnectionHandle,
+    endpoint: Weak<Endpoint>,
+    port: Rc<Port>,
+    alarm: Rc<Alarm>,
+    this: Weak<Connection>,
+    reader: OnceCell<Reader>,
+    packet: RefCell<Vec<u8>>,
+    state: Cell<State>,
+    heard: Cell<bool>,
+    changed: Notify,
+    listed: Cell<Option<Instant>>,
+    datagrams: Cell<u64>,
+}
+
+type Reader = Box<dyn Fn(&[u8])>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Handshake,
+    Up,
+    Ended(Ending),
+}
+
+/// Why a datagram was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SendFault {
+    /// The congestion controller holds back what was sent before.
+    Full,
+    /// The path carries no datagram of this size.
+    Oversize,
+    /// The far side takes no datagrams.
+    Unsupported,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        quic: quinn_proto::Connection,
+        handle: ConnectionHandle,
+        endpoint: Weak<Endpoint>,
+        port: Rc<Port>,
+        alarm: Rc<Alarm>,
+    ) -> Rc<Connection> {
+        Rc::new_cyclic(|this| Connection {
+            quic: RefCell::new(quic),
+            handle,
+            endpoint,
+            port,
+            alarm,
+            this: Weak::clone(this),
+            reader: OnceCell::new(),
+            packet: RefCell::default(),
+            state: Cell::new(State::Handshake),
+            heard: Cell::new(false),
+            changed: Notify::new(),
+            listed: Cell::new(None),
+            datagrams: Cell::new(0),
+        })
+    }
+
+    /// Waits for the handshake's end.
+    pub(crate) async fn established(&self) -> Result<(), Ending> {
+        self.wait(|| match self.state.get() {
+            State::Handshake => None,
+            State::Up => Some(Ok(())),
+            State::Ended(why) => Some(Err(why)),
+        })
+        .await
+    }
+
+    /// Waits for the first datagram, which stays to be read.
+    pub(crate) async fn spoken(&self) -> Result<(), Ending> {
+        self.wait(|| match self.ending() {
+            Some(why) => Some(Err(why)),
+            None => self.heard.get().then_some(Ok(())),
+        })
+        .await
+    }
+
+    /// Waits for the connection's end.
+    pub(crate) async fn ended(&self) -> Ending {
+        self.wait(|| self.ending()).await
+    }
+
+    /// Why it is over, once it is.
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        match self.state.get() {
+            State::Ended(why) => Some(why),
+            State::Handshake | State::Up => None,
+        }
+    }
+
+    /// What the far side showed of itself in the handshake.
+    pub(crate) fn peer_identity(&self) -> Option<Box<dyn Any>> {
+        self.quic.borrow().crypto_session().peer_identity()
+    }
+
+    /// The far side's address, which changes when it moves.
+    pub(crate) fn remote(&self) -> SocketAddr {
+        self.quic.borrow().remote_address()
+    }
+
+    /// UDP datagrams that named this connection, whether or not they opened.
+    pub(crate) fn datagrams(&self) -> u64 {
+        self.datagrams.get()
+    }
+
+    /// Has `reader` called with each datagram, first with those that are there already. There is one reader; a second is
+    /// not taken.
+    pub(crate) fn read_with(&self, reader: impl Fn(&[u8]) + 'static) {
+        if self.reader.set(Box::new(reader)).is_ok() {
+            self.deliver();
+        }
+    }
+
+    /// Queues one datagram; [`Connection::drive`] sends it. Several that fit one packet share it.
+    pub(crate) fn queue(&self, bytes: Vec<u8>) -> Result<(), SendFault> {
+        if self.quic.borrow_mut().datagrams().send_buffer_space() < bytes.len() {
+            self.drive();
+        }
+        let mut quic = self.quic.borrow_mut();
+        match quic.datagrams().send(bytes.into(), false) {
+            Ok(()) => Ok(()),
+            Err(SendDatagramError::Blocked(_)) => Err(SendFault::Full),
+            Err(SendDatagramError::TooLarge) => Err(SendFault::Oversize),
+            Err(SendDatagramError::UnsupportedByPeer | SendDatagramError::Disabled) => {
+                Err(SendFault::Unsupported)
+            }
+        }
+    }
+
+    /// Whether what was queued is with the kernel, or never will be.
+    pub(crate) fn is_flushed(&self) -> bool {
+        let space = self.quic.borrow_mut().datagrams().send_buffer_space();
+        let empty = space + ENTRY_BYTES >= DATAGRAM_SEND_BUFFER_BYTES;
+        self.ending().is_some() || (empty && !self.port.is_blocked())
+    }
+
+    /// Ends it; the far side is told `code`.
+    pub(crate) fn close(&self, code: VarInt) {
+        if self.ending().is_some() {
+            return;
+        }
+        self.quic
+            .borrow_mut()
+            .close(Instant::now(), code, Default::default());
+        self.set(State::Ended(Ending::Here));
+        self.drive();
+    }
+
+    /// Sends the first packet.
+    pub(crate) fn begin(&self) {
+        self.take_news();
+        self.drive();
+    }
+
+    /// Takes what the endpoint found to be this connection's; what its reader then has to send is sent first, what QUIC
+    /// itself has to say after it.
+    pub(crate) fn on_event(&self, event: ConnectionEvent) {
+        self.datagrams.set(self.datagrams.get() + 1);
+        self.quic.borrow_mut().handle_event(event);
+        self.take_news();
+        self.deliver();
+        self.drive();
+    }
+
+    /// The deadline `at`, for which it was listed, has come.
+    pub(crate) fn on_due(&self, at: Instant, now: Instant) {
+        if self.listed.get() != Some(at) {
+            return;
+        }
+        self.listed.set(None);
+        self.quic.borrow_mut().handle_timeout(now);
+        self.take_news();
+        self.drive();
+    }
+
+    /// Sends what there is to send, then sees to everything else.
+    pub(crate) fn drive(&self) {
+        let now = Instant::now();
+        let mut more = self.transmit(now);
+        while self.answer_endpoint() {
+            more = self.transmit(now);
+        }
+        let due = match more {
+            More::Yes => Some(now),
+            More::No => self.quic.borrow_mut().poll_timeout(),
+        };
+        if let Some(at) = due
+            && self.listed.get().is_none_or(|listed| at < listed)
+        {
+            self.listed.set(Some(at));
+            self.alarm.list(at, Weak::clone(&self.this));
+        }
+    }
+
+    fn transmit(&self, now: Instant) -> More {
+        let mut quic = self.quic.borrow_mut();
+        let mut packet = self.packet.borrow_mut();
+        for _ in 0..PACKETS_MAX {
+            packet.clear();
+            let Some(transmit) = quic.poll_transmit(now, 1, &mut packet) else {
+                return More::No;
+            };
+            self.port.send(&transmit, &packet);
+        }
+        More::Yes
+    }
+
+    /// Carries words between the connection and its endpoint; whether that gave the connection something to send.
+    fn answer_endpoint(&self) -> bool {
+        let mut answered = false;
+        loop {
+            let Some(event) = self.quic.borrow_mut().poll_endpoint_events() else {
+                return answered;
+            };
+            let Some(endpoint) = self.endpoint.upgrade() else {
+                return false;
+            };
+            if let Some(answer) = endpoint.on_connection_event(self.handle, event) {
+                self.quic.borrow_mut().handle_event(answer);
+                answered = true;
+            }
+        }
+    }
+
+    fn take_news(&self) {
+        loop {
+            let Some(event) = self.quic.borrow_mut().poll() else {
+                return;
+            };
+            match event {
+                Event::Connected => self.set(State::Up),
+                Event::ConnectionLost { reason } => self.set(State::Ended(Ending::from(&reason))),
+                Event::DatagramReceived => {
+                    if !self.heard.replace(true) {
+                        self.changed.notify_waiters();
+                    }
+                }
+                // Streams are closed to the far side, and blocked datagrams are dropped.
+                Event::HandshakeDataReady | Event::DatagramsUnblocked | Event::Stream(_) => {}
+            }
+        }
+    }
+
+    fn deliver(&self) {
+        let Some(reader) = self.reader.get() else {
+            return;
+        };
+        loop {
+            let Some(bytes) = self.quic.borrow_mut().datagrams().recv() else {
+                return;
+            };
+            reader(&bytes);
+        }
+    }
+
+    /// What ended stays ended, with its first reason.
+    fn set(&self, state: State) {
+        if self.ending().is_none() {
+            self.state.set(state);
+            self.changed.notify_waiters();
+        }
+    }
+
+    async fn wait<T>(&self, fact: impl Fn() -> Option<T>) -> T {
+        loop {
+            if let Some(value) = fact() {
+                return value;
+            }
+            self.changed.notified().await;
+        }
+    }
+}
+
+/// Whether there may be more to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum More {
+    Yes,
+    No,
+}
+
+/// A connection that is closed unless somebody keeps it: an attempt that lost its race, a guest who is not let in.
+pub(crate) struct Attempt {
+    connection: Rc<Connection>,
+    kept: bool,
+}
+
+impl Attempt {
+    pub(crate) fn new(connection: Rc<Connection>) -> Attempt {
+        Attempt {
+            connection,
+            kept: false,
+        }
+    }
+
+    /// The connection, which goes on.
+    pub(crate) fn keep(mut self) -> Rc<Connection> {
+        self.kept = true;
+        Rc::clone(&self.connection)
+    }
+}
+
+impl Deref for Attempt {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.connection.close(CLOSE_DONE);
+        }
+    }
+}
+
+/// Packets sent at one go: more than the send buffer or a handshake ever holds. Others come in between then.
+const PACKETS_MAX: usize = 32;
+/// QUIC reports its send buffer's space less what the next entry itself would take.
+const ENTRY_BYTES: usize = 64;

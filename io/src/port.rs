@@ -1,0 +1,250 @@
+//! A UDP socket as QUIC uses it: what arrives is read in batches, what is sent goes to the kernel at once.
+
+use crate::backlog::Backlog;
+use quinn_proto::{EcnCodepoint, Transmit};
+use quinn_udp::{RecvMeta, UdpSocketState};
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, IoSliceMut};
+use std::net::{self, SocketAddr};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tokio::sync::Notify;
+
+/// One socket.
+#[derive(Debug)]
+pub(crate) struct Port {
+    socket: UdpSocket,
+    quic: UdpSocketState,
+    address: SocketAddr,
+    backlog: RefCell<Backlog>,
+    blocked: Notify,
+    received: Cell<u64>,
+}
+
+impl Port {
+    /// # Errors
+    /// When the socket cannot be watched, or lacks the options that QUIC needs.
+    pub(crate) fn new(socket: net::UdpSocket) -> io::Result<Port> {
+        let quic = UdpSocketState::new((&socket).into())?;
+        let socket = UdpSocket::from_std(socket)?;
+        Ok(Port {
+            address: socket.local_addr()?,
+            socket,
+            quic,
+            backlog: RefCell::default(),
+            blocked: Notify::new(),
+            received: Cell::new(0),
+        })
+    }
+
+    /// Where it is bound.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether the network might cut packets into pieces, as this system cannot forbid it.
+    pub(crate) fn may_fragment(&self) -> bool {
+        self.quic.may_fragment()
+    }
+
+    /// Datagrams so far, whatever was in them.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    /// Packets that never left, as the kernel took none and enough of them waited.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.backlog.borrow().dropped()
+    }
+
+    /// Whether packets wait until the kernel takes them.
+    pub(crate) fn is_blocked(&self) -> bool {
+        !self.backlog.borrow().is_empty()
+    }
+
+    /// Waits until something arrived.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        poll_fn(|context| self.socket.poll_recv_ready(context)).await
+    }
+
+    /// Reads what is there, up to a batch of messages.
+    pub(crate) fn receive(&self, inbox: &mut Inbox) -> Received {
+        let mut slices: [IoSliceMut<'_>; BATCH] = {
+            let mut slots = inbox.bytes.chunks_mut(SLOT_BYTES);
+            std::array::from_fn(|_| IoSliceMut::new(slots.next().unwrap_or_default()))
+        };
+        let mut filled = Ok(0);
+        let metas = &mut inbox.metas;
+        // The socket counts as empty after less than a whole batch: what comes later makes it readable anew, and nobody
+        // has to ask the kernel a second time.
+        let attempt = self.socket.try_io(Interest::READABLE, || {
+            filled = self
+                .quic
+                .recv((&self.socket).into(), &mut slices, metas.as_mut_slice());
+            match filled {
+                Ok(BATCH) => Ok(()),
+                Ok(_) | Err(_) => Err(ErrorKind::WouldBlock.into()),
+            }
+        });
+        inbox.filled = filled.unwrap_or(0);
+        let count: u64 = inbox.metas().map(datagrams).sum();
+        self.received.set(self.received.get() + count);
+        match attempt {
+            Ok(()) => Received::More,
+            Err(_) => Received::All,
+        }
+    }
+
+    /// Gives a packet to the kernel. While that takes none, a few wait, and what comes after them is dropped: QUIC and the
+    /// legs repeat what matters.
+    pub(crate) fn send(&self, transmit: &Transmit, bytes: &[u8]) {
+        let bytes = bytes.get(..transmit.size).unwrap_or(bytes);
+        if !self.is_blocked() && self.give(transmit, bytes) {
+            return;
+        }
+        self.backlog.borrow_mut().push(transmit, bytes);
+        self.blocked.notify_one();
+    }
+
+    /// Sends what waits as soon as the kernel takes it; never ends.
+    pub(crate) async fn keep_sending(&self) {
+        loop {
+            while !self.is_blocked() {
+                self.blocked.notified().await;
+            }
+            let sent = self.socket.async_io(Interest::WRITABLE, || {
+                let mut backlog = self.backlog.borrow_mut();
+                while let Some((transmit, bytes)) = backlog.first() {
+                    if !self.give(transmit, bytes) {
+                        return Err(ErrorKind::WouldBlock.into());
+                    }
+                    backlog.pop();
+                }
+                Ok(())
+            });
+            if sent.await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Whether the kernel took it. What it refuses for good is lost, as on the way; the log says so at most once a minute.
+    fn give(&self, transmit: &Transmit, bytes: &[u8]) -> bool {
+        let transmit = quinn_udp::Transmit {
+            destination: transmit.destination,
+            ecn: transmit.ecn.map(to_udp),
+            contents: bytes,
+            segment_size: None,
+            src_ip: transmit.src_ip,
+        };
+        self.quic.send((&self.socket).into(), &transmit).is_ok()
+    }
+}
+
+/// Whether a socket may hold more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// The batch was full.
+    More,
+    /// It is empty.
+    All,
+}
+
+/// Where datagrams are read to: one for all sockets of a thread.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    bytes: Box<[u8]>,
+    metas: [RecvMeta; BATCH],
+    filled: usize,
+}
+
+impl Inbox {
+    /// An empty one.
+    pub(crate) fn new() -> Inbox {
+        Inbox {
+            bytes: vec![0; BATCH * SLOT_BYTES].into(),
+            metas: [RecvMeta::default(); BATCH],
+            filled: 0,
+        }
+    }
+
+    /// The datagrams of the last batch.
+    pub(crate) fn datagrams(&self) -> impl Iterator<Item = (&RecvMeta, &[u8])> {
+        let slots = self.bytes.chunks(SLOT_BYTES);
+        self.metas().zip(slots).flat_map(|(meta, slot)| {
+            let message = slot.get(..meta.len).unwrap_or(slot);
+            message
+                .chunks(meta.stride.max(1))
+                .map(move |datagram| (meta, datagram))
+        })
+    }
+
+    fn metas(&self) -> impl Iterator<Item = &RecvMeta> {
+        self.metas.iter().take(self.filled)
+    }
+}
+
+/// What the network did to a datagram on its way, as QUIC's rules take it.
+pub(crate) fn ecn(meta: &RecvMeta) -> Option<EcnCodepoint> {
+    meta.ecn.map(|ecn| match ecn {
+        quinn_udp::EcnCodepoint::Ect0 => EcnCodepoint::Ect0,
+        quinn_udp::EcnCodepoint::Ect1 => EcnCodepoint::Ect1,
+        quinn_udp::EcnCodepoint::Ce => EcnCodepoint::Ce,
+    })
+}
+
+fn to_udp(ecn: EcnCodepoint) -> quinn_udp::EcnCodepoint {
+    match ecn {
+        EcnCodepoint::Ect0 => quinn_udp::EcnCodepoint::Ect0,
+        EcnCodepoint::Ect1 => quinn_udp::EcnCodepoint::Ect1,
+        EcnCodepoint::Ce => quinn_udp::EcnCodepoint::Ce,
+    }
+}
+
+/// The kernel hands over datagrams of one length and one sender as one message; the last may be shorter.
+fn datagrams(meta: &RecvMeta) -> u64 {
+    let count = meta.len.div_ceil(meta.stride.max(1)).max(1);
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// Messages read at once: a burst of a few nodes. More make the buffer larger and save next to nothing.
+const BATCH: usize = 8;
+/// Bytes of one message: the kernel may join as many datagrams as a UDP length can count. Memory that is never written to
+/// is never taken.
+const SLOT_BYTES: usize = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn a_burst_is_read_in_batches_until_all_of_it_was_there() {
+        runtime::run(async || {
+            let port = Port::new(net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).unwrap();
+            let stranger = net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let sent: Vec<Vec<u8>> = (0..BATCH + 3).map(|n| vec![n as u8; n]).collect();
+            for datagram in &sent {
+                stranger.send_to(datagram, port.address()).unwrap();
+            }
+
+            let mut inbox = Inbox::new();
+            let mut got = Vec::new();
+            port.readable().await.unwrap();
+            for expected in [Received::More, Received::All] {
+                assert_eq!(port.receive(&mut inbox), expected);
+                for (meta, datagram) in inbox.datagrams() {
+                    assert_eq!(meta.addr, stranger.local_addr().unwrap());
+                    got.push(datagram.to_vec());
+                }
+            }
+
+            assert_eq!(port.received(), BATCH as u64 + 3);
+            // An empty datagram is counted, and nobody else has to look at it.
+            assert_eq!(got, sent[1..]);
+        })
+        .unwrap();
+    }
+}
