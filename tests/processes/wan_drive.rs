@@ -97,11 +97,13 @@ async fn drive(wan: &Wan, settings: Settings) -> Vec<Resolution> {
             let gear = Body::Opaque(vec![u8::try_from(receipts.len()).unwrap()]);
             receipts.push(gears.send_reliable(gear, GEAR_TTL).await.unwrap());
         }
+        // Every copy of one command may get lost, also of the one that enables motion.
+        let enabling = tick < ENABLING;
         let drive = Drive {
-            speed_mm_s: if tick == 0 { 0 } else { 1_000 },
+            speed_mm_s: if enabling { 0 } else { 1_000 },
             curvature_per_km: 0,
         };
-        wheel.drive(drive, true, tick == 0).await.unwrap();
+        wheel.drive(drive, true, enabling).await.unwrap();
     }
     let mut outcomes = Vec::new();
     for receipt in receipts {
@@ -135,6 +137,8 @@ fn received(device: &UdpSocket) -> Vec<u8> {
 
 /// 50 a second, for 6 s.
 const DRIVES: usize = 300;
+/// Of these, those that ask for motion.
+const ENABLING: usize = 10;
 const DRIVES_PER_GEAR: usize = 10;
 const GEARS: u8 = 30;
 const GEAR_TTL: Duration = Duration::from_secs(20);
