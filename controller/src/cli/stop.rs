@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use longrein_io::exit::Exit;
 use longrein_proto::base::Name;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::connection::ConnectionArgs;
@@ -49,12 +49,42 @@ pub fn run(args: &StopArgs) -> Result<(), Failure> {
     run::brief(|| async {
         let patience = Duration::from_millis(args.timeout_ms.into());
         let began = Instant::now();
-        let connection = args.connection.connect_within(patience).await?;
+        let connecting = args.connection.connect_within(patience);
+        let connection = match connecting.await {
+            Ok(connection) => connection,
+            Err(failure) => return Err(not_sent(args, failure)?),
+        };
         let left = patience.saturating_sub(began.elapsed()).max(PATIENCE_MIN);
         let failed = stop_all(&connection, args, left).await?;
         run::farewell(connection).await;
         failed.map_or(Ok(()), Err)
     })
+}
+
+/// No vehicle was told: that must not read like a mere hitch of the network.
+fn not_sent(args: &StopArgs, failure: Failure) -> Result<Failure, Failure> {
+    if failure.exit() == Exit::Usage {
+        return Ok(failure);
+    }
+    if args.json {
+        let vehicles = args.vehicles.iter();
+        output::print(vehicles.map(|vehicle| unknown_json(vehicle).to_string()))?;
+    }
+    Ok(still_moving(&args.vehicles, &failure))
+}
+
+fn still_moving(vehicles: &[Name], failure: &Failure) -> Failure {
+    let names: Vec<&str> = vehicles.iter().map(Name::as_str).collect();
+    let line = format!(
+        "the stop was not sent, {} may still be moving: {failure}",
+        names.join(", ")
+    );
+    Failure::new(failure.exit(), line)
+}
+
+/// Whether a vehicle is stopped that did not answer.
+fn unknown_json(vehicle: &Name) -> Value {
+    json!({ "vehicle": vehicle.as_str(), "stopped": null })
 }
 
 /// The gravest failure, if any vehicle is not known to be stopped.
@@ -120,15 +150,14 @@ fn json_line(
     answer: &Result<Stopped, StopError>,
     after: Duration,
 ) -> Option<String> {
-    let vehicle = vehicle.as_str();
     let object = match answer {
         Ok(stopped) => json!({
-            "vehicle": vehicle,
+            "vehicle": vehicle.as_str(),
             "stopped": stopped.latched,
             "generation": stopped.generation,
             "after_ms": u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
         }),
-        Err(_) => json!({ "vehicle": vehicle, "stopped": null }),
+        Err(_) => unknown_json(vehicle),
     };
     Some(object.to_string())
 }
@@ -161,5 +190,17 @@ mod tests {
         assert!(unanswered.to_string().ends_with("check the spelling"));
         assert_eq!(unanswered.exit(), Exit::Unreachable);
         assert!(unanswered.to_string().contains("may still be moving"));
+    }
+
+    #[test]
+    fn a_stop_that_reaches_no_relay_names_the_vehicles_that_may_still_be_moving() {
+        let vehicles = ["truck-17", "crane-2"].map(|name| name.parse().unwrap());
+        let failure = Failure::new(Exit::Unreachable, "no relay answered in time");
+        let failure = still_moving(&vehicles, &failure);
+        assert_eq!(
+            failure.to_string(),
+            "the stop was not sent, truck-17, crane-2 may still be moving: no relay answered in time"
+        );
+        assert_eq!(failure.exit(), Exit::Unreachable);
     }
 }
