@@ -31,6 +31,9 @@ pub struct ProcessAdapter {
     reads: usize,
     /// Since the last line that could be read.
     wrong_lines: u32,
+    /// Lines that could not be read since one was told, and when that was.
+    unsaid: u64,
+    said_at: Option<MonoTime>,
 }
 
 #[derive(Debug)]
@@ -55,6 +58,8 @@ impl ProcessAdapter {
             unwritten: false,
             reads: 0,
             wrong_lines: 0,
+            unsaid: 0,
+            said_at: None,
         }
     }
 
@@ -162,10 +167,21 @@ impl ProcessAdapter {
     }
 
     // [SAFE-69]
-    fn note_wrong(&mut self, why: &str) {
+    fn note_wrong(&mut self, now: MonoTime, why: &str) {
         self.wrong_lines += 1;
-        if self.wrong_lines == 1 {
-            warn!(why, "adapter process wrote a line that cannot be read");
+        if self
+            .said_at
+            .is_none_or(|said_at| now >= said_at + SAY_EVERY)
+        {
+            let unsaid = self.unsaid;
+            warn!(
+                why,
+                unsaid, "adapter process wrote a line that cannot be read"
+            );
+            self.said_at = Some(now);
+            self.unsaid = 0;
+        } else {
+            self.unsaid += 1;
         }
         if self.wrong_lines >= WRONG_LINES_MAX {
             warn!(
@@ -234,7 +250,7 @@ impl Adapter for ProcessAdapter {
                     return Some(telemetry);
                 }
                 Next::Answer(Answer::Ack(_)) => self.wrong_lines = 0,
-                Next::Wrong(why) => self.note_wrong(&why),
+                Next::Wrong(why) => self.note_wrong(now, &why),
                 Next::Nothing => break,
                 // [SAFE-69]
                 Next::TooLong => {
@@ -297,6 +313,8 @@ fn jitter() -> f64 {
 const ACK_MAX: Duration = Output::SILENCE_MAX;
 /// Lines in a row that cannot be read: a library's banner passes, a child that writes rubbish without end does not.
 const WRONG_LINES_MAX: u32 = 64;
+/// Between words in the log about such lines: a child can mix them with good ones without end.
+const SAY_EVERY: Duration = Duration::from_secs(10);
 /// A child that ran this long was not one that cannot start: it is started again without the grown delay.
 const LONG_LIFE: Duration = Duration::from_secs(10);
 

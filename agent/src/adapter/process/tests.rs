@@ -313,6 +313,19 @@ sys.stdin.read()
     assert!(adapter.child_id().is_some());
 }
 
+#[test]
+fn lines_that_cannot_be_read_between_good_ones_do_not_fill_the_log() {
+    let mut adapter = python(&["-c", ""]);
+    let start = now();
+    for _ in 0..1_000 {
+        adapter.note_wrong(start, "why");
+        adapter.wrong_lines = 0;
+    }
+    assert_eq!(adapter.unsaid, 999, "one was told");
+    adapter.note_wrong(start + SAY_EVERY, "why");
+    assert_eq!(adapter.unsaid, 0, "told with the next one");
+}
+
 /// SAFE-69
 #[test]
 fn a_child_that_writes_an_endless_line_or_rubbish_without_end_is_killed_and_started_again() {
