@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use longrein_proto::base::Name;
+use longrein_proto::base::{Channel, Class, Flow, Name};
 use longrein_proto::role::VehicleStatus;
 use longrein_proto::session::{Age, Resolution};
 use longrein_proto::wire::{FunctionKind, LegTimes, Telemetry};
@@ -120,6 +120,13 @@ pub fn latch_json(vehicle: &Name, stopped: bool) -> Value {
 pub fn functions(vehicle: &Vehicle) -> Vec<Name> {
     let functions = vehicle.description().functions.into_iter();
     functions.map(|(name, _)| name).collect()
+}
+
+/// The flow of a function's commands of this class; none when there is no such function.
+pub fn flow(functions: &[Name], function: &Name, class: Class) -> Option<Flow> {
+    let place = functions.iter().position(|name| name == function)?;
+    let channel = Channel::new(u8::try_from(place + 1).ok()?)?;
+    Some(Flow::new(channel, class))
 }
 
 /// Whole and tenths of milliseconds.

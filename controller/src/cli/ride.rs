@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use longrein_io::clock;
 use longrein_io::exit::Exit;
-use longrein_proto::base::{Channel, Class, Flow, Name, Stage};
+use longrein_proto::base::{Class, Name, Stage};
 use longrein_proto::role::{Order, VehicleStatus};
 use longrein_proto::wire::{Body, Drive, Telemetry};
 use serde_json::{Value, json};
@@ -289,8 +289,7 @@ impl Ride {
                 self.line.say(&format!("stage {stage}"));
             }
         }
-        let channel = u8::try_from(place + 1).ok().and_then(Channel::new);
-        let flow = channel.map(|channel| Flow::new(channel, Class::Latest));
+        let flow = report::flow(&functions, &self.function, Class::Latest);
         let report = beat.flows.iter().find(|report| Some(report.flow) == flow);
         if let Some(report) = report {
             self.tally.on_report(report);

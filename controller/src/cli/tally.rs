@@ -59,17 +59,19 @@ impl Tally {
         self.newest_sent <= self.newest_applied.max(without_effect)
     }
 
-    /// For people.
+    /// What was sent, for people.
+    pub fn sent_line(&self) -> String {
+        match self.not_sent {
+            0 => format!("sent {}", self.sent),
+            not_sent => format!("sent {}, {not_sent} not sent", self.sent),
+        }
+    }
+
+    /// What was sent and what became of it, for people.
     pub fn line(&self) -> String {
-        let not_sent = match self.not_sent {
-            0 => String::new(),
-            not_sent => format!(", {not_sent} not sent"),
-        };
+        let sent = self.sent_line();
         if self.sent > 0 && !self.is_reported() {
-            return format!(
-                "sent {}{not_sent}; the vehicle did not report what became of them",
-                self.sent
-            );
+            return format!("{sent}; the vehicle did not report what became of them");
         }
         let counts = self.counts();
         let applied = match self.applied_at_most() {
@@ -77,9 +79,9 @@ impl Tally {
             most => format!("at most {most}"),
         };
         format!(
-            "sent {}, applied {applied}, superseded {}, expired {}, refused {}{not_sent} (the vehicle's figures, without what \
-             never arrived)",
-            self.sent, counts.superseded, counts.expired, counts.refused
+            "{sent}, applied {applied}, superseded {}, expired {}, refused {} (the vehicle's figures, without what never \
+             arrived)",
+            counts.superseded, counts.expired, counts.refused
         )
     }
 

@@ -25,7 +25,9 @@ use crate::{Connection, RequestError, Vehicle};
 /// arrives at the local address becomes one message; telemetry goes back to whoever sent the last one. Without a lease
 /// datagrams are dropped, not kept. The agent cannot read the datagrams and so cannot limit what they command.
 ///
-/// Says `tunnel ready on ADDR` on stderr once the lease is held. Ends on Ctrl-C, and when somebody else takes the lease.
+/// Says `tunnel ready on ADDR` on stderr once the lease is held, why a datagram is not sent, and at the end what became of all.
+/// A datagram over 980 bytes goes in pieces, and is late when one of them is. Ends on Ctrl-C, and when somebody else takes the
+/// lease.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = after_help!("Example: longrein tunnel truck-17 --listen 127.0.0.1:14550 --function mavlink \
@@ -56,7 +58,8 @@ pub struct TunnelArgs {
     #[arg(long)]
     pub resume: bool,
 
-    /// Print one JSON object when the tunnel is ready and one with counters every second
+    /// Print one JSON object when the tunnel is ready and one with counters every second; null is what the vehicle has not
+    /// reported. What never arrived is in no counter, unless the class is reliable
     #[arg(long)]
     pub json: bool,
 
@@ -70,7 +73,7 @@ pub struct TunnelArgs {
 pub enum TunnelClass {
     /// At most once, on arrival: MAVLink and most protocols that are made for UDP
     Unordered,
-    /// Only the newest: a stream in which each datagram replaces the one before
+    /// Only the newest: a stream in which each datagram, of at most 980 bytes, replaces the one before
     Latest,
     /// Exactly once and in order, until the time to live is over
     Reliable,
@@ -135,7 +138,7 @@ async fn dig(
     let events = vehicle.watch().await?;
     let taking = Holder::take(&vehicle, &args.function);
     let holder = run::or_signal(shutdown, taking).await??;
-    Ok(Carrier::new(args, socket, holder, events))
+    Ok(Carrier::new(args, socket, vehicle, holder, events))
 }
 
 fn check_kind(vehicle: &Vehicle, function: &Name) -> Result<(), Failure> {

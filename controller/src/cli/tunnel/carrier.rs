@@ -5,39 +5,43 @@ use std::time::Duration;
 
 use longrein_io::exit::Exit;
 use longrein_io::shutdown::Shutdown;
-use longrein_proto::role::Order;
+use longrein_proto::role::{Order, VehicleStatus};
 use longrein_proto::wire::{Body, Telemetry};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tokio::net::UdpSocket;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::TunnelArgs;
+use super::{TunnelArgs, TunnelClass};
 use crate::cli::failure::Failure;
 use crate::cli::holder::{Change, Holder};
 use crate::cli::output::{self, Reader};
 use crate::cli::report;
-use crate::{Events, LeaseLoss, RemoteError, RequestError, VehicleEvent};
+use crate::cli::tally::Tally;
+use crate::{Events, LeaseLoss, RemoteError, RequestError, SendError, Vehicle, VehicleEvent};
 
 /// Carries datagrams to a function whose lease is held, and telemetry back.
 pub(super) struct Carrier {
     args: TunnelArgs,
     socket: UdpSocket,
+    vehicle: Vehicle,
     holder: Holder,
     events: Events,
     /// Who sent the last datagram.
     peer: Option<SocketAddr>,
     counts: Counts,
+    /// What was sent, and what the vehicle says of it.
+    tally: Tally,
+    /// Why datagrams were not sent, so that each reason is said once.
+    unsent: Vec<SendError>,
     /// What was said last about the lease, so that it is said once.
     trouble: String,
 }
 
-/// Datagrams and messages.
+/// Datagrams here, and receipts of reliable messages.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     received: u64,
-    sent: u64,
     without_lease: u64,
-    not_sent: u64,
     applied: u64,
     refused: u64,
     expired: u64,
@@ -51,16 +55,20 @@ impl Carrier {
     pub(super) fn new(
         args: TunnelArgs,
         socket: UdpSocket,
+        vehicle: Vehicle,
         holder: Holder,
         events: Events,
     ) -> Carrier {
         Carrier {
             args,
             socket,
+            vehicle,
             holder,
             events,
             peer: None,
             counts: Counts::default(),
+            tally: Tally::default(),
+            unsent: Vec::new(),
             trouble: String::new(),
         }
     }
@@ -97,6 +105,7 @@ impl Carrier {
         if self.args.json {
             self.print_counts()?;
         }
+        self.say_end();
         self.holder.release(RELEASE_MAX).await;
         ended
     }
@@ -139,10 +148,27 @@ impl Carrier {
             application_id: None,
             body: Body::Opaque(bytes.to_vec()),
         };
-        match lease.send(order).await {
-            Ok(_) => self.counts.sent += 1,
-            // A lost lease is told by the holder; too long or too many is counted.
-            Err(_) => self.counts.not_sent += 1,
+        let sent = lease.send(order).await;
+        self.tally.on_command(sent.as_ref().ok().copied());
+        // A lost lease is told by the holder.
+        if let Err(why) = sent
+            && why != SendError::LeaseLost
+            && !self.unsent.contains(&why)
+        {
+            self.unsent.push(why);
+            eprintln!(
+                "a datagram of {} bytes is not sent: {why} (said once; all are counted)",
+                bytes.len()
+            );
+        }
+    }
+
+    fn on_status(&mut self, status: &VehicleStatus) {
+        let functions = report::functions(&self.vehicle);
+        let flow = report::flow(&functions, &self.args.function, self.args.class.into());
+        let mut reports = status.beat.flows.iter();
+        if let Some(report) = reports.find(|report| Some(report.flow) == flow) {
+            self.tally.on_report(report);
         }
     }
 
@@ -170,11 +196,11 @@ impl Carrier {
                 };
                 *count += 1;
             }
-            VehicleEvent::Up { .. }
-            | VehicleEvent::Down
+            VehicleEvent::Up { .. } => self.tally.on_session(),
+            VehicleEvent::Status(status) => self.on_status(&status),
+            VehicleEvent::Down
             | VehicleEvent::Presence { .. }
             | VehicleEvent::Draining { .. }
-            | VehicleEvent::Status(_)
             | VehicleEvent::Telemetry { .. }
             | VehicleEvent::Receipt { .. }
             | VehicleEvent::LeaseLost { .. } => {}
@@ -214,21 +240,54 @@ impl Carrier {
 
     fn print_counts(&self) -> Result<Reader, Failure> {
         let counts = &self.counts;
-        let object = json!({
-            "event": "counters",
-            "received": counts.received,
-            "sent": counts.sent,
-            "without_lease": counts.without_lease,
-            "not_sent": counts.not_sent,
-            "applied": counts.applied,
-            "refused": counts.refused,
-            "expired": counts.expired,
-            "unknown": counts.unknown,
-            "returned": counts.returned,
-            "not_returned": counts.not_returned,
-            "missed": self.events.missed(),
-        });
-        Ok(output::print([object.to_string()])?)
+        let mut fields = self.figures();
+        for (name, figure) in [
+            ("event", json!("counters")),
+            ("received", json!(counts.received)),
+            ("without_lease", json!(counts.without_lease)),
+            ("returned", json!(counts.returned)),
+            ("not_returned", json!(counts.not_returned)),
+            ("missed", json!(self.events.missed())),
+        ] {
+            fields.insert(name.to_string(), figure);
+        }
+        Ok(output::print([Value::Object(fields).to_string()])?)
+    }
+
+    /// What became of the messages: receipts where the class has them, else what the vehicle reports of the flow.
+    fn figures(&self) -> Map<String, Value> {
+        let mut fields = self.tally.fields();
+        if self.args.class == TunnelClass::Reliable {
+            let counts = &self.counts;
+            fields.retain(|name, _| name == "sent" || name == "not_sent");
+            for (name, count) in [
+                ("applied", counts.applied),
+                ("refused", counts.refused),
+                ("expired", counts.expired),
+                ("unknown", counts.unknown),
+            ] {
+                fields.insert(name.to_string(), json!(count));
+            }
+        }
+        fields
+    }
+
+    fn say_end(&self) {
+        let counts = &self.counts;
+        let became = match self.args.class {
+            TunnelClass::Reliable => format!(
+                "{}, applied {}, refused {}, expired {}, unknown {}",
+                self.tally.sent_line(),
+                counts.applied,
+                counts.refused,
+                counts.expired,
+                counts.unknown
+            ),
+            TunnelClass::Unordered | TunnelClass::Latest => self.tally.line(),
+        };
+        let (received, without, returned) =
+            (counts.received, counts.without_lease, counts.returned);
+        eprintln!("received {received}, without lease {without}, returned {returned}; {became}");
     }
 }
 
