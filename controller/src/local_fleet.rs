@@ -88,6 +88,14 @@ pub enum LocalFleetError {
         /// What it said.
         log: String,
     },
+    /// A program ends before it is ready.
+    #[error("{name} ended before it was ready; its log:\n{log}")]
+    Ended {
+        /// Its name.
+        name: String,
+        /// What it said.
+        log: String,
+    },
     /// A name in the plan is none.
     #[error("{0:?} is no name")]
     Name(String),
@@ -144,13 +152,13 @@ impl Plan {
             Program::start(&program, &["--config".as_ref(), config.as_os_str()], &log)
                 .map_err(|why| LocalFleetError::Start { program, why })?;
         if started.wait_for(ready, READY_MAX) {
-            Ok(started)
-        } else {
-            Err(LocalFleetError::NotReady {
-                name: name.to_owned(),
-                log: started.log(),
-            })
+            return Ok(started);
         }
+        let (name, log) = (name.to_owned(), started.log());
+        Err(match started.has_ended() {
+            true => LocalFleetError::Ended { name, log },
+            false => LocalFleetError::NotReady { name, log },
+        })
     }
 
     /// The folder that the running program is in: where its siblings are when cargo built them.

@@ -1,6 +1,9 @@
 //! `longrein demo`: a whole fleet on this machine.
 
+use std::time::Duration;
+
 use longrein_io::exit::Exit;
+use tokio::time::sleep;
 
 use super::connection::{ConnectionArgs, RelayAddress};
 use super::failure::Failure;
@@ -37,7 +40,14 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     }
     steady(|mut shutdown| async move {
         let drive = demo::run(plan, |line| eprintln!("{line}"));
-        let report = or_signal(&mut shutdown, drive).await??;
+        let report = match or_signal(&mut shutdown, drive).await? {
+            Ok(report) => report,
+            // Ctrl-C goes to the demo's programs too, and their end may be seen first.
+            Err(error) => {
+                or_signal(&mut shutdown, sleep(SIGNAL_MAX)).await?;
+                return Err(error.into());
+            }
+        };
         eprint!("\n{}", report.text());
         if args.json {
             let line = serde_json::to_string(&report);
@@ -82,6 +92,9 @@ fn relay(relay: &LocalRelay) -> Option<RelayAddress> {
         port: relay.address.port(),
     })
 }
+
+/// How much later than its programs the demo may hear of a signal to all of them.
+const SIGNAL_MAX: Duration = Duration::from_millis(50);
 
 impl From<DemoError> for Failure {
     fn from(error: DemoError) -> Failure {

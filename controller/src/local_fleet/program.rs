@@ -41,6 +41,11 @@ impl Program {
         self.child.id()
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// What it said so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -53,7 +58,7 @@ impl Program {
             if self.log().contains(text) {
                 return true;
             }
-            if began.elapsed() >= patience || !matches!(self.child.try_wait(), Ok(None)) {
+            if began.elapsed() >= patience || self.has_ended() {
                 return self.log().contains(text);
             }
             sleep(POLL);
