@@ -110,7 +110,7 @@ fn nothing_is_overwritten_and_a_refused_call_makes_nothing() {
     assert!(same.contains("agent-truck-17 is there already"), "{same}");
     let twice = stderr(
         &longrein(&here, "fleet add harbour --agent new --agent new"),
-        1,
+        2,
     );
     assert!(twice.contains("agent/new is named twice"), "{twice}");
 

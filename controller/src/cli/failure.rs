@@ -7,6 +7,7 @@ use longrein_io::config::ConfigError;
 use longrein_io::exit::Exit;
 use longrein_io::remote::RemoteError;
 
+use crate::fleet::FleetError;
 use crate::input::InputError;
 use crate::{ConnectError, OpenError, QueryError, RequestError, StopError};
 
@@ -74,7 +75,11 @@ impl From<io::Error> for Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Failure {
-        Failure::new(Exit::Failed, format!("{error:#}"))
+        let exit = match error.downcast_ref() {
+            Some(FleetError::NamedTwice(_)) => Exit::Usage,
+            Some(_) | None => Exit::Failed,
+        };
+        Failure::new(exit, format!("{error:#}"))
     }
 }
 
@@ -87,6 +92,7 @@ impl From<InputError> for Failure {
             | InputError::NoPermission
             | InputError::NotAGamepad { .. }
             | InputError::Script { .. }
+            | InputError::NoLine { .. }
             | InputError::ScriptLine { .. } => Exit::Usage,
         };
         Failure::new(exit, error)
@@ -108,5 +114,21 @@ mod tests {
             "the vehicle refuses: held by controller/bob"
         );
         assert_eq!(failure.exit(), Exit::Refused);
+    }
+
+    #[test]
+    fn what_a_fleets_files_lack_is_said_once() {
+        let why = io::Error::other("the disk is full");
+        let path = "harbour".into();
+        let failure = Failure::from(anyhow::Error::from(FleetError::Io { path, why }));
+        assert_eq!(failure.to_string(), "harbour: the disk is full");
+        assert_eq!(failure.exit(), Exit::Failed);
+    }
+
+    #[test]
+    fn a_node_that_is_named_twice_is_a_mistake_of_the_command_line() {
+        let relay = "relay/east".parse().unwrap();
+        let failure = Failure::from(anyhow::Error::from(FleetError::NamedTwice(relay)));
+        assert_eq!(failure.exit(), Exit::Usage);
     }
 }

@@ -51,9 +51,9 @@ impl Authority {
         }
         let (certificate, key) = (folder.join(Self::CERTIFICATE), folder.join(Self::KEY));
         let read = |path: &Path| {
-            fs::read_to_string(path).map_err(|source: io::Error| FleetError::Io {
+            fs::read_to_string(path).map_err(|why: io::Error| FleetError::Io {
                 path: path.to_path_buf(),
-                source,
+                why,
             })
         };
         let certificate_pem = read(&certificate)?;

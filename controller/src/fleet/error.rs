@@ -41,12 +41,12 @@ pub enum FleetError {
         max: usize,
     },
     /// Reading or writing failed.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}: {why}", .path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        why: io::Error,
     },
     /// The certificate could not be made; the system gives no randomness, or a name is too long.
     #[error("cannot make a certificate: {0}")]

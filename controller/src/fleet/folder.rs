@@ -63,9 +63,9 @@ impl FleetFolder {
             authority: Authority::new(fleet, now_s)?,
         };
         folder.check(orders)?;
-        fs::create_dir_all(path).map_err(|source| FleetError::Io {
+        fs::create_dir_all(path).map_err(|why| FleetError::Io {
             path: path.to_path_buf(),
-            source,
+            why,
         })?;
         folder.authority.save(&authority)?;
         folder.add(orders, now_s)?;

@@ -35,11 +35,11 @@ pub fn write(path: &Path, text: &str) -> Result<(), FleetError> {
     written().map_err(|source| told(path, source))
 }
 
-fn told(path: &Path, source: io::Error) -> FleetError {
+fn told(path: &Path, why: io::Error) -> FleetError {
     let path = path.to_path_buf();
-    if source.kind() == io::ErrorKind::AlreadyExists {
+    if why.kind() == io::ErrorKind::AlreadyExists {
         FleetError::Exists(path)
     } else {
-        FleetError::Io { path, source }
+        FleetError::Io { path, why }
     }
 }

@@ -48,6 +48,12 @@ pub enum InputError {
         /// What the system says.
         source: io::Error,
     },
+    /// The script is empty.
+    #[error("{name} has no line: a script needs at least one, see `longrein drive --help`")]
+    NoLine {
+        /// File name, or `stdin`.
+        name: String,
+    },
     /// A line of the script is wrong.
     #[error("{name}, line {line}: {why}")]
     ScriptLine {

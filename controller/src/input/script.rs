@@ -25,7 +25,8 @@ impl Script {
     /// nothing up.
     ///
     /// # Errors
-    /// [`InputError::Script`] when the file cannot be read, [`InputError::ScriptLine`] when a line of it is wrong.
+    /// [`InputError::Script`] when the file cannot be read, [`InputError::NoLine`] when it is empty,
+    /// [`InputError::ScriptLine`] when a line of it is wrong.
     pub fn open(path: &Path, reach: Reach) -> Result<Script, InputError> {
         if path.as_os_str() == "-" {
             return Ok(Script::read("stdin", io::stdin(), reach));
@@ -52,6 +53,10 @@ impl Script {
                 line: FILE_LINES_MAX as u64,
                 why: format!("more than {FILE_LINES_MAX} lines: pipe it in with --input -"),
             });
+        }
+        if parsed.is_empty() {
+            let name = name.to_string();
+            return Err(InputError::NoLine { name });
         }
         let (sender, lines) = sync_channel(parsed.len());
         for line in parsed {
@@ -241,6 +246,12 @@ mod tests {
         std::fs::remove_file(&file).unwrap();
         script.poll(MonoTime::ZERO).unwrap();
         assert!(script.poll(MonoTime::from_us(1_000_000)).unwrap().quit);
+    }
+
+    #[test]
+    fn an_empty_file_is_no_script() {
+        let error = Script::whole("empty.jsonl", "\n\n".as_bytes(), REACH).unwrap_err();
+        assert!(error.to_string().starts_with("empty.jsonl has no line"));
     }
 
     #[test]
