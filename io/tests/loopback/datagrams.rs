@@ -57,6 +57,7 @@ fn all_that_reaches_the_port_is_counted_and_garbage_is_not_taken_for_a_paths() {
         )
         .await;
         assert_eq!(listener.counts().offered, 0);
+        assert_eq!(listener.counts().unclaimed, 24);
         assert_eq!(relay.driver.counts().datagrams, 0);
 
         let truck = caller(&fleet, "agent/truck-17", "east", listener.address());
@@ -69,6 +70,7 @@ fn all_that_reaches_the_port_is_counted_and_garbage_is_not_taken_for_a_paths() {
         let of_paths = relay.driver.counts().datagrams;
         assert!(of_paths > 3);
         assert!(listener.counts().datagrams >= 24 + of_paths);
+        assert_eq!(listener.counts().unclaimed, 24, "a node's are none of them");
         truck.driver.close().await;
         until(
             "the end",

@@ -5,6 +5,7 @@ use longrein_io::drive::Driver;
 use longrein_io::remote::RemoteError;
 use longrein_io::runtime;
 use std::cell::RefCell;
+use std::net::UdpSocket;
 use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
@@ -162,6 +163,25 @@ fn closing_sends_the_last_words_and_then_closes() {
         until("the end", || relay.downs() == 1, || relay.events()).await;
         assert_eq!(relay.got("goodbye"), 1);
         assert!(relay.driver.paths().is_empty());
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_driver_that_is_closed_gives_its_port_back() {
+    runtime::run(async || {
+        let fleet = Fleet::new();
+        let (relay, listener) = relay(&fleet, "east");
+        let address = listener.address();
+        let truck = caller(&fleet, "agent/truck-17", "east", address);
+        let heard = || truck.got("agent/truck-17") > 0;
+        until("an echo", heard, || truck.events()).await;
+
+        relay.driver.close().await;
+        drop((relay, listener));
+
+        let free = || UdpSocket::bind(address).is_ok();
+        until("the port", free, || truck.outcomes()).await;
     })
     .unwrap();
 }
