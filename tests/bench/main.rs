@@ -2,9 +2,11 @@
 
 mod latency;
 mod raw;
+mod relay;
 mod spread;
 mod wan;
 mod watchdog;
+mod weak;
 
 use clap::{Parser, Subcommand};
 
@@ -24,6 +26,13 @@ enum What {
     Watchdog(watchdog::WatchdogArgs),
     /// How exact the emulated wide-area network of the tests is; needs root
     Wan(wan::WanArgs),
+    /// What a relay pays for a forwarded datagram and an idle connection, beside a plain quinn forwarder
+    Relay(relay::RelayArgs),
+    /// Delivery and delay on weak networks, beside Mosquitto, NATS, zenoh and quinn; needs root
+    Weak(weak::WeakArgs),
+    /// A peer's program; started by the benchmark of weak networks
+    #[command(hide = true)]
+    WeakPeer(weak::PeerArgs),
     /// The forwarder that the latency benchmark compares with; started by it
     #[command(hide = true)]
     RawForwarder,
@@ -34,6 +43,9 @@ fn main() -> anyhow::Result<()> {
         What::Latency(args) => latency::run(&args),
         What::Watchdog(args) => watchdog::run(&args),
         What::Wan(args) => wan::run(&args),
+        What::Relay(args) => relay::run(&args),
+        What::Weak(args) => weak::run(&args),
+        What::WeakPeer(args) => weak::run_peer(&args),
         What::RawForwarder => raw::forward(),
     }
 }

@@ -1,6 +1,7 @@
 //! The thread that carries packets between devices.
 
 use std::io::Result;
+use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -8,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::io::Errno;
 
 use super::device::Device;
@@ -82,14 +84,20 @@ fn run(devices: &[Device], state: &Mutex<State>, ended: &AtomicBool, ready: &Syn
     let _ = ready.send(become_realtime());
     let began = Instant::now();
     let mut packet = vec![0; PACKET_BYTES_MAX];
+    let watch = match Watch::new(devices) {
+        Ok(watch) => watch,
+        Err(error) => panic!("cannot watch devices: {error}"),
+    };
+    let mut readable = Vec::with_capacity(READABLE_MAX);
     while !ended.load(Ordering::Relaxed) {
         let next = lock(state).network.next_timeout();
         let wait = next.map_or(LOOK_UP, |at| {
             at.saturating_sub(began.elapsed()).min(LOOK_UP)
         });
-        let readable = wait_for(devices, wait);
+        watch.wait(wait, &mut readable);
         let mut state = lock(state);
-        for index in readable {
+        for event in &readable {
+            let index = usize::try_from(event.data.u64()).expect("an index was put in");
             take_in(&devices[index], index, began, &mut packet, &mut state);
         }
         while let Some(delivery) = state.network.poll(began.elapsed()) {
@@ -121,22 +129,34 @@ fn take_in(device: &Device, index: usize, began: Instant, packet: &mut [u8], sta
     }
 }
 
-/// Waits until a packet can be read, at most this long; tells from which devices.
-fn wait_for(devices: &[Device], most: Duration) -> Vec<usize> {
-    let mut waiting: Vec<PollFd<'_>> = devices
-        .iter()
-        .map(|device| PollFd::new(device, PollFlags::IN))
-        .collect();
-    let most = Timespec::try_from(most).expect("a wait of less than a second is a time");
-    match poll(&mut waiting, Some(&most)) {
-        Ok(_) | Err(Errno::INTR) => {}
-        Err(error) => panic!("cannot wait for devices: {error}"),
+/// Tells which devices can be read, however many there are.
+struct Watch(OwnedFd);
+
+impl Watch {
+    fn new(devices: &[Device]) -> Result<Watch> {
+        let watch = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        for (index, device) in (0..).zip(devices) {
+            let data = epoll::EventData::new_u64(index);
+            epoll::add(&watch, device, data, epoll::EventFlags::IN)?;
+        }
+        Ok(Watch(watch))
     }
-    let ready = waiting.iter().enumerate();
-    ready
-        .filter(|(_, device)| device.revents().contains(PollFlags::IN))
-        .map(|(index, _)| index)
-        .collect()
+
+    /// Waits until some can be read, at most this long.
+    fn wait(&self, most: Duration, readable: &mut Vec<epoll::Event>) {
+        readable.clear();
+        let most = Timespec::try_from(most).expect("a wait of less than a second is a time");
+        // epoll alone waits whole milliseconds.
+        let waited = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&most));
+        let found = waited.and_then(|count| match count {
+            0 => Ok(0),
+            _ => epoll::wait(&self.0, spare_capacity(readable), Some(&NOW)),
+        });
+        match found {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => panic!("cannot wait for devices: {error}"),
+        }
+    }
 }
 
 /// Puts the calling thread before all ordinary ones, which also makes its sleeps exact to some 10 µs.
@@ -154,6 +174,12 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+const NOW: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
+/// Devices that are read in one turn.
+const READABLE_MAX: usize = 64;
 /// How often the thread looks whether it is to end.
 const LOOK_UP: Duration = Duration::from_millis(50);
 /// Packets from one device before what is due goes out: some 100 µs of work.

@@ -26,6 +26,8 @@ pub(super) struct Shaper {
 pub struct Counters {
     /// Packets that came.
     pub offered: u64,
+    /// Bytes of these, with their IP headers.
+    pub offered_bytes: u64,
     /// Packets that arrived.
     pub passed: u64,
     /// Bytes of these, with their IP headers.
@@ -82,6 +84,7 @@ impl Shaper {
     /// A packet comes; none when it does not arrive.
     pub fn admit(&mut self, now: Duration, bytes: usize) -> Option<Pass> {
         self.counters.offered += 1;
+        self.counters.offered_bytes += bytes as u64;
         if !self.profile.on {
             self.counters.cut += 1;
             return None;
@@ -268,6 +271,7 @@ mod tests {
         assert!(shaper.release(later, 100));
         let expected = Counters {
             offered: 3,
+            offered_bytes: 300,
             passed: 1,
             passed_bytes: 100,
             cut: 2,
