@@ -57,7 +57,7 @@ impl Network {
             store,
             functions,
         ));
-        let driver = Driver::start(self.role()?, {
+        let driver = Driver::start(self.role(&routes)?, {
             let dispatch = Rc::clone(&dispatch);
             move |driver, event| dispatch.on_event(driver, event)
         })?;
@@ -114,7 +114,7 @@ impl Network {
         ended
     }
 
-    fn role(&mut self) -> Result<Agent, AgentError> {
+    fn role(&mut self, routes: &[Route]) -> Result<Agent, AgentError> {
         let config = AgentConfig {
             me: self.identity.node().clone(),
             functions: self
@@ -127,13 +127,17 @@ impl Network {
             .identity
             .credential()
             .map_err(|error| AgentError::Key(error.to_string()))?;
-        Ok(Agent::new(
+        let mut agent = Agent::new(
             config,
             Arc::new(credential),
             self.identity.fleet().clone(),
             Box::new(SystemEntropy::new()),
             std::mem::take(&mut self.record),
-        ))
+        );
+        for route in routes {
+            agent.set_link_budget(route.link.clone(), route.budget_kbit_s);
+        }
+        Ok(agent)
     }
 }
 

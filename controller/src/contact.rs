@@ -115,6 +115,7 @@ mod tests {
 
     fn route(relay: &str) -> Route {
         Route {
+            budget_kbit_s: 1_000,
             link: "default".parse().unwrap(),
             bind: Bind::Any,
             relay: relay.parse().unwrap(),

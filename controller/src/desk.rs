@@ -10,6 +10,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use longrein_io::dial::Route;
 use longrein_io::entropy::SystemEntropy;
 use longrein_proto::base::{
     ApplicationId, Channel, Class, Entropy, FencingToken, MonoTime, Name, NodeKind, NodeName,
@@ -61,6 +62,14 @@ impl Desk {
             asks: Asks::default(),
             stops: BTreeMap::new(),
             censuses: Vec::new(),
+        }
+    }
+
+    /// What the links of the routes may carry.
+    pub(crate) fn set_link_budgets(&mut self, routes: &[Route]) {
+        for route in routes {
+            self.controller
+                .set_link_budget(route.link.clone(), route.budget_kbit_s);
         }
     }
 

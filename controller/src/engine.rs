@@ -87,12 +87,13 @@ fn set_up(
     let credential = identity.credential().map_err(|error| unusable(&error))?;
     let credential: Arc<dyn Credential> = Arc::new(credential);
     let me = identity.node().clone();
-    let desk = Desk::new(
+    let mut desk = Desk::new(
         me,
         credential,
         identity.fleet().clone(),
         Arc::clone(&contact),
     );
+    desk.set_link_budgets(&routes);
     let driver = Driver::start(desk, |_, event: Infallible| match event {})?;
     dial(&driver, identity, routes, move |route, outcome| {
         contact.send_modify(|contact| contact.on_outcome(route, outcome));

@@ -4,6 +4,7 @@
 //! dies. The leg above plans and limits what is sent by delay and budget. This controller only keeps a mistake up there
 //! from flooding the network: it ignores loss, limits the rate, and lowers it when the delay grows.
 
+use longrein_proto::base::limits::LINK_BUDGET_BITS_PER_S_MAX;
 use quinn_proto::RttEstimator;
 use quinn_proto::congestion::{Controller, ControllerFactory};
 use std::any::Any;
@@ -30,7 +31,8 @@ pub struct Fuse {
 impl Default for Fuse {
     fn default() -> Fuse {
         Fuse {
-            budget_bps: LINK_BUDGET_BPS * 2,
+            // So that it never acts while the leg keeps its budget.
+            budget_bps: LINK_BUDGET_BITS_PER_S_MAX * 2,
             floor_bps: 256_000,
             probe_bps: 16_000,
             burst: Duration::from_millis(200),
@@ -218,9 +220,6 @@ impl WindowedMin {
     }
 }
 
-/// Bits a second that the legs may spend on one link in total: 100 commands a second with their copies at 80 % loss fit.
-/// The fuse blows at twice this, so that it never acts while the leg keeps its budget.
-const LINK_BUDGET_BPS: u64 = 2_000_000;
 /// Bytes: a window above `u32::MAX`, which also turns quinn's pacer off.
 const OPEN: u64 = 1 << 40;
 /// A deeper debt than this is forgiven, so that packets that had to go (acknowledgements, probes) cannot close the

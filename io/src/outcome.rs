@@ -17,6 +17,8 @@ pub struct Route {
     pub relay: Name,
     /// Host and port of the relay as this link reaches it.
     pub address: String,
+    /// Thousands of bits a second that the link may carry each way, for all its routes together.
+    pub budget_kbit_s: u32,
 }
 
 /// What became of a route, told to the program each time.

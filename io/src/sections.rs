@@ -4,7 +4,9 @@ use crate::config::{ConfigError, as_text};
 use crate::dial::Route;
 use crate::log::Level;
 use crate::socket::Bind;
-use longrein_proto::base::limits::{PATHS_PER_LEG_MAX, RELAYS_MAX};
+use longrein_proto::base::limits::{
+    LINK_BUDGET_BITS_PER_S, LINK_BUDGET_BITS_PER_S_MAX, PATHS_PER_LEG_MAX, RELAYS_MAX,
+};
 use longrein_proto::base::{Name, NameError};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +45,9 @@ pub struct LinkSection {
     /// The local address that its packets leave from, instead of an interface.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
+    /// Thousands of bits a second that may go over it each way, with all overhead; shared by its paths to all relays.
+    #[serde(default = "budget_kbit_s_default")]
+    pub budget_kbit_s: u32,
     /// By name, relays that this link reaches by another address than the others do.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub relay_addresses: BTreeMap<String, String>,
@@ -95,6 +100,7 @@ pub fn routes(relays: &[RelaySection], links: &[LinkSection]) -> Result<Vec<Rout
             .map_err(|error: NameError| wrong("[[link]]", error.to_string()))?,
         interface: None,
         address: None,
+        budget_kbit_s: budget_kbit_s_default(),
         relay_addresses: BTreeMap::new(),
     }];
     let links = if links.is_empty() { &default } else { links };
@@ -118,6 +124,15 @@ pub fn routes(relays: &[RelaySection], links: &[LinkSection]) -> Result<Vec<Rout
             let what = format!("`relay_addresses` names {name:?}, which is no [[relay]]");
             return Err(wrong(&place, what));
         }
+        let budgets = BUDGET_KBIT_S_MIN..=kbit_s(LINK_BUDGET_BITS_PER_S_MAX);
+        if !budgets.contains(&link.budget_kbit_s) {
+            let what = format!(
+                "`budget_kbit_s` is {} to {}",
+                budgets.start(),
+                budgets.end()
+            );
+            return Err(wrong(&place, what));
+        }
         for relay in relays {
             let own = link.relay_addresses.get(relay.name.as_str());
             let address = own.unwrap_or(&relay.address);
@@ -130,6 +145,7 @@ pub fn routes(relays: &[RelaySection], links: &[LinkSection]) -> Result<Vec<Rout
                 bind: bind.clone(),
                 relay: relay.name.clone(),
                 address: address.clone(),
+                budget_kbit_s: link.budget_kbit_s,
             });
         }
     }
@@ -142,6 +158,16 @@ fn has_port(address: &str) -> bool {
     })
 }
 
+fn budget_kbit_s_default() -> u32 {
+    kbit_s(LINK_BUDGET_BITS_PER_S)
+}
+
+fn kbit_s(bits_per_s: u64) -> u32 {
+    u32::try_from(bits_per_s / 1_000).unwrap_or(u32::MAX)
+}
+
+/// With less than twice what a drive flow takes, nothing is left for copies and the rest.
+const BUDGET_KBIT_S_MIN: u32 = 128;
 /// The link of a configuration that names none.
 const DEFAULT_LINK: &str = "default";
 
@@ -161,6 +187,7 @@ mod tests {
             name: name.parse().unwrap(),
             interface: None,
             address: None,
+            budget_kbit_s: budget_kbit_s_default(),
             relay_addresses: BTreeMap::new(),
         }
     }

@@ -2,6 +2,7 @@
 
 mod latency;
 mod raw;
+mod redundancy;
 mod relay;
 mod spread;
 mod wan;
@@ -22,6 +23,8 @@ struct Cli {
 enum What {
     /// How long from a controller's call to the vehicle, through one relay, beside a raw UDP forwarder
     Latency(latency::LatencyArgs),
+    /// How soon and how surely messages arrive over a bad network, and for how many bytes, on virtual time
+    Redundancy(redundancy::RedundancyArgs),
     /// How soon each stage is entered after all controllers are killed
     Watchdog(watchdog::WatchdogArgs),
     /// How exact the emulated wide-area network of the tests is; needs root
@@ -41,6 +44,10 @@ enum What {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().what {
         What::Latency(args) => latency::run(&args),
+        What::Redundancy(args) => {
+            redundancy::run(&args);
+            Ok(())
+        }
         What::Watchdog(args) => watchdog::run(&args),
         What::Wan(args) => wan::run(&args),
         What::Relay(args) => relay::run(&args),

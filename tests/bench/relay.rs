@@ -279,6 +279,7 @@ async fn connect(
     let identity = Identity::load(identity)?;
     let driver = Driver::start(RawNode::new(number as u64 + 1), |_, ()| {})?;
     let route = Route {
+        budget_kbit_s: 1_000,
         link: "cable".parse()?,
         bind: Bind::Any,
         relay: RELAY.parse()?,

@@ -23,6 +23,7 @@ mod link_flap;
 mod one_way_cut;
 mod policer;
 mod reconnect_storm;
+mod redundancy;
 mod relay_death;
 mod relay_return;
 mod reliable;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use longrein_proto::base::{ApplicationId, Refusal};
+use longrein_proto::role::ControllerEvent;
 use longrein_proto::session::Resolution;
 use longrein_tests::{StageSet, Station, Vehicle, World, each_seed};
 
@@ -77,10 +78,28 @@ fn commands_of_a_controllers_own_older_lease_are_refused_by_token() {
         world.link(set.desk_paths[1]).set_cut(true);
         send_late_commands(&mut world, set.alice, set.agent);
         world.run(Duration::from_millis(700));
+        // The leases are asked for before relay B hears of the late commands too.
+        let vehicle = world.name_of(set.agent).clone();
+        let from = world.controller_events(set.alice).len();
         world.link(set.desk_paths[1]).set_cut(false);
-        let second = world.take(set.alice, set.agent, Vehicle::DRIVE);
-        assert!(second > first);
-        world.take(set.alice, set.agent, Vehicle::TUNNEL);
+        for channel in [Vehicle::TUNNEL, Vehicle::DRIVE] {
+            world.with_controller(set.alice, |role, now| role.take(now, &vehicle, channel));
+        }
+        world.link(set.desk_paths[1]).set_cut(true);
+        world.run(Duration::from_millis(60));
+        world.link(set.desk_paths[1]).set_cut(false);
+        let granted = world.await_event(
+            set.alice,
+            from,
+            Duration::from_secs(1),
+            |event| match event {
+                ControllerEvent::Granted { channel, token, .. } if *channel == Vehicle::DRIVE => {
+                    Some(*token)
+                }
+                _ => None,
+            },
+        );
+        assert!(granted > Some(first));
         world.drive_for(set.alice, set.agent, Duration::from_secs(5));
         assert_eq!(
             world.receipt(ApplicationId([7; 16])),

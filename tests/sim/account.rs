@@ -29,6 +29,11 @@ pub(crate) struct Arrived {
 }
 
 impl Arrived {
+    /// When an envelope first arrived.
+    pub(crate) fn at(&self, flow: Flow, number: u64) -> Option<MonoTime> {
+        self.first.get(&(flow, number)).copied()
+    }
+
     pub(crate) fn note(&mut self, now: MonoTime, bytes: &[u8]) {
         let Ok(packet) = Packet::decode(bytes) else {
             return;

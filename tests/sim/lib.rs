@@ -24,6 +24,7 @@ mod medium;
 mod raw_node;
 mod seeds;
 mod stage_set;
+mod trial;
 mod vehicle;
 #[path = "../wan/mod.rs"]
 pub mod wan;
@@ -40,5 +41,6 @@ pub use link::{Burst, Link, Policer, Queue, Tamper};
 pub use raw_node::RawNode;
 pub use seeds::each_seed;
 pub use stage_set::StageSet;
+pub use trial::{Figures, Trial};
 pub use vehicle::{AppliedCommand, Audit, Granted, Vehicle};
-pub use world::{Station, World};
+pub use world::{Carried, Station, World};

@@ -54,6 +54,11 @@ impl Medium {
         Some(queued + Duration::from_micros(chance.below(jitter_us + 1)))
     }
 
+    /// How long a packet would wait in the queue now.
+    pub(crate) fn wait(&self, now: MonoTime) -> Duration {
+        self.free_at.since(now)
+    }
+
     /// The wait in a queue that drops what does not fit.
     fn queue(&mut self, now: MonoTime, queue: Queue, bytes: usize) -> Option<Duration> {
         let seconds = |bytes: u64| Duration::from_secs_f64(bytes as f64 / queue.bytes_per_s as f64);

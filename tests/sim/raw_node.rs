@@ -49,6 +49,7 @@ impl RawNode {
         };
         if let Some(Chunk::Welcome { .. }) = packet.chunks.first() {
             self.leg.add_path(now, path);
+            self.leg.set_share(path, UNBOUNDED_KBIT_S, 2_000);
         } else {
             let arrivals = self.leg.on_packet(now, path, packet);
             self.heard.extend(
@@ -117,3 +118,6 @@ impl Role for RawNode {
         self.leg.next_timeout()
     }
 }
+
+/// It keeps to no budget: more than any relay takes.
+const UNBOUNDED_KBIT_S: u32 = 1_000_000;

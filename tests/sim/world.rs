@@ -13,6 +13,7 @@ use longrein_proto::role::{
     Agent, AgentRecord, Controller, Input, Relay, RelayConfig, Role, Transmit,
 };
 
+pub use self::network::Carried;
 use self::network::{End, Path};
 use self::slot::{AgentBody, Body, Freeze, Slot};
 use crate::check::{Budgets, Load};

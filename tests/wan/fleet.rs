@@ -126,6 +126,7 @@ impl WanFleet {
         }
         for interface in self.wan.node(CONTROLLER).interfaces() {
             settings.links.push(LinkSection {
+                budget_kbit_s: 1_000,
                 name: interface.parse()?,
                 interface: Some(interface.into()),
                 address: None,

@@ -161,7 +161,7 @@ fn path(view: &PathView) -> String {
 #[cfg(test)]
 mod tests {
     use longrein_proto::base::PathId;
-    use longrein_proto::path::{LinkId, PathStatus};
+    use longrein_proto::path::{LinkId, PathStatus, Strain};
 
     use super::*;
 
@@ -199,6 +199,9 @@ mod tests {
                 rtt_min: None,
                 queue: Duration::ZERO,
                 queue_in: Duration::ZERO,
+                loss_in: loss,
+                bits_per_s: 1_000_000.0,
+                strain: Strain::None,
                 sent_packets: 0,
                 sent_bytes: 0,
                 received_packets: 0,

@@ -192,6 +192,7 @@ pub fn caller(fleet: &Fleet, name: &str, relay: &str, address: SocketAddr) -> No
 
 pub fn route(relay: &str, address: SocketAddr) -> Route {
     Route {
+        budget_kbit_s: 1_000,
         link: "cable".parse().unwrap(),
         bind: Bind::Any,
         relay: relay.parse().unwrap(),

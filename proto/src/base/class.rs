@@ -21,6 +21,11 @@ impl Class {
         Class::Reliable,
         Class::Stop,
     ];
+
+    /// Whether a leg acknowledges it: all but `latest`, where a newer one is better than a retry.
+    pub const fn is_tracked(self) -> bool {
+        !matches!(self, Class::Latest)
+    }
 }
 
 /// One direction-less stream of a session: 0 is the session's own, 1 to 62 are the agent's functions in the order of its

@@ -82,10 +82,56 @@ pub const LATEST_FLOWS_MAX: usize = 256;
 pub const ACK_DELAY: Duration = Duration::from_millis(3);
 /// Packets that repeat one acknowledgement at most.
 pub const ACK_COPIES_MAX: u32 = 20;
-/// Shortest wait before a parcel is sent again for want of an acknowledgement.
-pub const RETRY_MIN: Duration = Duration::from_millis(10);
-/// Longest such wait, unless the round trip itself is longer.
-pub const RETRY_MAX: Duration = Duration::from_millis(200);
+/// Probability that a `reliable` or `unordered` parcel has not arrived at which a leg stops to repeat it until the
+/// acknowledgement is overdue: half of 1 % end to end, as there are two legs (`research/quic-loss.md`, section 3).
+pub const DOUBT_MAX: f64 = 0.005;
+/// The same of a `latest` or `stop` parcel: half of 0.1 %.
+pub const DOUBT_MAX_URGENT: f64 = 0.0005;
+/// The same of a session's beat: beats repeat each other, and a lease lapses when five renewals in a row are lost.
+pub const DOUBT_MAX_BEAT: f64 = 0.05;
+/// Copies of one parcel that count; an older one counts as lost when there are more (16 bytes each).
+pub const COPIES_REMEMBERED_MAX: usize = 128;
+/// Gap between packets of a path that repeat something (`research/quic-loss.md`, section 3: 1 ms is best at random loss).
+pub const REPEAT_GAP: Duration = Duration::from_millis(1);
+/// The same where losses come together: as good as 1 ms there, for a fraction of the bytes.
+pub const REPEAT_GAP_MAX: Duration = Duration::from_millis(4);
+/// The copies of a `latest` parcel are spread over this time: the period of a drive command, after which the next one comes.
+pub const LATEST_SPREAD: Duration = Duration::from_millis(20);
+/// Bits a second on the wire that a link may use each way when its owner says nothing: several times what driving needs.
+pub const LINK_BUDGET_BITS_PER_S: u64 = 1_000_000;
+/// The most that its owner may say: half of what the fuse under QUIC lets through.
+pub const LINK_BUDGET_BITS_PER_S_MAX: u64 = 2_000_000;
+/// Bytes of a packet on the wire beside those of the leg: IPv4 and UDP (28), QUIC's short header with an 8-byte connection
+/// id, its tag and the frame (about 40).
+pub const WIRE_OVERHEAD_BYTES: usize = 68;
+/// Sending at full rate for this long may happen at once, twice over when both compartments of a path's bucket are full: the
+/// copies of a command at 80 % loss, and no queue that harms (measured: 512 kbit/s with a deep queue stay below 30 ms).
+pub const BURST: Duration = Duration::from_millis(40);
+/// Share of a path's rate that is kept for what is not `latest` (`research/quic-loss.md`, section 8).
+pub const PLAIN_SHARE_PERCENT: u8 = 30;
+/// Bits a second of a path that are kept for repeats of stops, beside its rate: ten of 600 bytes a second. The first copy of a
+/// stop costs nothing and waits for nothing.
+pub const STOP_RESERVE_BITS_PER_S: u32 = 48_000;
+/// A path's rate changes this often.
+pub const RATE_STEP: Duration = Duration::from_millis(100);
+/// A longer queue lowers the rate (`research/quic-loss.md`, section 8; jitter of 20 ms stays below).
+pub const QUEUE_SLACK: Duration = Duration::from_millis(25);
+/// No queue lowers it further: a drive flow still fits.
+pub const RATE_FLOOR_BITS_PER_S: u32 = 64_000;
+/// A queue that lasts this long at that rate is not ours: only what is most urgent goes on.
+pub const CLOGGED_AFTER: Duration = Duration::from_secs(3);
+/// Without news of anything that was sent for this long, a path only probes (RFC 8083's circuit breaker).
+pub const BREAKER_AFTER: Duration = Duration::from_secs(10);
+/// Bits a second then: heartbeats and a little more.
+pub const BREAKER_BITS_PER_S: u32 = 16_000;
+/// Loss above this may be a policer's.
+pub const PROBE_LOSS_MIN: f64 = 0.15;
+/// Time between looks for a policer.
+pub const PROBE_INTERVAL: Duration = Duration::from_secs(10);
+/// The same once one was found.
+pub const PROBE_INTERVAL_POLICED: Duration = Duration::from_secs(2);
+/// How long the rate is halved to find out.
+pub const PROBE_LENGTH: Duration = Duration::from_millis(650);
 /// Paths of one leg: eight links is more than any vehicle carries today.
 pub const PATHS_PER_LEG_MAX: usize = 8;
 /// Functions of an agent (channels 1 to 62).

@@ -83,6 +83,11 @@ impl Acks {
         next.into_iter().collect()
     }
 
+    /// The budget lets none of the packets go: they are asked for again after a while.
+    pub fn on_unaffordable(&mut self, now: MonoTime) {
+        self.due = Some(now + ACK_DELAY);
+    }
+
     /// When a packet is needed.
     pub const fn next_timeout(&self) -> Option<MonoTime> {
         self.due

@@ -25,10 +25,12 @@ pub(super) struct Taken {
 }
 
 impl Intake {
-    /// Takes in a chunk. Hello and welcome bring nothing: they are the role's business.
+    /// Takes in a chunk. Hello and welcome bring nothing: they are the role's business; an allowance is its path's.
     pub(super) fn on_chunk(&mut self, chunk: Chunk, counters: &mut Counters) -> Taken {
         match chunk {
-            Chunk::Hello { .. } | Chunk::Welcome { .. } => Taken::default(),
+            Chunk::Hello { .. } | Chunk::Welcome { .. } | Chunk::Allowance { .. } => {
+                Taken::default()
+            }
             Chunk::Floor { id } => {
                 let verdict = self.inbox.on_floor(id);
                 counters.bad_chunks += u64::from(verdict == Verdict::Beyond);

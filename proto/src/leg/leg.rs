@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::ack::Acks;
+use super::dispatch::Dispatch;
 use super::floor::FloorRepeat;
 use super::intake::Intake;
 use super::load::Load;
@@ -67,10 +67,30 @@ impl Leg {
         true
     }
 
+    /// A path uses this link of the node's.
+    pub fn set_link(&mut self, path: PathId, link: LinkId) {
+        if let Some(path) = self.paths.get_mut(&path) {
+            path.set_link(link);
+        }
+    }
+
+    /// Whether a path works; none when it is not the leg's.
+    pub fn health(&self, path: PathId) -> Option<Health> {
+        self.paths.get(&path).map(Path::health)
+    }
+
+    /// A path may use so much of its link's budget, and the peer so much on the way here.
+    pub fn set_share(&mut self, path: PathId, up_kbit_s: u32, down_kbit_s: u32) {
+        if let Some(path) = self.paths.get_mut(&path) {
+            path.set_share(up_kbit_s, down_kbit_s);
+        }
+    }
+
     /// A path is gone, with what waits to be taken for it; what it carried is sent again on the others.
     pub fn remove_path(&mut self, now: MonoTime, path: PathId) {
         self.paths.remove(&path);
         self.acks.on_removed(path);
+        self.outbox.on_path_gone();
         self.changes.remove(&path);
         self.transmits.retain(|(other, _)| *other != path);
         self.flush(now, None);
@@ -207,54 +227,47 @@ impl Leg {
         if let Some((path, chunk)) = said
             && let Some(path) = self.paths.get_mut(&path)
         {
-            load.place(now, path, chunk);
+            load.place(now, path, chunk, None);
         }
         let views: Vec<PathView> = self
             .paths
-            .values()
-            .map(|path| PathView::from(&path.status()))
+            .values_mut()
+            .map(|path| view(now, path))
             .collect();
-        self.place_parcels(now, &views, &mut load);
-        self.place_state(now, &views, floor, &mut load);
+        self.counters.copies_sent +=
+            Dispatch::new(now, &mut self.outbox, &mut self.paths, &mut load, &views).run();
+        self.place_state(now, &planner::usable(&views), floor, &mut load);
         self.transmit(now, load);
-    }
-
-    fn place_parcels(&mut self, now: MonoTime, views: &[PathView], load: &mut Load) {
-        for place in self.outbox.take_due(now) {
-            let Some((demand, chunk)) = self.outbox.copy(now, place) else {
-                continue;
-            };
-            let plan = planner::plan(now, views, &demand);
-            let first = usize::from(demand.attempts == 0);
-            self.counters.copies_sent += plan.paths.len().saturating_sub(first) as u64;
-            for path in &plan.paths {
-                if let Some(path) = self.paths.get_mut(path) {
-                    load.place(now, path, chunk.clone());
-                }
-            }
-            let again = plan.again.map(|again| again.max(now + TICK));
-            self.outbox
-                .planned(now, place, !plan.paths.is_empty(), again);
-        }
     }
 
     // [WIRE-49] [WIRE-50]
     fn place_state(
         &mut self,
         now: MonoTime,
-        views: &[PathView],
+        usable: &[PathView],
         floor: Option<u64>,
         load: &mut Load,
     ) {
+        let ids: Vec<PathId> = usable.iter().map(|view| view.path).collect();
         let mut needed = Vec::new();
-        if let Some(demand) = self.floor.demand(now, floor) {
-            let plan = planner::plan(now, views, &demand);
-            self.floor.on_planned(now, &plan, TICK);
-            needed = plan.paths;
+        if self.floor.is_due(now, floor) {
+            self.floor.on_sent(planner::answer_due(now, usable));
+            needed.clone_from(&ids);
         }
         let carried = !load.is_empty() || !needed.is_empty();
-        let usable = planner::usable(views);
-        needed.extend(self.acks.take_due(now, &usable, carried));
+        let asked = self.acks.take_due(now, &ids, carried);
+        if !asked.is_empty() {
+            let affords = |id: &PathId| {
+                self.paths
+                    .get(id)
+                    .is_some_and(|path| path.pace().affords_state())
+            };
+            let before = needed.len();
+            needed.extend(asked.into_iter().filter(affords));
+            if needed.len() == before {
+                self.acks.on_unaffordable(now);
+            }
+        }
         for path in needed {
             if let Some(path) = self.paths.get_mut(&path) {
                 load.touch(now, path);
@@ -283,5 +296,8 @@ impl Leg {
     }
 }
 
-/// The planner is not asked about the same parcel sooner than this.
-const TICK: Duration = Duration::from_millis(1);
+/// What the planner knows of a path now.
+fn view(now: MonoTime, path: &mut Path) -> PathView {
+    path.refresh(now);
+    PathView::new(&path.status(), path.pace().gap())
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::limits::{CHUNKS_PER_PACKET_MAX, PACKET_BYTES_MAX};
-use crate::base::{MonoTime, PathId};
+use crate::base::{Class, MonoTime, PathId};
 use crate::path::Path;
 use crate::wire::{AckState, Chunk, Packet};
 
@@ -36,13 +36,23 @@ impl Load {
         }
     }
 
-    /// Puts a chunk into the last packet of the path, or into a new one when it does not fit there.
-    pub(super) fn place(&mut self, now: MonoTime, path: &mut Path, chunk: Chunk) {
+    /// Puts a chunk into the last packet of the path, or into a new one when it does not fit there. A parcel of a class pays
+    /// for itself and for the packet that it begins.
+    pub(super) fn place(
+        &mut self,
+        now: MonoTime,
+        path: &mut Path,
+        chunk: Chunk,
+        class: Option<Class>,
+    ) {
         let bytes = chunk.encoded_len();
         let open = self.open.get(&path.id()).copied();
         let index = open
             .filter(|&index| self.has_room_for(index, bytes))
-            .unwrap_or_else(|| self.begin(now, path, bytes));
+            .unwrap_or_else(|| self.begin(now, path, bytes, class));
+        if let Some(class) = class {
+            path.pace_mut().on_chunk(now, class, bytes);
+        }
         if let Some(draft) = self.drafts.get_mut(index) {
             draft.bytes += bytes;
             draft.packet.chunks.push(chunk);
@@ -52,8 +62,19 @@ impl Load {
     /// Makes sure that a packet goes on the path.
     pub(super) fn touch(&mut self, now: MonoTime, path: &mut Path) {
         if !self.open.contains_key(&path.id()) {
-            self.begin(now, path, 0);
+            self.begin(now, path, 0, None);
         }
+    }
+
+    /// Whether no packet goes on the path.
+    pub(super) fn is_free(&self, path: PathId) -> bool {
+        !self.open.contains_key(&path)
+    }
+
+    /// Whether the last packet of the path has room for a chunk.
+    pub(super) fn has_room_on(&self, path: PathId, bytes: usize) -> bool {
+        let open = self.open.get(&path);
+        open.is_some_and(|&index| self.has_room_for(index, bytes))
     }
 
     /// Whether no packet goes.
@@ -67,19 +88,32 @@ impl Load {
         self.drafts.into_iter().map(finished)
     }
 
-    /// Begins a packet for a chunk of this size; returns its index. The floor stays out when both do not fit.
-    fn begin(&mut self, now: MonoTime, path: &mut Path, chunk_bytes: usize) -> usize {
+    /// Begins a packet for a chunk of this size; returns its index. The floor, and what the path has to tell, stay out when
+    /// they do not fit beside it.
+    fn begin(
+        &mut self,
+        now: MonoTime,
+        path: &mut Path,
+        chunk_bytes: usize,
+        class: Option<Class>,
+    ) -> usize {
         let mut packet = path.open_packet(now, self.ack.clone());
-        let bytes = packet.encoded_len();
-        let floor = self
-            .floor
-            .clone()
-            .filter(|floor| bytes + floor.encoded_len() + chunk_bytes <= PACKET_BYTES_MAX);
-        packet.chunks.extend(floor);
+        let mut bytes = packet.encoded_len();
+        let mut fits = |chunk: &Chunk| {
+            let fits = bytes + chunk.encoded_len() + chunk_bytes <= PACKET_BYTES_MAX;
+            bytes += if fits { chunk.encoded_len() } else { 0 };
+            fits
+        };
+        packet.chunks.extend(self.floor.clone().filter(&mut fits));
+        if let Some(told) = path.to_tell(now).filter(&mut fits) {
+            path.on_told(now);
+            packet.chunks.push(told);
+        }
+        path.pace_mut().on_packet(now, bytes, class);
         let index = self.drafts.len();
         self.drafts.push(Draft {
             path: path.id(),
-            bytes: packet.encoded_len(),
+            bytes,
             packet,
         });
         self.open.insert(path.id(), index);
@@ -123,7 +157,7 @@ mod tests {
         let mut path = path();
         let mut load = Load::new(AckState::default(), None);
         for id in 1..=30 {
-            load.place(NOW, &mut path, tracked(id, 100));
+            load.place(NOW, &mut path, tracked(id, 100), None);
         }
         let packets: Vec<_> = load.into_packets().collect();
         assert_eq!(packets.len(), 3);
@@ -147,8 +181,8 @@ mod tests {
         arrival.path_sequence = 0x7f_ffff;
         path.on_packet(NOW, &arrival);
         let mut load = Load::new(ack, Some(u64::MAX));
-        load.place(NOW, &mut path, tracked(u64::MAX, PARCEL_BYTES_MAX));
-        load.place(NOW, &mut path, Chunk::Floor { id: 1_000 });
+        load.place(NOW, &mut path, tracked(u64::MAX, PARCEL_BYTES_MAX), None);
+        load.place(NOW, &mut path, Chunk::Floor { id: 1_000 }, None);
         let packets: Vec<_> = load.into_packets().collect();
         assert_eq!(packets.len(), 2);
         assert!(packets[0].2 > PACKET_BYTES_MAX - 5);
@@ -163,7 +197,7 @@ mod tests {
         let mut path = path();
         let mut load = Load::new(AckState::default(), None);
         for id in 1..=65 {
-            load.place(NOW, &mut path, Chunk::Floor { id });
+            load.place(NOW, &mut path, Chunk::Floor { id }, None);
         }
         let chunks: Vec<_> = load.into_packets().map(|p| p.1.chunks.len()).collect();
         assert_eq!(chunks, [64, 1]);

@@ -3,7 +3,9 @@
 mod ack;
 mod arrival;
 mod budget;
+mod copies;
 mod counters;
+mod dispatch;
 mod floor;
 mod inbox;
 mod intake;
@@ -17,7 +19,7 @@ mod newest;
 mod origin;
 mod outbox;
 mod place;
-pub mod planner;
+mod planner;
 mod room;
 mod window;
 

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Origin;
+use super::copies::Copies;
 use super::newest::latest_number;
 use super::place::Place;
-use super::planner::Demand;
+use super::planner::{self, Demand, PathView};
 use super::room::{Overflow, Room};
 use super::window::Window;
 use crate::base::limits::TTL_MAX;
-use crate::base::{Class, MonoTime, SessionId};
+use crate::base::{Class, MonoTime, PathId, SessionId};
 use crate::wire::{AckState, Chunk, Parcel};
 
 /// The parcels of one leg, in the order in which they are sent.
@@ -23,6 +24,8 @@ pub(super) struct Outbox {
     unnumbered: BTreeSet<Place>,
     /// When the planner is to be asked.
     due: BTreeSet<(MonoTime, Place)>,
+    /// Tracked parcels that a path would repeat if it could now.
+    in_doubt: BTreeSet<Place>,
     deadlines: BTreeSet<(MonoTime, Place)>,
     /// The `latest` parcel of each flow.
     siblings: BTreeMap<(SessionId, u8), Place>,
@@ -34,13 +37,13 @@ pub(super) struct Outbox {
 struct Waiting {
     parcel: Arc<[u8]>,
     class: Class,
+    target: f64,
     /// Session, flow and number, when it is a `latest` one.
     newest: Option<(SessionId, u8, u64)>,
     deadline: MonoTime,
     origin: Origin,
     id: Option<u64>,
-    attempts: u32,
-    last_attempt: Option<MonoTime>,
+    copies: Copies,
     due: Option<MonoTime>,
 }
 
@@ -49,7 +52,7 @@ struct Waiting {
 pub(super) enum Offered {
     /// It waits.
     Queued,
-    /// It waits in place of its older sibling.
+    /// It waits in place of its older sibling, which was never sent.
     Replaced,
     /// A newer sibling waits: it is dropped.
     Superseded,
@@ -65,6 +68,7 @@ impl Outbox {
             window: Window::new(),
             unnumbered: BTreeSet::new(),
             due: BTreeSet::new(),
+            in_doubt: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             siblings: BTreeMap::new(),
             room: Room::default(),
@@ -90,29 +94,30 @@ impl Outbox {
         let newest = latest_number(&head);
         let older = newest.and_then(|(session, flow, _)| {
             let place = self.siblings.get(&(session, flow))?;
-            Some((*place, self.waiting.get(place)?.newest?.2))
+            let sibling = self.waiting.get(place)?;
+            Some((*place, sibling.newest?.2, sibling.copies.sent() > 0))
         });
         match (newest, older) {
-            (Some((_, _, number)), Some((_, waiting))) if number <= waiting => {
+            (Some((_, _, number)), Some((_, waiting, _))) if number <= waiting => {
                 return Ok(Offered::Superseded);
             }
-            (_, Some((place, _))) => self.remove(place),
+            (_, Some((place, ..))) => self.remove(place),
             (_, None) => self.room.fits(head.class(), origin.source, parcel.len())?,
         }
         self.insert(Waiting {
             parcel,
             class: head.class(),
+            target: planner::target(&head),
             newest,
             deadline: deadline.min(now + TTL_MAX),
             origin,
             id: None,
-            attempts: 0,
-            last_attempt: None,
+            copies: Copies::default(),
             due: newest.map(|_| now),
         });
         Ok(match older {
-            Some(_) => Offered::Replaced,
-            None => Offered::Queued,
+            Some((_, _, false)) => Offered::Replaced,
+            Some((_, _, true)) | None => Offered::Queued,
         })
     }
 
@@ -132,16 +137,18 @@ impl Outbox {
         while let Some(&(deadline, place)) = self.deadlines.first()
             && deadline <= now
         {
-            if let Some(id) = self.waiting.get(&place).and_then(|waiting| waiting.id) {
-                self.window.expire(id);
+            if let Some(waiting) = self.waiting.get(&place) {
+                waiting.id.inspect(|id| self.window.expire(*id));
+                // Of a `latest` one that was sent nobody says whether it arrived.
+                expired += u64::from(waiting.newest.is_none() || waiting.copies.sent() == 0);
             }
             self.remove(place);
-            expired += 1;
         }
         expired
     }
 
-    /// Parcels about which the planner is to be asked now, in the order of sending. Each must then be [`Self::planned`].
+    /// Parcels about which the planner is to be asked now, in the order of sending: those that are due, and with them all in
+    /// doubt, so that they share a packet. Each must then be [`Self::planned`].
     pub(super) fn take_due(&mut self, now: MonoTime) -> Vec<Place> {
         self.number();
         let mut places = Vec::new();
@@ -149,15 +156,36 @@ impl Outbox {
             && due <= now
         {
             self.due.pop_first();
+            self.in_doubt.remove(&place);
+            places.push(place);
+        }
+        if places.is_empty() {
+            return places;
+        }
+        for place in std::mem::take(&mut self.in_doubt) {
+            if let Some(due) = self.waiting.get(&place).and_then(|waiting| waiting.due) {
+                self.due.remove(&(due, place));
+            }
             places.push(place);
         }
         places.sort_unstable();
         places
     }
 
-    /// What the planner needs to know of a parcel, and the chunk of each copy that is sent now.
+    /// What the planner needs to know of a parcel.
+    pub(super) fn demand(&self, place: Place) -> Option<Demand<'_>> {
+        let waiting = self.waiting.get(&place)?;
+        Some(Demand {
+            class: waiting.class,
+            target: waiting.target,
+            deadline: waiting.deadline,
+            copies: &waiting.copies,
+        })
+    }
+
+    /// The chunk of a copy that is sent now, and its class.
     // [WIRE-44]
-    pub(super) fn copy(&self, now: MonoTime, place: Place) -> Option<(Demand, Chunk)> {
+    pub(super) fn chunk(&self, now: MonoTime, place: Place) -> Option<(Class, Chunk)> {
         let waiting = self.waiting.get(&place)?;
         let trail = waiting.origin.trail(now);
         let parcel = Arc::clone(&waiting.parcel);
@@ -165,38 +193,58 @@ impl Outbox {
             Some(id) => Chunk::Tracked { id, trail, parcel },
             None => Chunk::Untracked { trail, parcel },
         };
-        let demand = Demand {
-            class: waiting.class,
-            bytes: chunk.encoded_len(),
-            deadline: waiting.deadline,
-            attempts: waiting.attempts,
-            last_attempt: waiting.last_attempt,
-        };
-        Some((demand, chunk))
+        Some((waiting.class, chunk))
     }
 
-    /// The planner was asked about a parcel: whether it was `sent` now, and when to ask again.
-    pub(super) fn planned(
-        &mut self,
-        now: MonoTime,
-        place: Place,
-        sent: bool,
-        again: Option<MonoTime>,
-    ) {
+    /// Bytes of that chunk.
+    pub(super) fn chunk_bytes(&self, now: MonoTime, place: Place) -> Option<usize> {
+        self.chunk(now, place).map(|(_, chunk)| chunk.encoded_len())
+    }
+
+    /// Copies of a tracked parcel that should be acknowledged by now are lost.
+    pub(super) fn forget_overdue(&mut self, now: MonoTime, place: Place, views: &[PathView]) {
+        if let Some(waiting) = self.waiting.get_mut(&place)
+            && waiting.id.is_some()
+        {
+            waiting.copies.forget_overdue(now, views);
+        }
+    }
+
+    /// A copy goes; returns how many did so far.
+    pub(super) fn on_copy(&mut self, now: MonoTime, place: Place, path: PathId) -> u32 {
+        self.waiting.get_mut(&place).map_or(0, |waiting| {
+            waiting.copies.on_sent(now, path);
+            waiting.copies.sent()
+        })
+    }
+
+    /// When the parcel is to be looked at again, and whether to repeat it; an untracked one that is not is done.
+    pub(super) fn planned(&mut self, place: Place, again: Option<MonoTime>, in_doubt: bool) {
         let Some(waiting) = self.waiting.get_mut(&place) else {
             return;
         };
-        if sent {
-            waiting.attempts = waiting.attempts.saturating_add(1);
-            waiting.last_attempt = Some(now);
-        }
         waiting.due = again;
+        if in_doubt && again.is_some() && waiting.id.is_some() {
+            self.in_doubt.insert(place);
+        }
         match again {
             Some(again) => {
                 self.due.insert((again, place));
             }
             None if waiting.id.is_none() => self.remove(place),
             None => {}
+        }
+    }
+
+    /// A path is gone: what it carried may have to go on another one.
+    pub(super) fn on_path_gone(&mut self) {
+        for (place, waiting) in &mut self.waiting {
+            if waiting.id.is_some() {
+                if let Some(due) = waiting.due.replace(MonoTime::ZERO) {
+                    self.due.remove(&(due, *place));
+                }
+                self.due.insert((MonoTime::ZERO, *place));
+            }
         }
     }
 
@@ -254,6 +302,7 @@ impl Outbox {
             return;
         };
         self.unnumbered.remove(&place);
+        self.in_doubt.remove(&place);
         self.deadlines.remove(&(waiting.deadline, place));
         if let Some(due) = waiting.due {
             self.due.remove(&(due, place));
@@ -284,6 +333,11 @@ mod tests {
                 self.due
                     .iter()
                     .all(|entry| due.clone().any(|d| d == *entry))
+            );
+            assert!(
+                self.in_doubt
+                    .iter()
+                    .all(|place| self.waiting.contains_key(place))
             );
             let mut deadlines: Vec<_> = waiting().map(|(place, w)| (w.deadline, *place)).collect();
             deadlines.sort_unstable();
@@ -341,11 +395,14 @@ mod tests {
                     }
                     Step::Send(sent) => {
                         for place in outbox.take_due(now) {
-                            let (demand, chunk) = outbox.copy(now, place).expect("it waits");
-                            prop_assert!(demand.deadline > now);
-                            prop_assert_eq!(demand.class == Class::Latest, matches!(chunk, Chunk::Untracked { .. }));
+                            let (class, chunk) = outbox.chunk(now, place).expect("it waits");
+                            prop_assert!(outbox.demand(place).is_some_and(|demand| demand.deadline > now));
+                            prop_assert_eq!(class == Class::Latest, matches!(chunk, Chunk::Untracked { .. }));
+                            if sent {
+                                outbox.on_copy(now, place, PathId(1));
+                            }
                             let again = sent.then(|| MonoTime::from_us(now.as_us() + 10));
-                            outbox.planned(now, place, sent, again);
+                            outbox.planned(place, again, sent);
                         }
                     }
                     Step::Ack(cumulative, bitmap) => {

@@ -21,4 +21,15 @@ impl Place {
         };
         Place { rank, serial }
     }
+
+    /// How urgent its class is where repeats are concerned: stops, then `latest`, then the rest.
+    // [WIRE-54]
+    pub(super) const fn urgency(self) -> u8 {
+        if self.rank > 2 { 2 } else { self.rank }
+    }
+
+    /// Whether its class has a budget that it need not share: stops and `latest`.
+    pub(super) const fn is_urgent(self) -> bool {
+        self.rank < 2
+    }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::minimum::Minimum;
+use super::{Clumps, Loss};
 use crate::base::MonoTime;
 use crate::wire::PathReport;
 
@@ -20,6 +21,8 @@ pub struct Arrivals {
     delay_us: i64,
     delay_min_us: Minimum<i64>,
     queue_us: i64,
+    loss: Loss,
+    clumps: Clumps,
     /// Whether something arrived since the last report.
     news: bool,
 }
@@ -35,6 +38,8 @@ impl Arrivals {
             delay_us: 0,
             delay_min_us: Minimum::new(now),
             queue_us: 0,
+            loss: Loss::new(),
+            clumps: Clumps::default(),
             news: false,
         }
     }
@@ -42,6 +47,8 @@ impl Arrivals {
     /// Takes in the head of a packet; returns how long this packet queued on the way.
     pub fn on_packet(&mut self, now: MonoTime, path_sequence: u32, tx_time_us: u32) -> Duration {
         self.count(now, expand(path_sequence, self.highest));
+        let missing = u32::try_from(self.missing()).unwrap_or(u32::MAX);
+        self.loss.on_report(self.highest, missing);
         self.news = true;
         self.measure(now, tx_time_us)
     }
@@ -67,9 +74,20 @@ impl Arrivals {
         Duration::from_micros(self.queue_us.unsigned_abs())
     }
 
+    /// Share of the peer's packets that get lost.
+    pub const fn loss(&self) -> f64 {
+        self.loss.share()
+    }
+
+    /// How much the losses come together, see [`Clumps::factor`].
+    pub fn clumps(&self) -> f64 {
+        self.clumps.factor()
+    }
+
     fn count(&mut self, now: MonoTime, number: u64) {
         if number > self.highest {
             let ahead = number - self.highest;
+            self.settle(ahead);
             self.recent = u32::try_from(ahead)
                 .ok()
                 .and_then(|ahead| self.recent.checked_shl(ahead))
@@ -94,13 +112,27 @@ impl Arrivals {
         }
     }
 
+    /// The newest number goes `ahead`: what is far enough behind it now is lost for good when it is not here.
+    fn settle(&mut self, ahead: u64) {
+        let passed = ahead.min(SETTLED);
+        for behind in (SETTLED - passed..SETTLED).rev() {
+            if self.highest > behind {
+                self.clumps.on_packet(self.recent >> behind & 1 == 0);
+            }
+        }
+        for _ in passed..ahead.min(2 * SETTLED) {
+            self.clumps.on_packet(true);
+        }
+    }
+
     fn measure(&mut self, now: MonoTime, tx_time_us: u32) -> Duration {
         let delay = low32(now.as_us()).wrapping_sub(tx_time_us);
         let step = delay.wrapping_sub(low32(self.delay_us.cast_unsigned()));
         self.delay_us = self.delay_us.saturating_add(step.cast_signed().into());
         let least = self.delay_min_us.observe(now, self.delay_us);
         let sample = self.delay_us.saturating_sub(least).clamp(0, QUEUE_MAX_US);
-        self.queue_us += (sample - self.queue_us) / 4;
+        // It falls at once: what jitters only seldom takes long, and few packets may be left to say that a queue is gone.
+        self.queue_us = sample.min(self.queue_us + (sample - self.queue_us) / 4);
         Duration::from_micros(sample.unsigned_abs())
     }
 }
@@ -132,6 +164,8 @@ fn saturated(wide: u128) -> u16 {
     u16::try_from(wide).unwrap_or(u16::MAX)
 }
 
+/// No packet is overtaken by more.
+const SETTLED: u64 = 64;
 /// No packet queues longer: more is a jump of the peer's clock.
 const QUEUE_MAX_US: i64 = 10_000_000;
 

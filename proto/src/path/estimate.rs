@@ -14,6 +14,16 @@ pub struct Estimate {
     round_trip: RoundTrip,
     arrivals: Arrivals,
     queue: Duration,
+    reported: Reported,
+}
+
+/// What the peer reported last of our packets, since the path began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reported {
+    /// The newest number that arrived.
+    pub highest: u64,
+    /// How many numbers up to it did not.
+    pub missing: u64,
 }
 
 impl Estimate {
@@ -24,6 +34,7 @@ impl Estimate {
             round_trip: RoundTrip::new(now),
             arrivals: Arrivals::new(now),
             queue: Duration::ZERO,
+            reported: Reported::default(),
         }
     }
 
@@ -54,7 +65,10 @@ impl Estimate {
         let missing = u64::from(report.missing).min(highest);
         self.loss
             .on_report(highest, u32::try_from(missing).unwrap_or(u32::MAX));
-        self.queue = Duration::from_micros(u64::from(report.queue_100us) * 100);
+        if highest >= self.reported.highest {
+            self.queue = Duration::from_micros(u64::from(report.queue_100us) * 100);
+            self.reported = Reported { highest, missing };
+        }
         true
     }
 
@@ -66,6 +80,21 @@ impl Estimate {
     /// Share of our packets that get lost.
     pub const fn loss(&self) -> f64 {
         self.loss.share()
+    }
+
+    /// Share of the peer's packets that get lost: its acknowledgements among them.
+    pub const fn loss_in(&self) -> f64 {
+        self.arrivals.loss()
+    }
+
+    /// How much losses come together. Seen on what arrives and taken for both directions: they share the radio.
+    pub fn clumps(&self) -> f64 {
+        self.arrivals.clumps()
+    }
+
+    /// Our newest packet that the peer reported, and how many up to it were missing.
+    pub const fn reported(&self) -> Reported {
+        self.reported
     }
 
     /// Smoothed round trip.

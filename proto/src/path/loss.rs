@@ -8,6 +8,8 @@ pub struct Loss {
     share: f64,
     highest: u64,
     missing: u32,
+    /// Packets that the average is made of, up to [`PACKETS_FULL_WEIGHT`].
+    known: f64,
 }
 
 impl Loss {
@@ -17,13 +19,14 @@ impl Loss {
             share: Loss::START,
             highest: 0,
             missing: 0,
+            known: 0.0,
         }
     }
 
     /// Assumed of an unknown path.
     pub const START: f64 = 0.3;
-    /// No estimate is lower: a perfect path may fail too.
-    pub const MIN: f64 = 0.001;
+    /// No estimate is lower: a perfect path may fail too. So low that one copy on it meets every target.
+    pub const MIN: f64 = 0.0004;
     /// No estimate is higher: the number of copies grows without bound towards 1.
     pub const MAX: f64 = 0.97;
 
@@ -42,7 +45,9 @@ impl Loss {
         let packets = f64::from(packets);
         // Negative when packets that were late are not missing any more; then it corrects what they added before.
         let lost = (f64::from(missing) - f64::from(self.missing)).clamp(-packets, packets);
-        let weight = (packets / PACKETS_FULL_WEIGHT).min(1.0);
+        // The assumption weighs nothing beside what is measured: a clean path is known as such after one sample.
+        self.known = (self.known + packets).min(PACKETS_FULL_WEIGHT);
+        let weight = (packets / self.known).min(1.0);
         self.share += weight * (lost / packets - self.share);
         self.share = self.share.clamp(Self::MIN, Self::MAX);
         self.highest = highest;
@@ -58,7 +63,7 @@ impl Default for Loss {
 
 /// Fewest packets of one sample.
 const PACKETS_MIN: u32 = 20;
-/// A sample of this many packets replaces the average.
+/// The average forgets in this many packets.
 const PACKETS_FULL_WEIGHT: f64 = 200.0;
 
 #[cfg(test)]
@@ -85,6 +90,15 @@ mod tests {
         assert!((loss.share() - Loss::MAX).abs() < 1e-9);
         loss.on_report(u64::MAX, 0);
         assert!((loss.share() - Loss::MIN).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_first_sample_replaces_the_assumption() {
+        let mut loss = Loss::new();
+        loss.on_report(20, 0);
+        assert!((loss.share() - Loss::MIN).abs() < 1e-9);
+        loss.on_report(40, 10);
+        assert!((loss.share() - 0.25).abs() < 0.001);
     }
 
     #[test]

@@ -1,20 +1,30 @@
 //! What one end knows of one path: how good it is, and whether it still works.
 
+mod allowance;
 mod arrivals;
+mod clumps;
 mod estimate;
 mod health;
 mod loss;
 mod minimum;
+mod pace;
 #[expect(
     clippy::module_inception,
     reason = "a file is named after its main type"
 )]
 mod path;
+mod rate;
 mod round_trip;
+mod tokens;
 
+pub use allowance::Allowance;
 pub use arrivals::Arrivals;
-pub use estimate::Estimate;
+pub use clumps::Clumps;
+pub use estimate::{Estimate, Reported};
 pub use health::{Fact, Health};
 pub use loss::Loss;
+pub use pace::Pace;
 pub use path::{LinkId, Path, PathStatus, Received};
+pub use rate::{Rate, Signs, Strain};
 pub use round_trip::RoundTrip;
+pub use tokens::Tokens;

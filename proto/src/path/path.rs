@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use super::{Estimate, Fact, Health};
-use crate::base::limits::{DOWN_AFTER, HEARTBEAT, SUSPECT_AFTER};
+use super::{Allowance, Estimate, Fact, Health, Pace, Signs, Strain};
+use crate::base::limits::{DOWN_AFTER, HEARTBEAT, LINK_BUDGET_BITS_PER_S_MAX, SUSPECT_AFTER};
 use crate::base::{MonoTime, PathId};
-use crate::wire::{AckState, Packet};
+use crate::wire::{AckState, Chunk, Packet};
 
 /// The link that a path uses: paths with the same one share its fate and its budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u32);
 
-/// One path: its estimate, its health and its heartbeat.
+/// One path: its estimate, its health, its heartbeat and its pace.
 #[derive(Clone, Debug)]
 pub struct Path {
     id: PathId,
@@ -23,6 +23,8 @@ pub struct Path {
     /// When the last packet was sent; before the first, such that one is due.
     sent_at: MonoTime,
     traffic: Traffic,
+    pace: Pace,
+    allowance: Allowance,
 }
 
 /// What a packet told about its path.
@@ -55,6 +57,12 @@ pub struct PathStatus {
     pub queue: Duration,
     /// How long the peer's newest packets queued on the way.
     pub queue_in: Duration,
+    /// Share of the peer's packets that get lost.
+    pub loss_in: f64,
+    /// Bits a second on the wire that the path may send now.
+    pub bits_per_s: f64,
+    /// Why that is much less than its budget.
+    pub strain: Strain,
     /// Packets sent.
     pub sent_packets: u64,
     /// Their bytes, without QUIC's.
@@ -85,7 +93,52 @@ impl Path {
             // So that the peer hears of the path, and its round trip is known, at once.
             sent_at: now.before(HEARTBEAT),
             traffic: Traffic::default(),
+            pace: Pace::new(now),
+            allowance: Allowance::default(),
         }
+    }
+
+    /// The path uses this link.
+    pub const fn set_link(&mut self, link: LinkId) {
+        self.link = link;
+    }
+
+    /// Its share of its link's budget: what may be sent on it, and what the peer may send.
+    // [WIRE-123]
+    pub fn set_share(&mut self, up_kbit_s: u32, down_kbit_s: u32) {
+        self.pace.set_budget(u64::from(up_kbit_s) * 1_000);
+        self.allowance.grant(down_kbit_s);
+    }
+
+    /// What the next packet should tell the peer beside its state; then [`Self::on_told`].
+    pub fn to_tell(&self, now: MonoTime) -> Option<Chunk> {
+        let kbit_s = self.allowance.due(now)?;
+        Some(Chunk::Allowance { kbit_s })
+    }
+
+    /// The packet that is sent now tells it.
+    pub const fn on_told(&mut self, now: MonoTime) {
+        self.allowance.on_said(now);
+    }
+
+    /// Brings the pace up to now; before everything that asks for it.
+    pub fn refresh(&mut self, now: MonoTime) {
+        let signs = Signs {
+            queue: self.estimate.queue(),
+            loss: self.estimate.loss(),
+            reported: self.estimate.reported(),
+        };
+        self.pace.refresh(now, &signs, self.estimate.clumps());
+    }
+
+    /// When it may send.
+    pub const fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    /// The same, to spend.
+    pub const fn pace_mut(&mut self) -> &mut Pace {
+        &mut self.pace
     }
 
     /// The next packet of this path, without chunks; it is sent now.
@@ -118,6 +171,14 @@ impl Path {
             .estimate
             .on_packet(now, packet.path_sequence, packet.tx_time_us);
         self.heard_at = now;
+        for chunk in &packet.chunks {
+            if let Chunk::Allowance { kbit_s } = chunk
+                && self.allowance.on_heard(packet.path_sequence)
+            {
+                let told = u64::from(*kbit_s) * 1_000;
+                self.pace.set_budget(told.min(LINK_BUDGET_BITS_PER_S_MAX));
+            }
+        }
         Received {
             transit,
             health: self.turn(Fact::Heard),
@@ -179,6 +240,9 @@ impl Path {
             rtt_min: self.estimate.rtt_min(),
             queue: self.estimate.queue(),
             queue_in: self.estimate.queue_in(),
+            loss_in: self.estimate.loss_in(),
+            bits_per_s: self.pace.bits_per_s(),
+            strain: self.pace.strain(),
             sent_packets: self.traffic.sent_packets,
             sent_bytes: self.traffic.sent_bytes,
             received_packets: self.traffic.received_packets,

@@ -32,7 +32,9 @@ use super::record::AgentRecord;
 use super::wall::WallClock;
 use super::{Input, NodeCounters, PathView, Role, Transmit};
 use crate::base::limits::{TAKE_BURST, TAKES_PER_PEER_PER_S};
-use crate::base::{Channel, Class, Entropy, Flow, MonoTime, NodeName, Refusal, SessionId, Stage};
+use crate::base::{
+    Channel, Class, Entropy, Flow, MonoTime, Name, NodeName, Refusal, SessionId, Stage,
+};
 use crate::control::{LeaseEnd, StopLatch};
 use crate::crypto::{Credential, Fleet};
 use crate::leg;
@@ -178,6 +180,11 @@ impl Agent {
             let flow = Flow::new(channel, class);
             guest.tell(now, flow, &telemetry.encode(), &mut self.node);
         }
+    }
+
+    /// What a link may carry each way on the wire, shared by its paths; 1,000 when nothing is said.
+    pub fn set_link_budget(&mut self, link: Name, kbit_s: u32) {
+        self.node.set_link_budget(link, kbit_s);
     }
 
     /// How each path stands.

@@ -14,8 +14,8 @@ use super::seal_counters::SealCounters;
 use super::wall::WallClock;
 use super::{Input, NodeCounters, PathView, Role, Transmit};
 use crate::base::{
-    ApplicationId, Channel, Class, Entropy, FencingToken, MonoTime, NodeKind, NodeName, PathId,
-    Refusal, SessionId, StopId,
+    ApplicationId, Channel, Class, Entropy, FencingToken, MonoTime, Name, NodeKind, NodeName,
+    PathId, Refusal, SessionId, StopId,
 };
 use crate::crypto::{Credential, Fleet, sign_statement, verify_statement};
 use crate::leg;
@@ -331,6 +331,11 @@ impl Controller {
     /// Estimate of the vehicle's clock against this one's, as the age that a message sent by it now would have.
     pub fn clock_error(&self, now: MonoTime, vehicle: &NodeName) -> Option<Duration> {
         self.calls.get(vehicle)?.clock_error(now)
+    }
+
+    /// What a link may carry each way on the wire, shared by its paths; 1,000 when nothing is said.
+    pub fn set_link_budget(&mut self, link: Name, kbit_s: u32) {
+        self.node.set_link_budget(link, kbit_s);
     }
 
     /// How each path stands.

@@ -3,6 +3,7 @@
 mod agent;
 mod controller;
 mod line;
+mod link_budgets;
 mod node;
 mod record;
 mod relay;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Transmit;
+use super::link_budgets::LinkBudgets;
 use crate::base::limits::{HELLO_INTERVAL, RELAYS_MAX, VERSION};
 use crate::base::{Entropy, MonoTime, Name, NodeKind, NodeName, PathId};
 use crate::crypto::Peer;
@@ -23,6 +24,7 @@ pub(super) struct Node {
     counters: NodeCounters,
     /// Of legs that are no more.
     past_legs: leg::Counters,
+    budgets: LinkBudgets,
 }
 
 #[derive(Debug)]
@@ -103,7 +105,14 @@ impl Node {
             facts: VecDeque::new(),
             counters: NodeCounters::default(),
             past_legs: leg::Counters::default(),
+            budgets: LinkBudgets::default(),
         }
+    }
+
+    /// What a link may carry each way.
+    pub(super) fn set_link_budget(&mut self, link: Name, kbit_s: u32) {
+        self.budgets.set(link, kbit_s);
+        self.share_budgets();
     }
 
     pub(super) fn on_path_up(&mut self, now: MonoTime, path: PathId, link: Name, peer: Peer) {
@@ -135,6 +144,7 @@ impl Node {
             uplink.leg.remove_path(now, path);
             self.collect(&gone.relay);
         }
+        self.share_budgets();
     }
 
     pub(super) fn on_packet(&mut self, now: MonoTime, path: PathId, bytes: &[u8]) {
@@ -182,6 +192,7 @@ impl Node {
             Chunk::Welcome { .. }
             | Chunk::Hello { .. }
             | Chunk::Floor { .. }
+            | Chunk::Allowance { .. }
             | Chunk::Tracked { .. }
             | Chunk::Untracked { .. } => None,
         });
@@ -204,7 +215,11 @@ impl Node {
         if let Some(greeted) = self.paths.get_mut(&path) {
             greeted.next_hello = None;
             uplink.leg.add_path(now, path);
+            uplink
+                .leg
+                .set_link(path, self.budgets.number_of(&greeted.link));
         }
+        self.share_budgets();
         self.collect(relay);
         self.greet(now);
     }
@@ -330,6 +345,30 @@ impl Node {
         self.counters.malformed_parcels += 1;
     }
 
+    /// Shares each link's budget out over its paths. One that is down leaves its share to the others.
+    // [WIRE-123]
+    fn share_budgets(&mut self) {
+        let mut sharers: BTreeMap<Name, u32> = BTreeMap::new();
+        let mut members = Vec::new();
+        for (id, path) in &self.paths {
+            let Some(uplink) = self.relays.get(&path.relay) else {
+                continue;
+            };
+            if let Some(health) = uplink.leg.health(*id) {
+                let up = health != Health::Down;
+                *sharers.entry(path.link.clone()).or_default() += u32::from(up);
+                members.push((*id, path.relay.clone(), path.link.clone()));
+            }
+        }
+        for (id, relay, link) in members {
+            let share =
+                self.budgets.kbit_s(&link) / sharers.get(&link).copied().unwrap_or(1).max(1);
+            if let Some(uplink) = self.relays.get_mut(&relay) {
+                uplink.leg.set_share(id, share, share);
+            }
+        }
+    }
+
     fn greet(&mut self, now: MonoTime) {
         for (id, path) in &mut self.paths {
             if path.next_hello.is_some_and(|at| at <= now) {
@@ -350,8 +389,13 @@ impl Node {
     }
 
     fn collect(&mut self, relay: &NodeName) {
+        let told = self.facts.len();
         if let Some(uplink) = self.relays.get_mut(relay) {
             uplink.collect(relay, &mut self.transmits, &mut self.facts);
+        }
+        // The health of a path changed.
+        if self.facts.len() > told {
+            self.share_budgets();
         }
     }
 }

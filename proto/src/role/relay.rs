@@ -196,6 +196,7 @@ impl Relay {
             Chunk::Hello { .. }
             | Chunk::Welcome { .. }
             | Chunk::Floor { .. }
+            | Chunk::Allowance { .. }
             | Chunk::Tracked { .. }
             | Chunk::Untracked { .. } => None,
         });

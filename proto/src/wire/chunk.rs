@@ -15,6 +15,7 @@ use crate::base::limits::{PARCEL_BYTES_MAX, TRAIL_10US_MAX};
 ///                0x01 hello:     1 version_min, 1 version_max, 8 incarnation, 4 features, 1+ link (name)
 ///                0x02 welcome:   1 version, 8 node_incarnation, 8 leg_incarnation, 4 features
 ///                0x03 floor:     1..10 id (LEB128)
+///                0x04 allowance: 1..5 kbit/s (LEB128)
 ///                0x10 untracked: 1..9 trail, 1..2 length (LEB128), parcel
 ///                0x11 tracked:   1..10 id (LEB128), 1..9 trail, 1..2 length (LEB128), parcel
 ///                0x12 and 0x13:  as 0x10 and 0x11, and the trail has its relayed part
@@ -22,6 +23,7 @@ use crate::base::limits::{PARCEL_BYTES_MAX, TRAIL_10US_MAX};
 /// 01 01 01 0102030405060708 00000000 05 6d6f64656d
 /// 02 01 0102030405060708 1112131415161718 00000000
 /// 03 2a
+/// 04 e807
 /// 11 2a 05 02 aabb
 /// 12 05 c413 14 03 aabbcc
 /// ```
@@ -55,6 +57,11 @@ pub enum Chunk {
     Floor {
         /// The lowest id that is still alive.
         id: u64,
+    },
+    /// How much the relay may send on this path.
+    Allowance {
+        /// Thousands of bits a second on the wire.
+        kbit_s: u32,
     },
     /// A parcel whose arrival is acknowledged.
     Tracked {
@@ -107,6 +114,10 @@ impl Chunk {
                 writer.u8(FLOOR);
                 writer.leb(*id);
             }
+            Chunk::Allowance { kbit_s } => {
+                writer.u8(ALLOWANCE);
+                writer.leb((*kbit_s).into());
+            }
             Chunk::Tracked { id, trail, parcel } => {
                 writer.u8(TRACKED | trail.bit());
                 writer.leb(*id);
@@ -145,6 +156,9 @@ impl Chunk {
                 features: reader.u32()?,
             }),
             FLOOR => Ok(Chunk::Floor { id: reader.leb()? }),
+            ALLOWANCE => Ok(Chunk::Allowance {
+                kbit_s: reader.leb_u32(u32::MAX)?,
+            }),
             _ if kind & !RELAYED == TRACKED => {
                 let id = reader.leb()?;
                 // [WIRE-15]
@@ -173,6 +187,7 @@ impl Chunk {
             Chunk::Hello { link, .. } => 16 + link.as_str().len(),
             Chunk::Welcome { .. } => 22,
             Chunk::Floor { id } => 1 + leb_len(*id),
+            Chunk::Allowance { kbit_s } => 1 + leb_len((*kbit_s).into()),
             Chunk::Tracked { id, trail, parcel } => {
                 1 + leb_len(*id) + trail.encoded_len() + parcel_len(parcel)
             }
@@ -251,6 +266,7 @@ fn decode_parcel(reader: &mut Reader<'_>) -> Result<Arc<[u8]>, DecodeError> {
 const HELLO: u8 = 0x01;
 const WELCOME: u8 = 0x02;
 const FLOOR: u8 = 0x03;
+const ALLOWANCE: u8 = 0x04;
 const UNTRACKED: u8 = 0x10;
 const TRACKED: u8 = 0x11;
 /// Bit of the kinds with a parcel: the trail has its relayed part.
@@ -298,6 +314,7 @@ mod tests {
                 },
             ),
             ("03 2a", Chunk::Floor { id: 42 }),
+            ("04 e807", Chunk::Allowance { kbit_s: 1_000 }),
             (
                 "11 2a 05 02 aabb",
                 Chunk::Tracked {
@@ -361,7 +378,8 @@ mod tests {
         // [WIRE-2] [WIRE-15]
         for wrong in [
             "00",
-            "04 01",
+            "04",
+            "05 01",
             "14 00 01 01",
             "90 00 01 01",
             "11 00 00 01 01",

@@ -86,6 +86,7 @@ pub fn chunk() -> impl Strategy<Value = Chunk> {
             }
         ),
         number().prop_map(|id| Chunk::Floor { id }),
+        any::<u32>().prop_map(|kbit_s| Chunk::Allowance { kbit_s }),
         (1..=u64::MAX, trail(), parcel()).prop_map(|(id, trail, parcel)| Chunk::Tracked {
             id,
             trail,

@@ -135,6 +135,7 @@ async fn serve(
     })
     .unwrap();
     let route = Route {
+        budget_kbit_s: 1_000,
         link: "desk".parse().unwrap(),
         bind: Bind::Any,
         relay: "east".parse().unwrap(),

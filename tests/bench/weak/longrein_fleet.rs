@@ -136,6 +136,7 @@ impl Programs {
         }
         for interface in site.controller(pair).interfaces() {
             settings.links.push(LinkSection {
+                budget_kbit_s: 1_000,
                 name: interface.parse()?,
                 interface: Some(interface.into()),
                 address: None,

@@ -1,9 +1,12 @@
 //! The paths between stations.
 
 use std::hash::Hash;
+use std::time::Duration;
 
-use longrein_proto::base::{Name, PathId};
+use longrein_proto::base::limits::WIRE_OVERHEAD_BYTES;
+use longrein_proto::base::{Class, Name, PathId};
 use longrein_proto::role::{Input, Transmit};
+use longrein_proto::wire::{Chunk, Packet, Parcel};
 
 use super::slot::Body;
 use super::{Station, World};
@@ -15,6 +18,29 @@ pub(super) struct Path {
     relay: Station,
     link_name: Name,
     link: Link,
+    carried: Carried,
+}
+
+/// What a path was given to carry so far, with the overhead of QUIC, UDP and IP.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Carried {
+    /// Packets from the node to the relay.
+    pub up_packets: u64,
+    /// Their bytes.
+    pub up_bytes: u64,
+    /// Packets from the relay to the node.
+    pub down_packets: u64,
+    /// Their bytes.
+    pub down_bytes: u64,
+    /// Copies of reliable messages in them.
+    pub down_copies: u64,
+}
+
+impl Carried {
+    /// Bytes both ways.
+    pub fn bytes(&self) -> u64 {
+        self.up_bytes + self.down_bytes
+    }
 }
 
 /// Who sends on a path.
@@ -33,6 +59,7 @@ impl World {
             relay,
             link_name,
             link,
+            carried: Carried::default(),
         });
         let index = self.paths.len() - 1;
         self.connect(index);
@@ -42,6 +69,18 @@ impl World {
     /// The network of a path, to change it while the world runs.
     pub fn link(&mut self, path: usize) -> &mut Link {
         &mut self.paths[path].link
+    }
+
+    /// What a path was given to carry so far.
+    pub fn carried(&self, path: usize) -> Carried {
+        self.paths[path].carried
+    }
+
+    /// How long a packet to a node would wait before its link now.
+    pub fn queue_of(&self, node: Station, link: &str) -> Duration {
+        let name: Name = link.parse().expect("a valid link name");
+        let medium = self.media.get(&((node, name), End::Relay));
+        medium.map_or(Duration::ZERO, |medium| medium.wait(self.now))
     }
 
     /// The paths that end at a station.
@@ -95,6 +134,17 @@ impl World {
         let Some((index, end)) = self.ends.get(&(from, transmit.path)).copied() else {
             return;
         };
+        let length = transmit.bytes.len() + WIRE_OVERHEAD_BYTES;
+        let carried = &mut self.paths[index].carried;
+        let (packets, bytes) = match end {
+            End::Node => (&mut carried.up_packets, &mut carried.up_bytes),
+            End::Relay => (&mut carried.down_packets, &mut carried.down_bytes),
+        };
+        *packets += 1;
+        *bytes += length as u64;
+        if end == End::Relay {
+            carried.down_copies += reliable_copies(&transmit.bytes);
+        }
         let link = self.paths[index].link;
         let (delay, cut, to) = match end {
             End::Node => (link.delay_up, link.cut_up, End::Relay),
@@ -113,7 +163,6 @@ impl World {
         }
         let way = (self.paths[index].node, self.paths[index].link_name.clone());
         let medium = self.media.entry((way, end)).or_default();
-        let length = transmit.bytes.len();
         for _ in 0..=DUPLICATES_MAX {
             if let Some(taken) = medium.carry(self.now, &link, length, &mut self.chance) {
                 self.next_arrival += 1;
@@ -126,6 +175,19 @@ impl World {
             }
         }
     }
+}
+
+/// Copies of reliable messages in a packet.
+fn reliable_copies(bytes: &[u8]) -> u64 {
+    let chunks = Packet::decode(bytes).map_or(Vec::new(), |packet| packet.chunks);
+    let is_reliable = |chunk: &&Chunk| {
+        let Chunk::Tracked { parcel, .. } = chunk else {
+            return false;
+        };
+        let head = Parcel::peek(parcel);
+        head.is_ok_and(|head| head.class() == Class::Reliable)
+    };
+    chunks.iter().filter(is_reliable).count() as u64
 }
 
 /// Second arrivals of one packet at most.

@@ -137,7 +137,7 @@ fn ids_in_flight_stay_within_the_window_and_stops_pass_what_waits() {
     for number in 1..=20 {
         joined.send(HERE, Class::Stop, number, ms(10_000));
     }
-    joined.run(ms(1_000));
+    joined.run(ms(4_000));
     let ids = joined.sent[HERE]
         .iter()
         .flat_map(|(_, _, packet)| &packet.chunks);

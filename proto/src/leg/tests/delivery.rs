@@ -46,10 +46,13 @@ fn every_tracked_parcel_arrives_once_and_clears_the_outbox() {
 
 #[test]
 fn without_loss_a_parcel_is_sent_once_on_each_path_and_takes_one_way() {
+    // [WIRE-58]
     let joined = exchange(1, &[0, 0]);
     let counters = joined.legs[HERE].counters();
-    assert_eq!(counters.copies_sent, 200);
-    assert_eq!(joined.legs[THERE].counters().duplicates, 200);
+    // One copy on the other path, and at first, when nothing is known of the paths, a few more.
+    let copies = counters.copies_sent;
+    assert!((200..240).contains(&copies), "{copies}");
+    assert_eq!(joined.legs[THERE].counters().duplicates, copies);
     let newest = joined.got[THERE].last().unwrap();
     assert_eq!((newest.trail.sender_10us, newest.transit), (0, ms(10)));
 }

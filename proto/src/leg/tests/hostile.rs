@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::joined::{HERE, Joined, THERE, ms, sealed, sealed_of};
 use crate::base::{Class, PathId, SessionId};
+use crate::path::Loss;
 use crate::wire::{AckState, Chunk, Packet, PathReport, Trail};
 
 fn packet(ack: AckState, chunks: Vec<Chunk>) -> Packet {
@@ -109,7 +110,7 @@ proptest! {
             let leg = &joined.legs[THERE];
             prop_assert!(leg.waiting() <= 60);
             for path in leg.paths() {
-                prop_assert!((0.001..=0.97).contains(&path.loss));
+                prop_assert!((Loss::MIN..=Loss::MAX).contains(&path.loss));
             }
         }
     }
