@@ -23,14 +23,46 @@ pub struct Rate {
     stepped_at: MonoTime,
     /// Since when the queue was long although the rate is at its floor.
     clogged_since: Option<MonoTime>,
-    /// When the peer last reported something new, and whether that was since the last step.
+    /// When the peer last reported something new.
     reported_at: MonoTime,
-    has_news: bool,
     reported: Reported,
+    standing: Standing,
     /// When the first packet after that was sent.
     unreported_since: Option<MonoTime>,
     sent: Sent,
     probe: Probe,
+}
+
+/// The shortest queue of the reports since the last judgement: jitter comes and goes between packets, a queue stands.
+#[derive(Clone, Copy, Debug, Default)]
+struct Standing {
+    reports: u32,
+    least: Duration,
+    is_long: bool,
+}
+
+impl Standing {
+    fn on_report(&mut self, queue: Duration) {
+        self.least = if self.reports == 0 {
+            queue
+        } else {
+            self.least.min(queue)
+        };
+        self.reports += 1;
+    }
+
+    /// Whether the reports say enough for a new judgement, which uses them up.
+    fn judge(&mut self) -> bool {
+        let is_short = self.reports > 0 && self.least <= QUEUE_SLACK;
+        let judged = is_short || self.reports >= REPORTS_MIN;
+        if judged {
+            *self = Standing {
+                is_long: !is_short,
+                ..Standing::default()
+            };
+        }
+        judged
+    }
 }
 
 /// What was sent, to know how fast that is.
@@ -92,8 +124,8 @@ impl Rate {
             stepped_at: now,
             clogged_since: None,
             reported_at: now,
-            has_news: false,
             reported: Reported::default(),
+            standing: Standing::default(),
             unreported_since: None,
             sent: Sent::default(),
             probe: Probe::Waiting {
@@ -147,8 +179,8 @@ impl Rate {
     pub fn advance(&mut self, now: MonoTime, signs: &Signs) {
         if signs.reported.highest > self.reported.highest {
             self.reported_at = now;
-            self.has_news = true;
             self.reported = signs.reported;
+            self.standing.on_report(signs.queue);
             self.unreported_since = None;
         }
         let passed = now.since(self.stepped_at);
@@ -162,14 +194,14 @@ impl Rate {
             bits_per_s: self.sent.bits_per_s + (speed - self.sent.bits_per_s) / 4.0,
         };
         self.probe(now, signs);
-        self.step(now, signs.queue, passed);
-        self.has_news = false;
+        self.step(now, passed);
     }
 
-    fn step(&mut self, now: MonoTime, queue: Duration, passed: Duration) {
-        if queue > QUEUE_SLACK {
+    fn step(&mut self, now: MonoTime, passed: Duration) {
+        let judged = self.standing.judge();
+        if self.standing.is_long {
             // Once for what is reported: it takes a round trip until a lower rate shows.
-            if self.has_news {
+            if judged {
                 if self.current <= FLOOR {
                     self.clogged_since.get_or_insert(now);
                 }
@@ -177,11 +209,11 @@ impl Rate {
             }
             return;
         }
+        self.clogged_since = None;
         // Old news says nothing of the queue now.
         if now.since(self.reported_at) > NEWS_AGE_MAX {
             return;
         }
-        self.clogged_since = None;
         let steps = (passed.as_secs_f64() / RATE_STEP.as_secs_f64()).min(STEPS_MAX);
         let grown = self.current * GROWTH.powf(steps);
         self.current = grown.min(self.ceiling).max(FLOOR);
@@ -268,6 +300,9 @@ const FLOOR: f64 = RATE_FLOOR_BITS_PER_S as f64;
 const CUT: f64 = 0.8;
 /// By what the rate grows without one, each step.
 const GROWTH: f64 = 1.05;
+/// So many reports of a long queue, and none of a short one, make a queue: packets that jitter by 60 ms look like one in every
+/// ninth judgement, which growth makes up for.
+const REPORTS_MIN: u32 = 4;
 /// For so long a short queue is taken to stay short: at 80 % loss news are rare.
 const NEWS_AGE_MAX: Duration = Duration::from_secs(1);
 /// Steps that are made up at once after a silence.
@@ -296,6 +331,8 @@ mod tests {
         rate: Rate,
         now_ms: u64,
         reported: Reported,
+        /// By how much longer each of so many packets in turn takes.
+        jitter_ms: [u64; 4],
     }
 
     impl Run {
@@ -304,13 +341,14 @@ mod tests {
                 rate: Rate::new(at(0), BUDGET),
                 now_ms: 0,
                 reported: Reported::default(),
+                jitter_ms: [0; 4],
             }
         }
 
         /// Sends packets of 125 bytes at full rate, 1 ms a step; `lost` says what share of them gets lost at a rate.
         fn run(&mut self, ms: u64, queue_ms: u64, lost: impl Fn(f64) -> f64) {
             let mut owed = 0.0;
-            let (mut sent, mut missing) = (0.0, 0.0);
+            let mut missing = 0.0;
             for _ in 0..ms {
                 self.now_ms += 1;
                 let now = at(self.now_ms);
@@ -320,21 +358,20 @@ mod tests {
                     owed -= 1.0;
                     self.rate.on_sent(now, 125);
                     self.reported.highest += 1;
-                    sent += 1.0;
                     missing += lost(speed);
                     if missing >= 1.0 {
                         missing -= 1.0;
                         self.reported.missing += 1;
                     }
                 }
+                let jitter_ms = self.jitter_ms[(self.reported.highest % 4) as usize];
                 let signs = Signs {
-                    queue: Duration::from_millis(queue_ms),
+                    queue: Duration::from_millis(queue_ms + jitter_ms),
                     loss: lost(speed),
                     reported: self.reported,
                 };
                 self.rate.advance(now, &signs);
             }
-            assert!(sent > 0.0);
         }
 
         fn kbit_s(&self) -> f64 {
@@ -362,6 +399,14 @@ mod tests {
         assert_eq!(run.rate.strain(at(run.now_ms)), Strain::Clogged);
         run.run(200, 0, |_| 0.0);
         assert_eq!(run.rate.strain(at(run.now_ms)), Strain::None);
+    }
+
+    #[test]
+    fn jitter_is_no_queue() {
+        let mut run = Run::new();
+        run.jitter_ms = [40, 60, 0, 50];
+        run.run(4_000, 0, |_| 0.0);
+        assert!((run.kbit_s() - 1_000.0).abs() < 1.0, "{}", run.kbit_s());
     }
 
     #[test]
