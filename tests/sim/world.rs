@@ -353,9 +353,9 @@ impl World {
         }
     }
 
-    fn next_event(&self) -> Option<MonoTime> {
+    fn next_event(&mut self) -> Option<MonoTime> {
         let arrival = self.arrivals.keys().next().map(|(at, _)| *at);
-        let wakes = self.stations.iter().filter_map(Slot::next_wake);
+        let wakes = self.stations.iter_mut().filter_map(Slot::next_wake);
         wakes.chain(arrival).min()
     }
 
@@ -370,8 +370,15 @@ impl World {
             self.arrive(station, path, bytes);
         }
         for index in 0..self.stations.len() {
-            self.wake(Station(index));
-            check::load(&self.load(Station(index)));
+            let slot = &mut self.stations[index];
+            let touched = slot.is_touched();
+            let due = slot.next_wake().is_some_and(|at| at <= self.now);
+            if due {
+                self.wake(Station(index));
+            }
+            if due || touched {
+                check::load(&self.load(Station(index)));
+            }
         }
     }
 
@@ -443,7 +450,9 @@ impl World {
     fn collect(&mut self, station: Station) {
         let now = self.time_of(station);
         let mut sent: Vec<Transmit> = Vec::new();
-        match &mut self.stations[station.0].body {
+        let slot = &mut self.stations[station.0];
+        slot.touch();
+        match &mut slot.body {
             Body::Agent(body) => {
                 // Verdicts and beats can follow from events.
                 while let Some(event) = body.role.poll_event() {
@@ -476,7 +485,9 @@ impl World {
     }
 
     fn slot_mut(&mut self, station: Station) -> &mut Slot {
-        &mut self.stations[station.0]
+        let slot = &mut self.stations[station.0];
+        slot.touch();
+        slot
     }
 
     fn entropy(&mut self) -> Box<Chance> {

@@ -24,6 +24,8 @@ pub(super) struct Slot {
     /// When its process was stopped, in the world's time.
     pub(super) frozen_spans: Vec<(MonoTime, MonoTime)>,
     pub(super) arrived: Arrived,
+    /// What [`Slot::next_wake`] said, until somebody touches the station: worlds have many that sleep.
+    next_wake: Option<Option<MonoTime>>,
 }
 
 /// Who lives at a station.
@@ -117,11 +119,31 @@ impl Slot {
             frozen: None,
             frozen_spans: Vec::new(),
             arrived: Arrived::default(),
+            next_wake: None,
         }
     }
 
+    /// Something may be due at another time from now on.
+    pub(super) const fn touch(&mut self) {
+        self.next_wake = None;
+    }
+
+    /// Whether it was touched since it was last asked.
+    pub(super) const fn is_touched(&self) -> bool {
+        self.next_wake.is_none()
+    }
+
     /// When something is due here, in the world's time.
-    pub(super) fn next_wake(&self) -> Option<MonoTime> {
+    pub(super) fn next_wake(&mut self) -> Option<MonoTime> {
+        if let Some(known) = self.next_wake {
+            return known;
+        }
+        let next = self.find_next_wake();
+        self.next_wake = Some(next);
+        next
+    }
+
+    fn find_next_wake(&self) -> Option<MonoTime> {
         if self.frozen.is_some() {
             return None;
         }
