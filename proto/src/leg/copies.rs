@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::planner::PathView;
-use crate::base::limits::COPIES_REMEMBERED_MAX;
+use crate::base::limits::{COPIES_REMEMBERED_MAX, REPEAT_GAP_MAX};
 use crate::base::{MonoTime, PathId};
 
 /// The copies of one parcel that may still be on their way, or whose acknowledgement may.
@@ -51,11 +51,12 @@ impl Copies {
                 continue;
             };
             // Paths of one link that lose packets together count as one.
-            let shares_fate = counted.iter().any(|(other, peer)| {
-                peer.link == view.link
-                    && peer.path != view.path
-                    && other.since(*at).max(at.since(*other)) < view.gap
-            });
+            let shares_fate = !view.in_pairs
+                && counted.iter().any(|(other, peer)| {
+                    peer.link == view.link
+                        && peer.path != view.path
+                        && other.since(*at).max(at.since(*other)) < REPEAT_GAP_MAX
+                });
             if !shares_fate {
                 doubt *= self.loss_of(view);
                 counted.push((*at, view));
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
     use crate::path::{Health, LinkId};
 
-    fn view(path: u32, link: u32, loss: f64, gap_ms: u64) -> PathView {
+    fn view(path: u32, link: u32, loss: f64, in_pairs: bool) -> PathView {
         PathView {
             path: PathId(path),
             link: LinkId(link),
@@ -99,7 +100,7 @@ mod tests {
             loss,
             horizon: Duration::from_millis(25),
             transit: Duration::from_millis(10),
-            gap: Duration::from_millis(gap_ms),
+            in_pairs,
         }
     }
 
@@ -114,7 +115,7 @@ mod tests {
     #[test]
     fn each_copy_lowers_the_doubt_until_it_is_overdue() {
         // [WIRE-58]
-        let views = [view(1, 1, 0.5, 1), view(2, 2, 0.2, 1)];
+        let views = [view(1, 1, 0.5, true), view(2, 2, 0.2, true)];
         let mut copies = Copies::default();
         assert!(close(copies.doubt(&views), 1.0));
         copies.on_sent(at(0), PathId(1));
@@ -129,7 +130,7 @@ mod tests {
 
     #[test]
     fn when_all_copies_were_lost_the_estimate_is_doubted() {
-        let clean = [view(1, 1, 0.0005, 1)];
+        let clean = [view(1, 1, 0.0005, true)];
         let mut copies = Copies::default();
         for (ms, doubt) in [(0, 0.0005), (30, 0.3), (60, 0.5), (90, 0.5)] {
             copies.forget_overdue(at(ms), &clean);
@@ -142,27 +143,32 @@ mod tests {
     fn copies_on_a_path_that_is_gone_are_lost() {
         let mut copies = Copies::default();
         copies.on_sent(at(0), PathId(9));
-        assert!(close(copies.doubt(&[view(1, 1, 0.5, 1)]), 1.0));
+        assert!(close(copies.doubt(&[view(1, 1, 0.5, true)]), 1.0));
         assert_eq!(copies.overdue_at(&[]), None);
     }
 
     #[test]
     fn paths_of_one_link_count_as_one_where_losses_come_together() {
-        for (links, gap_ms, doubt) in [([1, 2], 4, 0.25), ([1, 1], 4, 0.5), ([1, 1], 1, 0.25)] {
+        for (links, in_pairs, doubt) in [
+            ([1, 2], false, 0.25),
+            ([1, 1], false, 0.5),
+            ([1, 1], true, 0.25),
+        ] {
+            let [first, second] = links;
             let views = [
-                view(1, links[0], 0.5, gap_ms),
-                view(2, links[1], 0.5, gap_ms),
+                view(1, first, 0.5, in_pairs),
+                view(2, second, 0.5, in_pairs),
             ];
             let mut copies = Copies::default();
             copies.on_sent(at(0), PathId(1));
             copies.on_sent(at(1), PathId(2));
-            assert!(close(copies.doubt(&views), doubt), "{links:?} {gap_ms}");
+            assert!(close(copies.doubt(&views), doubt), "{links:?} {in_pairs}");
         }
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let views = [view(1, 1, 0.97, 1)];
+        let views = [view(1, 1, 0.97, true)];
         let mut copies = Copies::default();
         for _ in 0..1_000 {
             copies.on_sent(at(0), PathId(1));

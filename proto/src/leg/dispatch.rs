@@ -1,6 +1,6 @@
 //! One wake-up of a leg: which of the parcels that are due go out, on which paths.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::load::Load;
@@ -15,7 +15,8 @@ use crate::path::Path;
 ///
 /// What is new goes at once, once on every path: another path is worth more than another copy, and a path that is cut costs
 /// nothing. Then what is in doubt is repeated: the most doubtful first, all that fits into one packet of each path, with a
-/// gap between such packets, until the doubt is small enough or the acknowledgement comes.
+/// gap between such packets, until the doubt is small enough or the acknowledgement comes. Where losses are independent, two
+/// packets go at once: that costs both ends half as many wake-ups.
 pub(super) struct Dispatch<'a> {
     now: MonoTime,
     outbox: &'a mut Outbox,
@@ -23,12 +24,27 @@ pub(super) struct Dispatch<'a> {
     load: &'a mut Load,
     views: &'a [PathView],
     usable: Vec<PathView>,
-    /// Parcels that go for the first time.
-    fresh: BTreeSet<Place>,
-    /// Parcels that go now.
-    gone: BTreeSet<Place>,
+    items: Vec<Item>,
     /// Copies beyond the first of each.
     extra: u64,
+}
+
+/// A parcel that is due.
+struct Item {
+    place: Place,
+    class: Class,
+    target: f64,
+    /// Probability that none of its copies arrives.
+    doubt: f64,
+    deadline: MonoTime,
+    /// Of its chunk.
+    bytes: usize,
+    /// It goes for the first time.
+    is_fresh: bool,
+    /// When it goes again this is a repeat.
+    was_sent: bool,
+    /// It goes now.
+    goes: bool,
 }
 
 impl<'a> Dispatch<'a> {
@@ -39,6 +55,15 @@ impl<'a> Dispatch<'a> {
         load: &'a mut Load,
         views: &'a [PathView],
     ) -> Dispatch<'a> {
+        let mut items = Vec::new();
+        for place in outbox.take_due(now) {
+            outbox.forget_overdue(now, place, views);
+            if let (Some(demand), Some(bytes)) =
+                (outbox.demand(place), outbox.chunk_bytes(now, place))
+            {
+                items.push(Item::new(place, &demand, bytes, views));
+            }
+        }
         Dispatch {
             now,
             outbox,
@@ -46,8 +71,7 @@ impl<'a> Dispatch<'a> {
             load,
             views,
             usable: planner::usable(views),
-            fresh: BTreeSet::new(),
-            gone: BTreeSet::new(),
+            items,
             extra: 0,
         }
     }
@@ -55,22 +79,25 @@ impl<'a> Dispatch<'a> {
     /// Returns how many copies went beyond the first of each parcel.
     // [WIRE-54] [WIRE-58]
     pub(super) fn run(mut self) -> u64 {
-        let due = self.outbox.take_due(self.now);
-        if due.is_empty() {
+        if self.items.is_empty() {
             return 0;
         }
-        for place in &due {
-            self.outbox.forget_overdue(self.now, *place, self.views);
-        }
         let apart = self.paths_apart();
-        self.place_fresh(&due);
-        for path in apart {
-            self.repeat_on(path, &due);
+        self.place_fresh();
+        for view in &apart {
+            self.repeat_on(view);
         }
-        let pack_bytes = self.pack_bytes(&due);
-        for place in due {
-            let (again, in_doubt) = self.again(place, pack_bytes);
-            self.outbox.planned(place, again, in_doubt);
+        for item in &mut self.items {
+            item.was_sent |= item.goes;
+        }
+        for view in apart.iter().filter(|view| view.in_pairs) {
+            self.load.close(view.path);
+            self.repeat_on(view);
+        }
+        let pack_bytes = pack_bytes(self.items.iter().filter(|item| item.is_in_doubt()));
+        for item in &self.items {
+            let (again, in_doubt) = self.again(item, pack_bytes);
+            self.outbox.planned(item.place, again, in_doubt);
         }
         self.extra
     }
@@ -92,20 +119,13 @@ impl<'a> Dispatch<'a> {
         apart.into_iter().map(|(_, view)| view).collect()
     }
 
-    fn place_fresh(&mut self, due: &[Place]) {
-        for place in due {
-            if self
-                .outbox
-                .demand(*place)
-                .is_none_or(|demand| demand.copies.sent() > 0)
-            {
-                continue;
-            }
-            for index in 0..self.usable.len() {
-                if let Some(path) = self.usable.get(index).map(|view| view.path)
-                    && self.try_place(*place, path)
+    fn place_fresh(&mut self) {
+        for index in 0..self.items.len() {
+            for path in 0..self.usable.len() {
+                if let (Some(item), Some(view)) = (self.items.get(index), self.usable.get(path))
+                    && item.is_fresh
                 {
-                    self.fresh.insert(*place);
+                    self.try_place(index, view.path);
                 }
             }
         }
@@ -113,131 +133,104 @@ impl<'a> Dispatch<'a> {
 
     /// All that is in doubt and fits into one packet. What is not urgent goes when the budget lets all of that go: packets
     /// with little in them waste it.
-    fn repeat_on(&mut self, view: PathView, due: &[Place]) {
-        let mut wanted: Vec<(u8, f64, Place)> = Vec::new();
-        for place in due {
-            let Some(demand) = self.outbox.demand(*place) else {
-                continue;
-            };
-            let doubt = demand.copies.doubt(self.views);
-            let is_repeat = demand.copies.sent() > 0 && !self.fresh.contains(place);
-            if is_repeat && doubt > demand.target && demand.is_in_time(self.now, &view) {
-                wanted.push((place.urgency(), doubt, *place));
+    fn repeat_on(&mut self, view: &PathView) {
+        let arrives_at = self.now + view.transit;
+        let is_wanted = |item: &Item| item.is_in_doubt() && arrives_at < item.deadline;
+        let mut wanted: Vec<(u8, f64, usize)> = Vec::new();
+        for (index, item) in self.items.iter().enumerate() {
+            if is_wanted(item) {
+                wanted.push((item.place.urgency(), item.doubt, index));
             }
         }
         wanted.sort_by(
-            |(urgency, doubt, place), (other_urgency, other_doubt, other)| {
+            |(urgency, doubt, index), (other_urgency, other_doubt, other)| {
                 let by_urgency = urgency.cmp(other_urgency);
                 let by_doubt = other_doubt.total_cmp(doubt);
-                by_urgency.then(by_doubt).then(place.cmp(other))
+                by_urgency.then(by_doubt).then(index.cmp(other))
             },
         );
-        let wanted: Vec<Place> = wanted.into_iter().map(|(_, _, place)| place).collect();
-        let pack_bytes = self.pack_bytes(&wanted);
+        let in_order = wanted
+            .iter()
+            .filter_map(|(.., index)| self.items.get(*index));
+        let pack_bytes = pack_bytes(in_order);
         let pack_goes = self
             .paths
             .get(&view.path)
             .is_some_and(|path| path.pace().affords(Class::Reliable, pack_bytes));
-        for place in wanted {
-            if (place.is_urgent() || pack_goes) && self.fits(place, view.path) {
-                self.try_place(place, view.path);
-            }
-        }
-    }
-
-    /// Bytes of what is to be repeated, is not urgent and fits into one packet.
-    fn pack_bytes(&self, places: &[Place]) -> usize {
-        let mut sum = 0;
-        for place in places.iter().filter(|place| !place.is_urgent()) {
-            let to_repeat = self
-                .outbox
-                .demand(*place)
-                .is_some_and(|demand| demand.copies.sent() > 0 && !demand.is_met(self.views));
-            if let Some(bytes) = self.outbox.chunk_bytes(self.now, *place)
-                && to_repeat
-                && sum + bytes <= PARCEL_BYTES_MAX
+        for (.., index) in wanted {
+            if let Some(item) = self.items.get(index)
+                && (item.place.is_urgent() || pack_goes)
+                && self.fits(item, view.path)
             {
-                sum += bytes;
+                self.try_place(index, view.path);
             }
         }
-        sum
     }
 
-    fn fits(&self, place: Place, path: PathId) -> bool {
-        let bytes = self.outbox.chunk_bytes(self.now, place);
-        bytes.is_some_and(|bytes| self.load.is_free(path) || self.load.has_room_on(path, bytes))
+    fn fits(&self, item: &Item, path: PathId) -> bool {
+        self.load.is_free(path) || self.load.has_room_on(path, item.bytes)
     }
 
-    /// Whether a parcel goes for the first time, on one path or another.
-    fn is_fresh(&self, place: Place) -> bool {
-        let never_sent = |demand: Demand<'_>| demand.copies.sent() == 0;
-        self.fresh.contains(&place) || self.outbox.demand(place).is_some_and(never_sent)
-    }
-
-    /// Whether a copy goes on this path now.
-    fn try_place(&mut self, place: Place, path: PathId) -> bool {
-        let Some((class, chunk)) = self.outbox.chunk(self.now, place) else {
-            return false;
+    /// Sends a copy on this path if its budget lets it.
+    fn try_place(&mut self, index: usize, path: PathId) {
+        let Some(item) = self.items.get_mut(index) else {
+            return;
+        };
+        let Some(path) = self.paths.get_mut(&path) else {
+            return;
         };
         // A stop goes at once whatever it costs; its repeats keep to the budget.
-        let is_first_stop = class == Class::Stop && self.is_fresh(place);
-        let Some(path) = self.paths.get_mut(&path) else {
-            return false;
-        };
-        if !is_first_stop && !path.pace().affords(class, chunk.encoded_len()) {
-            return false;
+        let is_first_stop = item.class == Class::Stop && item.is_fresh && !item.was_sent;
+        if !is_first_stop && !path.pace().affords(item.class, item.bytes) {
+            return;
         }
-        self.extra += u64::from(self.outbox.on_copy(self.now, place, path.id()) > 1);
-        self.gone.insert(place);
-        self.load.place(self.now, path, chunk, Some(class));
-        true
+        let Some(chunk) = self.outbox.chunk(self.now, item.place) else {
+            return;
+        };
+        let copies = self.outbox.on_copy(self.now, item.place, path.id());
+        self.extra += u64::from(copies > 1);
+        item.goes = true;
+        if let Some(demand) = self.outbox.demand(item.place) {
+            item.doubt = demand.copies.doubt(self.views);
+        }
+        self.load.place(self.now, path, chunk, Some(item.class));
     }
 
     /// When to look at the parcel again, and whether it is to be repeated then; none when nothing more is to be sent.
-    fn again(&self, place: Place, pack_bytes: usize) -> (Option<MonoTime>, bool) {
-        let Some(demand) = self.outbox.demand(place) else {
+    fn again(&self, item: &Item, pack_bytes: usize) -> (Option<MonoTime>, bool) {
+        let Some(demand) = self.outbox.demand(item.place) else {
             return (None, false);
         };
-        if demand.is_met(self.views) {
-            return (self.overdue(&demand), false);
-        }
-        let copies = self.usable.iter();
-        let next = copies
-            .filter_map(|view| self.next_copy(place, &demand, view, pack_bytes))
+        let next = self
+            .usable
+            .iter()
+            .filter_map(|view| self.next_copy(item, view, pack_bytes))
             .min();
-        let Some(next) = next else {
+        let Some(next) = next.filter(|_| item.doubt > item.target) else {
             return (self.overdue(&demand), false);
         };
-        let apart = if self.gone.contains(&place) {
+        let apart = if item.goes {
             demand.gap(&self.usable)
         } else {
             Duration::ZERO
         };
         let again = next.max(self.now + apart).max(self.now + TICK);
-        (Some(again), demand.copies.sent() > 0)
+        (Some(again), item.was_sent)
     }
 
     /// When the next copy may go on this path.
-    fn next_copy(
-        &self,
-        place: Place,
-        demand: &Demand<'_>,
-        view: &PathView,
-        pack_bytes: usize,
-    ) -> Option<MonoTime> {
+    fn next_copy(&self, item: &Item, view: &PathView, pack_bytes: usize) -> Option<MonoTime> {
         let pace = self.paths.get(&view.path)?.pace();
-        let own = self.outbox.chunk_bytes(self.now, place)?;
-        if demand.copies.sent() == 0 {
-            return Some(pace.affords_at(self.now, demand.class, own));
+        if !item.was_sent {
+            return Some(pace.affords_at(self.now, item.class, item.bytes));
         }
-        let bytes = if place.is_urgent() {
-            own
+        let bytes = if item.place.is_urgent() {
+            item.bytes
         } else {
-            own.max(pack_bytes)
+            item.bytes.max(pack_bytes)
         };
-        demand
-            .is_in_time(self.now, view)
-            .then(|| pace.repeat_at(self.now, demand.class, bytes))
+        let in_time = self.now + view.transit < item.deadline;
+        in_time.then(|| pace.repeat_at(self.now, item.class, bytes))
     }
 
     /// When the first copy should be acknowledged; nobody acknowledges `latest`.
@@ -246,6 +239,41 @@ impl<'a> Dispatch<'a> {
         let overdue = demand.copies.overdue_at(self.views).filter(|_| tracked)?;
         Some(overdue.max(self.now + TICK))
     }
+}
+
+impl Item {
+    fn new(place: Place, demand: &Demand<'_>, bytes: usize, views: &[PathView]) -> Item {
+        let was_sent = demand.copies.sent() > 0;
+        Item {
+            place,
+            class: demand.class,
+            target: demand.target,
+            doubt: demand.copies.doubt(views),
+            deadline: demand.deadline,
+            bytes,
+            is_fresh: !was_sent,
+            was_sent,
+            goes: false,
+        }
+    }
+
+    /// Whether it is to be repeated.
+    fn is_in_doubt(&self) -> bool {
+        self.was_sent && self.doubt > self.target
+    }
+}
+
+/// Bytes of what is not urgent and fits into one packet.
+fn pack_bytes<'i>(items: impl Iterator<Item = &'i Item>) -> usize {
+    items
+        .filter(|item| !item.place.is_urgent())
+        .fold(0, |sum, item| {
+            if sum + item.bytes <= PARCEL_BYTES_MAX {
+                sum + item.bytes
+            } else {
+                sum
+            }
+        })
 }
 
 /// No parcel is looked at more often than this.

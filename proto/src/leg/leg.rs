@@ -299,5 +299,5 @@ impl Leg {
 /// What the planner knows of a path now.
 fn view(now: MonoTime, path: &mut Path) -> PathView {
     path.refresh(now);
-    PathView::new(&path.status(), path.pace().gap())
+    PathView::new(&path.status(), path.pace().in_pairs())
 }

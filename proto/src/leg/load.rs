@@ -66,7 +66,12 @@ impl Load {
         }
     }
 
-    /// Whether no packet goes on the path.
+    /// What follows on the path goes in another packet.
+    pub(super) fn close(&mut self, path: PathId) {
+        self.open.remove(&path);
+    }
+
+    /// Whether no packet of the path is open.
     pub(super) fn is_free(&self, path: PathId) -> bool {
         !self.open.contains_key(&path)
     }

@@ -183,22 +183,21 @@ impl Outbox {
         })
     }
 
-    /// The chunk of a copy that is sent now, and its class.
+    /// The chunk of a copy that is sent now.
     // [WIRE-44]
-    pub(super) fn chunk(&self, now: MonoTime, place: Place) -> Option<(Class, Chunk)> {
+    pub(super) fn chunk(&self, now: MonoTime, place: Place) -> Option<Chunk> {
         let waiting = self.waiting.get(&place)?;
         let trail = waiting.origin.trail(now);
         let parcel = Arc::clone(&waiting.parcel);
-        let chunk = match waiting.id {
+        Some(match waiting.id {
             Some(id) => Chunk::Tracked { id, trail, parcel },
             None => Chunk::Untracked { trail, parcel },
-        };
-        Some((waiting.class, chunk))
+        })
     }
 
     /// Bytes of that chunk.
     pub(super) fn chunk_bytes(&self, now: MonoTime, place: Place) -> Option<usize> {
-        self.chunk(now, place).map(|(_, chunk)| chunk.encoded_len())
+        self.chunk(now, place).map(|chunk| chunk.encoded_len())
     }
 
     /// Copies of a tracked parcel that should be acknowledged by now are lost.
@@ -395,9 +394,10 @@ mod tests {
                     }
                     Step::Send(sent) => {
                         for place in outbox.take_due(now) {
-                            let (class, chunk) = outbox.chunk(now, place).expect("it waits");
-                            prop_assert!(outbox.demand(place).is_some_and(|demand| demand.deadline > now));
-                            prop_assert_eq!(class == Class::Latest, matches!(chunk, Chunk::Untracked { .. }));
+                            let chunk = outbox.chunk(now, place).expect("it waits");
+                            let demand = outbox.demand(place).expect("it waits");
+                            prop_assert!(demand.deadline > now);
+                            prop_assert_eq!(demand.class == Class::Latest, matches!(chunk, Chunk::Untracked { .. }));
                             if sent {
                                 outbox.on_copy(now, place, PathId(1));
                             }

@@ -28,13 +28,13 @@ pub struct PathView {
     pub horizon: Duration,
     /// How long a packet is on its way.
     pub transit: Duration,
-    /// Gap between packets that repeat something.
-    pub gap: Duration,
+    /// Whether its packets are lost each for itself, so that two that follow each other at once are worth two.
+    pub in_pairs: bool,
 }
 
 impl PathView {
-    /// What follows from how a path stands; it keeps this `gap`.
-    pub fn new(status: &PathStatus, gap: Duration) -> PathView {
+    /// What follows from how a path stands.
+    pub fn new(status: &PathStatus, in_pairs: bool) -> PathView {
         let base = status.rtt_min.unwrap_or(RTT_START);
         let ack = ACK_DELAY.as_secs_f64() / (1.0 - status.loss_in);
         let horizon =
@@ -46,7 +46,7 @@ impl PathView {
             loss: status.loss + CAUTION * status.loss * (1.0 - status.loss),
             horizon,
             transit: base / 2 + status.queue,
-            gap,
+            in_pairs,
         }
     }
 }
@@ -65,23 +65,16 @@ pub struct Demand<'a> {
 }
 
 impl Demand<'_> {
-    /// Whether it is improbable enough that it will not arrive.
-    pub fn is_met(&self, views: &[PathView]) -> bool {
-        self.copies.sent() > 0 && self.copies.doubt(views) <= self.target
-    }
-
-    /// Whether a copy on this path would come in time.
-    pub fn is_in_time(&self, now: MonoTime, view: &PathView) -> bool {
-        now + view.transit < self.deadline
-    }
-
     /// The gap between its own repeats: as many copies as are needed are spread over the time until something newer comes.
     pub fn gap(&self, usable: &[PathView]) -> Duration {
         match self.class {
             Class::Latest => {
                 let round: f64 = usable
                     .iter()
-                    .map(|view| self.copies.loss_of(view))
+                    .map(|view| {
+                        let loss = self.copies.loss_of(view);
+                        if view.in_pairs { loss * loss } else { loss }
+                    })
                     .product();
                 let rounds = (self.target.ln() / round.max(f64::MIN_POSITIVE).ln()).ceil();
                 LATEST_SPREAD.div_f64(rounds.max(1.0)).max(REPEAT_GAP)

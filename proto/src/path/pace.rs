@@ -9,12 +9,13 @@ use crate::base::limits::{
 };
 use crate::base::{Class, MonoTime};
 
-/// A path's rate, its bucket, and the gap between packets that carry parcels.
+/// A path's rate, its bucket, and the gap between times at which it repeats something.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     rate: Rate,
     tokens: Tokens,
     gap: Duration,
+    in_pairs: bool,
     /// When a packet with parcels was last begun.
     loaded_at: Option<MonoTime>,
     bits_per_s: f64,
@@ -29,6 +30,7 @@ impl Pace {
             rate,
             tokens: Tokens::new(now, rate.bits_per_s(now)),
             gap: REPEAT_GAP,
+            in_pairs: true,
             loaded_at: None,
             bits_per_s: rate.bits_per_s(now),
             strain: Strain::None,
@@ -40,9 +42,9 @@ impl Pace {
         self.rate.set_budget(bits_per_s);
     }
 
-    /// Gap between packets that repeat something.
-    pub const fn gap(&self) -> Duration {
-        self.gap
+    /// Whether two packets at once are worth two.
+    pub const fn in_pairs(&self) -> bool {
+        self.in_pairs
     }
 
     /// Brings rate and bucket up to now; before everything that asks.
@@ -53,7 +55,14 @@ impl Pace {
         self.tokens
             .fill(now, self.bits_per_s, self.strain != Strain::Clogged);
         // Losses that come together pass with time: copies that follow each other at once share their fate.
-        self.gap = REPEAT_GAP.mul_f64(clumps.floor()).min(REPEAT_GAP_MAX);
+        self.in_pairs = clumps < CLUMPED;
+        self.gap = if self.in_pairs {
+            REPEAT_GAP
+        } else {
+            (REPEAT_GAP / 2)
+                .mul_f64(clumps)
+                .clamp(REPEAT_GAP, REPEAT_GAP_MAX)
+        };
     }
 
     /// Whether a chunk of this class may go, in a packet of its own or not.
@@ -120,6 +129,8 @@ impl Pace {
     }
 }
 
+/// Where runs of losses are longer than this many times what chance makes them, losses come together.
+const CLUMPED: f64 = 2.0;
 /// What a packet costs beside its chunks: on the wire, and its own head with report and acknowledgement.
 const PACKET_COST: usize = WIRE_OVERHEAD_BYTES + 24;
 /// Longer waits are looked at again.

@@ -83,8 +83,7 @@ impl Case {
 
     /// Its rows, as many together as the machine carries.
     pub fn together(&self) -> Vec<Vec<Row>> {
-        let paths = self.links * self.controller_links * self.relays;
-        if paths == 1 || self.event == Event::Dark {
+        if self.event == Event::Dark {
             return vec![self.rows.clone()];
         }
         let of = |class| {

@@ -177,7 +177,7 @@ const QUICK: Pace = Pace {
     pairs: 8,
     patience: Duration::from_secs(5),
     messages: 2_000,
-    latest_span: Duration::from_secs(12),
+    latest_span: Duration::from_secs(8),
     drain: Duration::from_secs(5),
 };
 /// Long enough for a p99.9 at 50 messages a second.

@@ -2,7 +2,7 @@
 
 use super::seat::{Seat, SeatId};
 use super::{Relay, RelayEvent};
-use crate::base::limits::{SEATS_MAX, SEATS_PER_NODE_MAX, VERSION};
+use crate::base::limits::{SEATS_MAX, SEATS_PER_NODE_MAX, VERSION, WELCOMES_AGAIN};
 use crate::base::{MonoTime, Name, NodeKind, NodeName, PathId};
 use crate::role::Transmit;
 use crate::role::node::greeting;
@@ -24,6 +24,12 @@ impl Relay {
             self.counters.unexpected_packets += 1;
             return;
         }
+        // A hello that comes again says that the answer did not.
+        let copies = if known.seat.is_some() {
+            WELCOMES_AGAIN
+        } else {
+            1
+        };
         if !self.seats.contains_key(&id) && !self.take_seat(now, &id) {
             return;
         }
@@ -40,10 +46,9 @@ impl Relay {
             leg_incarnation: seat.leg_incarnation,
             features: 0,
         };
-        self.transmits.push_back(Transmit {
-            path,
-            bytes: greeting(now, welcome),
-        });
+        let bytes = greeting(now, welcome);
+        let again = std::iter::repeat_n(Transmit { path, bytes }, copies);
+        self.transmits.extend(again);
         let joined = seat.join(now, path);
         if let Some(known) = self.paths.get_mut(&path) {
             known.seat = Some(id.clone());
