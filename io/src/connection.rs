@@ -5,6 +5,7 @@ use crate::ending::Ending;
 use crate::endpoint::Endpoint;
 use crate::path::CLOSE_DONE;
 use crate::port::Port;
+use crate::repeats::Repeats;
 use crate::transport::DATAGRAM_SEND_BUFFER_BYTES;
 use quinn_proto::{ConnectionEvent, ConnectionHandle, Event, SendDatagramError, VarInt};
 use std::any::Any;
@@ -25,6 +26,7 @@ pub(crate) struct Connection {
     this: Weak<Connection>,
     reader: OnceCell<Reader>,
     packet: RefCell<Vec<u8>>,
+    repeats: RefCell<Repeats>,
     state: Cell<State>,
     heard: Cell<bool>,
     changed: Notify,
@@ -59,6 +61,7 @@ impl Connection {
         endpoint: Weak<Endpoint>,
         port: Rc<Port>,
         alarm: Rc<Alarm>,
+        repeats: Repeats,
     ) -> Rc<Connection> {
         Rc::new_cyclic(|this| Connection {
             quic: RefCell::new(quic),
@@ -69,6 +72,7 @@ impl Connection {
             this: Weak::clone(this),
             reader: OnceCell::new(),
             packet: RefCell::default(),
+            repeats: RefCell::new(repeats),
             state: Cell::new(State::Handshake),
             heard: Cell::new(false),
             changed: Notify::new(),
@@ -175,8 +179,12 @@ impl Connection {
 
     /// Takes what the endpoint found to be this connection's; what its reader then has to send is sent first, what QUIC
     /// itself has to say after it.
-    pub(crate) fn on_event(&self, event: ConnectionEvent) {
+    pub(crate) fn on_event(&self, event: ConnectionEvent, from: SocketAddr, bytes: usize) {
         self.datagrams.set(self.datagrams.get() + 1);
+        // What comes from elsewhere says nothing about who is at this address.
+        if from == self.remote() {
+            self.repeats.borrow_mut().on_received(bytes);
+        }
         self.quic.borrow_mut().handle_event(event);
         self.take_news();
         self.deliver();
@@ -201,9 +209,16 @@ impl Connection {
         while self.answer_endpoint() {
             more = self.transmit(now);
         }
+        self.repeats
+            .borrow_mut()
+            .send_due(now, |transmit, packet| self.port.send(transmit, packet));
         let due = match more {
             More::Yes => Some(now),
-            More::No => self.quic.borrow_mut().poll_timeout(),
+            More::No => {
+                let timeout = self.quic.borrow_mut().poll_timeout();
+                let repeat = self.repeats.borrow().next_due();
+                timeout.into_iter().chain(repeat).min()
+            }
         };
         if let Some(at) = due
             && self.listed.get().is_none_or(|listed| at < listed)
@@ -221,7 +236,9 @@ impl Connection {
             let Some(transmit) = quic.poll_transmit(now, 1, &mut packet) else {
                 return More::No;
             };
-            self.port.send(&transmit, &packet);
+            if self.repeats.borrow_mut().on_packet(now, &transmit, &packet) {
+                self.port.send(&transmit, &packet);
+            }
         }
         More::Yes
     }
@@ -249,10 +266,17 @@ impl Connection {
                 return;
             };
             match event {
-                Event::Connected => self.set(State::Up),
+                Event::Connected => {
+                    self.set(State::Up);
+                    // The server is through last.
+                    if self.quic.borrow().side().is_server() {
+                        self.repeats.borrow_mut().finish();
+                    }
+                }
                 Event::ConnectionLost { reason } => self.set(State::Ended(Ending::from(&reason))),
                 Event::DatagramReceived => {
                     if !self.heard.replace(true) {
+                        self.repeats.borrow_mut().finish();
                         self.changed.notify_waiters();
                     }
                 }

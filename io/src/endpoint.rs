@@ -5,6 +5,7 @@ use crate::connection::Connection;
 use crate::ending::Ending;
 use crate::path::CLOSE_DONE;
 use crate::port::{Inbox, Port, Received, ecn};
+use crate::repeats::{Allowance, Onset, Repeats};
 use quinn_proto::{
     ClientConfig, ConnectError, ConnectionEvent, ConnectionHandle, DatagramEvent, EndpointConfig,
     EndpointEvent, Incoming, ServerConfig, Transmit,
@@ -87,13 +88,16 @@ impl Endpoint {
         config: ClientConfig,
         remote: SocketAddr,
         server_name: &str,
+        repeats: Onset,
     ) -> Result<Rc<Connection>, ConnectError> {
+        let now = Instant::now();
         let begun = self
             .quic
             .borrow_mut()
-            .connect(Instant::now(), config, remote, server_name);
+            .connect(now, config, remote, server_name);
         let (handle, quic) = begun?;
-        Ok(self.add(handle, quic))
+        let repeats = Repeats::new(now, repeats, Allowance::Open);
+        Ok(self.add(handle, quic, repeats))
     }
 
     /// The next who wants a connection; none when it takes no more. The answer is one of [`Endpoint::accept`],
@@ -113,12 +117,21 @@ impl Endpoint {
     /// Begins the handshake.
     pub(crate) fn accept(&self, incoming: Incoming) -> Result<Rc<Connection>, Ending> {
         let mut answer = Vec::new();
+        let now = Instant::now();
+        let allowance = if incoming.remote_address_validated() {
+            Allowance::Open
+        } else {
+            Allowance::FIRST
+        };
         let accepted = self
             .quic
             .borrow_mut()
-            .accept(incoming, Instant::now(), &mut answer, None);
+            .accept(incoming, now, &mut answer, None);
         match accepted {
-            Ok((handle, quic)) => Ok(self.add(handle, quic)),
+            Ok((handle, quic)) => {
+                let repeats = Repeats::new(now, Onset::Later, allowance);
+                Ok(self.add(handle, quic, repeats))
+            }
             Err(error) => {
                 if let Some(transmit) = error.response {
                     self.port.send(&transmit, &answer);
@@ -194,13 +207,19 @@ impl Endpoint {
         self.quic.borrow_mut().handle_event(handle, event)
     }
 
-    fn add(&self, handle: ConnectionHandle, quic: quinn_proto::Connection) -> Rc<Connection> {
+    fn add(
+        &self,
+        handle: ConnectionHandle,
+        quic: quinn_proto::Connection,
+        repeats: Repeats,
+    ) -> Rc<Connection> {
         let connection = Connection::new(
             quic,
             handle,
             Weak::clone(&self.this),
             Rc::clone(&self.port),
             Rc::clone(&self.alarm),
+            repeats,
         );
         self.connections
             .borrow_mut()
@@ -239,7 +258,7 @@ impl Endpoint {
             Some(DatagramEvent::ConnectionEvent(handle, event)) => {
                 let connection = self.connections.borrow().get(&handle).cloned();
                 if let Some(connection) = connection {
-                    connection.on_event(event);
+                    connection.on_event(event, meta.addr, datagram.len());
                 }
             }
             Some(DatagramEvent::NewConnection(incoming)) => self.on_incoming(incoming),

@@ -36,6 +36,7 @@ mod outcome;
 pub mod path;
 mod port;
 pub mod remote;
+mod repeats;
 pub mod runtime;
 pub mod sections;
 pub mod shutdown;
