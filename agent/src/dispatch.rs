@@ -8,7 +8,6 @@ use std::time::Duration;
 use longrein_io::clock;
 use longrein_io::drive::Driver;
 use longrein_proto::base::{Channel, Class, FencingToken, MonoTime, Name, Refusal};
-use longrein_proto::path::Health;
 use longrein_proto::role::{Agent, AgentEvent, Apply};
 use longrein_proto::wire::Telemetry;
 use tokio::sync::mpsc::Receiver;
@@ -90,9 +89,6 @@ impl Dispatch {
             AgentEvent::Health { path, health } => {
                 let link = driver.path(path).map(|path| path.link().to_string());
                 tracing::info!(path = path.0, link, ?health, "path has changed");
-                if health == Health::Down {
-                    driver.redial(path);
-                }
             }
         }
     }

@@ -74,6 +74,12 @@ struct Dialer<R: Role> {
     told: String,
 }
 
+/// A connection in use, and since when.
+struct Current {
+    path: Rc<Path>,
+    since: MonoTime,
+}
+
 /// A connection that won.
 struct Found {
     connection: Rc<Connection>,
@@ -82,42 +88,66 @@ struct Found {
 
 impl<R: Role + 'static> Dialer<R> {
     async fn keep_up(mut self) {
-        let mut current: Option<Rc<Path>> = None;
+        let mut current = None;
         loop {
-            let found = self.find().await;
-            let link = self.route.link.clone();
-            let Some(path) = self.driver.attach(found.connection, link, found.peer) else {
-                return;
-            };
-            // The role asked for a new connection as the old one was silent; it stays until here, as it may recover.
-            if let Some(old) = current.replace(Rc::clone(&path)) {
-                old.close(CLOSE_DONE);
-            }
-            let since = clock::now();
-            self.repeats = Onset::Later;
-            self.tell(&DialOutcome::Up {
-                path: path.id(),
-                remote: path.remote(),
-            });
-            let fact = path.fact().await;
-            if clock::now().since(since) >= STABLE {
-                self.backoff.reset();
-            }
-            match fact {
-                PathFact::RedialWanted => self.pause_unless_stable(since).await,
-                PathFact::Ended(why) => {
-                    current = None;
-                    let outcome = DialOutcome::Lost {
-                        path: path.id(),
-                        why,
-                    };
-                    self.tell(&outcome);
-                    if outcome.is_refusal() {
-                        sleep(self.backoff.pause_after_refusal()).await;
-                    } else {
-                        self.pause_unless_stable(since).await;
-                    }
+            if let Some(found) = self.find_for(current.as_ref()).await {
+                let link = self.route.link.clone();
+                let Some(path) = self.driver.attach(found.connection, link, found.peer) else {
+                    return;
+                };
+                self.tell(&DialOutcome::Up {
+                    path: path.id(),
+                    remote: path.remote(),
+                });
+                let since = clock::now();
+                // The role asked for a new connection as the old one was silent; it stayed until here.
+                if let Some(Current { path: old, .. }) = current.replace(Current { path, since }) {
+                    old.close(CLOSE_DONE);
                 }
+            }
+            self.repeats = Onset::Later;
+            if let Some(used) = current.take() {
+                current = self.watch(used).await;
+            }
+        }
+    }
+
+    /// Finds a connection; none when the one that it should replace works again meanwhile.
+    async fn find_for(&mut self, old: Option<&Current>) -> Option<Found> {
+        let Some(Current { path, .. }) = old else {
+            return Some(self.find().await);
+        };
+        let path = Rc::clone(path);
+        tokio::select! {
+            found = self.find() => Some(found),
+            () = path.recovered() => None,
+        }
+    }
+
+    /// Waits until another connection is needed; tells what is left of this one.
+    async fn watch(&mut self, current: Current) -> Option<Current> {
+        let Current { path, since } = &current;
+        let fact = path.fact().await;
+        if clock::now().since(*since) >= STABLE {
+            self.backoff.reset();
+        }
+        match fact {
+            PathFact::RedialWanted => {
+                self.pause_unless_stable(*since).await;
+                Some(current)
+            }
+            PathFact::Ended(why) => {
+                let outcome = DialOutcome::Lost {
+                    path: path.id(),
+                    why,
+                };
+                self.tell(&outcome);
+                if outcome.is_refusal() {
+                    sleep(self.backoff.pause_after_refusal()).await;
+                } else {
+                    self.pause_unless_stable(*since).await;
+                }
+                None
             }
         }
     }

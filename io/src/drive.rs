@@ -115,14 +115,6 @@ impl<R: Role + 'static> Driver<R> {
         Remote::new(self.0.calls.clone())
     }
 
-    /// Asks whoever dialled this path for a new connection in its place; it stays until the new one is up. Calls for
-    /// accepted or ended paths change nothing.
-    pub fn redial(&self, path: PathId) {
-        if let Some(path) = self.path(path) {
-            path.want_redial();
-        }
-    }
-
     /// Closes a path; the role hears of it as of any path that ends.
     pub fn hang_up(&self, path: PathId) {
         if let Some(path) = self.path(path) {
@@ -256,6 +248,7 @@ impl<R: Role + 'static> Driver<R> {
         };
         loop {
             self.send_all();
+            self.pass_redials();
             let event = self.0.role.borrow_mut().poll_event();
             let Some(event) = event else { break };
             (self.0.on_event.borrow_mut())(self, event);
@@ -279,6 +272,17 @@ impl<R: Role + 'static> Driver<R> {
             match &last {
                 Some(path) => path.send(bytes),
                 None => self.count(|counts| counts.dropped_no_path += 1),
+            }
+        }
+    }
+
+    /// Tells whoever dialled a path that it shall be dialled anew, or shall not any more.
+    fn pass_redials(&self) {
+        loop {
+            let redial = self.0.role.borrow_mut().poll_redial();
+            let Some(redial) = redial else { return };
+            if let Some(path) = self.path(redial.path) {
+                path.set_redial(redial.wanted);
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::drive::Driver;
 use crate::ending::Ending;
 use crate::endpoint::Endpoint;
 use crate::keys::Identity;
-use crate::path::{CLOSE_DONE, CLOSE_PROTOCOL, PathFact};
+use crate::path::{CLOSE_DONE, CLOSE_PROTOCOL};
 use crate::socket::{self, SocketError};
 pub use crate::sources::ListenLimits;
 use crate::sources::{Sources, Verdict, source};
@@ -233,7 +233,7 @@ impl<R: Role + 'static> Reception<R> {
         let path = self.driver.attach(attempt.keep(), self.name.clone(), peer);
         let Some(path) = path else { return };
         self.counts.borrow_mut().accepted += 1;
-        while path.fact().await == PathFact::RedialWanted {}
+        path.connection().ended().await;
     }
 
     fn on_silent(&self) {

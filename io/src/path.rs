@@ -130,8 +130,8 @@ impl Path {
         self.changed.notify_one();
     }
 
-    pub(crate) fn want_redial(&self) {
-        self.redial.set(true);
+    pub(crate) fn set_redial(&self, wanted: bool) {
+        self.redial.set(wanted);
         self.changed.notify_one();
     }
 
@@ -141,9 +141,16 @@ impl Path {
             if let Some(ending) = self.ended.get() {
                 return PathFact::Ended(ending);
             }
-            if self.redial.take() {
+            if self.redial.get() {
                 return PathFact::RedialWanted;
             }
+            self.changed.notified().await;
+        }
+    }
+
+    /// Waits until it need not be replaced any more, while another connection is dialled: it works again.
+    pub(crate) async fn recovered(&self) {
+        while self.redial.get() || self.ended.get().is_some() {
             self.changed.notified().await;
         }
     }

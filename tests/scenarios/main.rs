@@ -31,6 +31,7 @@ mod repeat;
 mod returning_node;
 mod routes;
 mod session_lost;
+mod silent_paths;
 mod steady_loss;
 mod stop;
 mod swallowing_relay;

@@ -43,4 +43,4 @@ pub use seeds::each_seed;
 pub use stage_set::StageSet;
 pub use trial::{Figures, Trial};
 pub use vehicle::{AppliedCommand, Audit, Granted, Vehicle};
-pub use world::{Carried, Station, World};
+pub use world::{Carried, Redialled, Station, World};

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use longrein_proto::base::{Channel, MonoTime, Name, NodeKind, PathId};
 use longrein_proto::role::{
-    Agent, AgentRecord, Controller, Input, Relay, RelayConfig, Role, Transmit,
+    Agent, AgentRecord, Controller, Input, Redial, Relay, RelayConfig, Role, Transmit,
 };
 
-pub use self::network::Carried;
+pub use self::network::{Carried, Redialled};
 use self::network::{End, Path};
 use self::slot::{AgentBody, Body, Freeze, Slot};
 use crate::check::{Budgets, Load};
@@ -42,6 +42,7 @@ pub struct World {
     arrivals: BTreeMap<(MonoTime, u64), (Station, PathId, Vec<u8>)>,
     next_arrival: u64,
     next_path: u32,
+    redials: Vec<Redialled>,
     /// Steps that did not move time on.
     steps_now: usize,
     budgets: Budgets,
@@ -65,6 +66,7 @@ impl World {
             arrivals: BTreeMap::new(),
             next_arrival: 0,
             next_path: 0,
+            redials: Vec::new(),
             steps_now: 0,
             budgets: Budgets::default(),
             digest: DefaultHasher::new(),
@@ -450,6 +452,7 @@ impl World {
     fn collect(&mut self, station: Station) {
         let now = self.time_of(station);
         let mut sent: Vec<Transmit> = Vec::new();
+        let mut redials: Vec<Redial> = Vec::new();
         let slot = &mut self.stations[station.0];
         slot.touch();
         match &mut slot.body {
@@ -458,6 +461,7 @@ impl World {
                 while let Some(event) = body.role.poll_event() {
                     body.on_event(now, event);
                 }
+                redials.extend(std::iter::from_fn(|| body.role.poll_redial()));
                 sent.extend(std::iter::from_fn(|| body.role.poll_transmit()));
             }
             Body::Controller { role, events } => {
@@ -465,6 +469,7 @@ impl World {
                     self.ledger.on_event(self.now, station, &event);
                     events.push((now, event));
                 }
+                redials.extend(std::iter::from_fn(|| role.poll_redial()));
                 sent.extend(std::iter::from_fn(|| role.poll_transmit()));
             }
             Body::Relay { role, events } => {
@@ -474,6 +479,9 @@ impl World {
             Body::Hostile(role) => sent.extend(std::iter::from_fn(|| role.poll_transmit())),
             Body::Raw(role) => sent.extend(std::iter::from_fn(|| role.poll_transmit())),
             Body::Dead => {}
+        }
+        for redial in redials {
+            self.note_redial(station, redial);
         }
         for transmit in sent {
             self.transport(station, transmit);

@@ -194,6 +194,7 @@ mod tests {
                 path: PathId(1),
                 link: LinkId(1),
                 health,
+                is_lost: false,
                 loss,
                 rtt: Some(Duration::from_millis(40)),
                 rtt_min: None,

@@ -7,7 +7,7 @@ use longrein_io::keys::Identity;
 use longrein_io::listen::{ListenLimits, ListenSettings, Listener, listen};
 use longrein_io::socket::Bind;
 use longrein_proto::base::{MonoTime, Name, PathId};
-use longrein_proto::role::{Input, Role, Transmit};
+use longrein_proto::role::{Input, Redial, Role, Transmit};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,6 +23,7 @@ pub struct Echo {
     pub out: VecDeque<Transmit>,
     pub events: VecDeque<Event>,
     pub due: Option<MonoTime>,
+    pub redials: VecDeque<Redial>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,9 +105,19 @@ impl Role for Echo {
         self.events.pop_front()
     }
 
+    fn poll_redial(&mut self) -> Option<Redial> {
+        self.redials.pop_front()
+    }
+
     fn next_timeout(&self) -> Option<MonoTime> {
         self.due
     }
+}
+
+/// Says whether a path shall be dialled anew.
+pub fn redial(node: &Node, path: PathId, wanted: bool) {
+    let redial = Redial { path, wanted };
+    node.driver.with(|role, _| role.redials.push_back(redial));
 }
 
 /// A role that is driven, with all that it told.

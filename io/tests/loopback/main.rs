@@ -12,5 +12,7 @@ mod datagrams;
 mod driver;
 mod echo;
 mod fleet;
+mod forwarder;
 mod identity;
 mod reconnect;
+mod weak_link;

@@ -1,4 +1,4 @@
-use crate::echo::{Echo, Node, any_port, caller, relay, route, until};
+use crate::echo::{Echo, Node, any_port, caller, redial, relay, route, until};
 use crate::fleet::Fleet;
 use longrein_io::runtime;
 use std::net::{SocketAddr, UdpSocket};
@@ -88,7 +88,7 @@ fn a_path_that_shall_be_replaced_stays_until_the_new_one_is_up() {
         .await;
         let old = truck.driver.paths()[0].id();
 
-        truck.driver.redial(old);
+        redial(&truck, old, true);
 
         until(
             "the old path's end",

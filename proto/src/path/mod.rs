@@ -15,6 +15,7 @@ mod pace;
 mod path;
 mod rate;
 mod round_trip;
+mod silence;
 mod tokens;
 
 pub use allowance::Allowance;
@@ -27,4 +28,5 @@ pub use pace::Pace;
 pub use path::{LinkId, Path, PathStatus, Received};
 pub use rate::{Rate, Signs, Strain};
 pub use round_trip::RoundTrip;
+pub use silence::Silence;
 pub use tokens::Tokens;

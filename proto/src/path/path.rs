@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Allowance, Estimate, Fact, Health, Pace, Signs, Strain};
-use crate::base::limits::{DOWN_AFTER, HEARTBEAT, LINK_BUDGET_BITS_PER_S_MAX, SUSPECT_AFTER};
+use super::{Allowance, Estimate, Fact, Health, Pace, Signs, Silence, Strain};
+use crate::base::limits::LINK_BUDGET_BITS_PER_S_MAX;
 use crate::base::{MonoTime, PathId};
 use crate::wire::{AckState, Chunk, Packet};
 
@@ -18,10 +18,8 @@ pub struct Path {
     link: LinkId,
     estimate: Estimate,
     health: Health,
-    /// When the last packet arrived, or the path began.
-    heard_at: MonoTime,
-    /// When the last packet was sent; before the first, such that one is due.
-    sent_at: MonoTime,
+    silence: Silence,
+    is_lost: bool,
     traffic: Traffic,
     pace: Pace,
     allowance: Allowance,
@@ -47,6 +45,8 @@ pub struct PathStatus {
     pub link: LinkId,
     /// Whether it works.
     pub health: Health,
+    /// Silent for longer than its losses explain: another connection should take its place.
+    pub is_lost: bool,
     /// Share of our packets that get lost.
     pub loss: f64,
     /// Smoothed round trip.
@@ -89,9 +89,8 @@ impl Path {
             link,
             estimate: Estimate::new(now),
             health: Health::Unknown,
-            heard_at: now,
-            // So that the peer hears of the path, and its round trip is known, at once.
-            sent_at: now.before(HEARTBEAT),
+            silence: Silence::new(now),
+            is_lost: false,
             traffic: Traffic::default(),
             pace: Pace::new(now),
             allowance: Allowance::default(),
@@ -144,7 +143,7 @@ impl Path {
     /// The next packet of this path, without chunks; it is sent now.
     // [WIRE-40] [WIRE-52]
     pub fn open_packet(&mut self, now: MonoTime, ack: AckState) -> Packet {
-        self.sent_at = now;
+        self.silence.on_sent(now);
         Packet {
             path_sequence: self.estimate.on_sent(now),
             tx_time_us: tx_time_us(now),
@@ -164,13 +163,18 @@ impl Path {
     pub fn on_packet(&mut self, now: MonoTime, packet: &Packet) -> Received {
         self.traffic.received_packets += 1;
         self.traffic.received_bytes += packet.encoded_len() as u64;
+        let reported = self.estimate.reported().highest;
         let bad_report = packet
             .report
             .is_some_and(|report| !self.estimate.on_report(now, &report));
         let transit = self
             .estimate
             .on_packet(now, packet.path_sequence, packet.tx_time_us);
-        self.heard_at = now;
+        self.silence.on_heard(now);
+        self.is_lost = false;
+        if self.estimate.reported().highest > reported {
+            self.silence.on_answered(now);
+        }
         for chunk in &packet.chunks {
             if let Chunk::Allowance { kbit_s } = chunk
                 && self.allowance.on_heard(packet.path_sequence)
@@ -188,30 +192,22 @@ impl Path {
 
     /// The path's new health, if silence changed it.
     pub fn on_timeout(&mut self, now: MonoTime) -> Option<Health> {
-        let silence = now.since(self.heard_at);
-        if silence >= DOWN_AFTER {
-            self.turn(Fact::Silent)
-        } else if silence >= SUSPECT_AFTER {
-            self.turn(Fact::Quiet)
-        } else {
-            None
-        }
+        self.is_lost = self.silence.is_lost(now, self.estimate.loss_in());
+        let fact = self.silence.fact(now)?;
+        self.turn(fact)
     }
 
     /// When the heartbeat is due or silence changes the health.
     pub fn next_timeout(&self) -> MonoTime {
-        let heartbeat = self.sent_at + HEARTBEAT;
-        match self.health {
-            Health::Live => heartbeat.min(self.heard_at + SUSPECT_AFTER),
-            Health::Unknown | Health::Suspect => heartbeat.min(self.heard_at + DOWN_AFTER),
-            Health::Down => heartbeat,
-        }
+        let heartbeat = self.silence.heartbeat_at();
+        let worse = self.silence.worsens_at(self.health);
+        worse.map_or(heartbeat, |worse| heartbeat.min(worse))
     }
 
     /// Whether nothing was sent for so long that a heartbeat is due, whatever the health.
     // [WIRE-50]
     pub fn heartbeat_due(&self, now: MonoTime) -> bool {
-        now >= self.sent_at + HEARTBEAT
+        now >= self.silence.heartbeat_at()
     }
 
     /// Which one.
@@ -235,6 +231,7 @@ impl Path {
             path: self.id,
             link: self.link,
             health: self.health,
+            is_lost: self.is_lost,
             loss: self.estimate.loss(),
             rtt: self.estimate.rtt(),
             rtt_min: self.estimate.rtt_min(),

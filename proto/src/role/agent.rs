@@ -30,7 +30,7 @@ use self::stops::Stops;
 use super::node::{Fact, Node, Way};
 use super::record::AgentRecord;
 use super::wall::WallClock;
-use super::{Input, NodeCounters, PathView, Role, Transmit};
+use super::{Input, NodeCounters, PathView, Redial, Role, Transmit};
 use crate::base::limits::{TAKE_BURST, TAKES_PER_PEER_PER_S};
 use crate::base::{
     Channel, Class, Entropy, Flow, MonoTime, Name, NodeName, Refusal, SessionId, Stage,
@@ -349,6 +349,10 @@ impl Role for Agent {
 
     fn poll_event(&mut self) -> Option<AgentEvent> {
         self.events.pop_front()
+    }
+
+    fn poll_redial(&mut self) -> Option<Redial> {
+        self.node.poll_redial()
     }
 
     fn next_timeout(&self) -> Option<MonoTime> {

@@ -12,7 +12,7 @@ use self::stops::Stops;
 use super::node::{Fact, Node};
 use super::seal_counters::SealCounters;
 use super::wall::WallClock;
-use super::{Input, NodeCounters, PathView, Role, Transmit};
+use super::{Input, NodeCounters, PathView, Redial, Role, Transmit};
 use crate::base::{
     ApplicationId, Channel, Class, Entropy, FencingToken, MonoTime, Name, NodeKind, NodeName,
     PathId, Refusal, SessionId, StopId,
@@ -579,6 +579,10 @@ impl Role for Controller {
 
     fn poll_event(&mut self) -> Option<ControllerEvent> {
         self.events.pop_front()
+    }
+
+    fn poll_redial(&mut self) -> Option<Redial> {
+        self.node.poll_redial()
     }
 
     fn next_timeout(&self) -> Option<MonoTime> {

@@ -37,6 +37,12 @@ pub trait Role {
     /// The next event for the program, if any; only pops.
     fn poll_event(&mut self) -> Option<Self::Event>;
 
+    /// The next path whose connection the program shall replace, or shall replace no longer; only pops. A role that never dials
+    /// has none.
+    fn poll_redial(&mut self) -> Option<Redial> {
+        None
+    }
+
     /// When [`Input::Timeout`] is due at the latest.
     fn next_timeout(&self) -> Option<MonoTime>;
 }
@@ -77,6 +83,16 @@ pub enum Input<'a> {
     },
     /// [`Role::next_timeout`] is reached.
     Timeout,
+}
+
+/// What to do about a path that was dialled: another connection takes its place when it is up; until then the old one stays, as it
+/// may recover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Redial {
+    /// The path.
+    pub path: PathId,
+    /// Whether another connection is wanted; false when the path works again.
+    pub wanted: bool,
 }
 
 /// A datagram to send.

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Transmit;
 use super::link_budgets::LinkBudgets;
-use crate::base::limits::{HELLO_INTERVAL, RELAYS_MAX, VERSION};
+use super::{Redial, Transmit};
+use crate::base::limits::{HELLO_INTERVAL, RELAYS_MAX, VERSION, WELCOME_MAX};
 use crate::base::{Entropy, MonoTime, Name, NodeKind, NodeName, PathId};
 use crate::crypto::Peer;
 use crate::leg::{self, Leg, Origin, PathStatus};
@@ -20,6 +20,7 @@ pub(super) struct Node {
     relays: BTreeMap<NodeName, Uplink>,
     paths: BTreeMap<PathId, NodePath>,
     transmits: VecDeque<Transmit>,
+    redials: VecDeque<Redial>,
     facts: VecDeque<Fact>,
     counters: NodeCounters,
     /// Of legs that are no more.
@@ -40,6 +41,10 @@ struct NodePath {
     link: Name,
     /// When the next hello goes; none after the welcome.
     next_hello: Option<MonoTime>,
+    /// Since when it waits for its welcome, if it does.
+    greeted_at: MonoTime,
+    /// Whether the program was told to dial it anew.
+    is_redialled: bool,
 }
 
 /// What the legs tell the role.
@@ -102,6 +107,7 @@ impl Node {
             relays: BTreeMap::new(),
             paths: BTreeMap::new(),
             transmits: VecDeque::new(),
+            redials: VecDeque::new(),
             facts: VecDeque::new(),
             counters: NodeCounters::default(),
             past_legs: leg::Counters::default(),
@@ -132,6 +138,8 @@ impl Node {
                 relay,
                 link,
                 next_hello: Some(now),
+                greeted_at: now,
+                is_redialled: false,
             },
         );
         self.greet(now);
@@ -144,6 +152,7 @@ impl Node {
             uplink.leg.remove_path(now, path);
             self.collect(&gone.relay);
         }
+        self.redials.retain(|redial| redial.path != path);
         self.share_budgets();
     }
 
@@ -161,6 +170,7 @@ impl Node {
             self.on_greeting(now, path, &relay, &packet);
             return;
         }
+        let is_redialled = known.is_redialled;
         let Some(uplink) = self.relays.get_mut(&relay) else {
             return;
         };
@@ -177,6 +187,9 @@ impl Node {
             });
         }
         self.collect(&relay);
+        if is_redialled {
+            self.set_redial(path, false);
+        }
     }
 
     // [WIRE-110] [WIRE-111]
@@ -206,7 +219,10 @@ impl Node {
             uplink.leg_incarnation = Some(incarnation);
             // The relay's state is new, so its other paths must be greeted again.
             for (_, other) in self.paths.iter_mut().filter(|(_, p)| p.relay == *relay) {
-                other.next_hello.get_or_insert(now);
+                if other.next_hello.is_none() {
+                    other.next_hello = Some(now);
+                    other.greeted_at = now;
+                }
             }
             self.facts.push_back(Fact::LegUp {
                 relay: relay.clone(),
@@ -219,6 +235,7 @@ impl Node {
                 .leg
                 .set_link(path, self.budgets.number_of(&greeted.link));
         }
+        self.set_redial(path, false);
         self.share_budgets();
         self.collect(relay);
         self.greet(now);
@@ -238,6 +255,7 @@ impl Node {
             }
             self.collect(&relay);
         }
+        self.give_up_lost_paths(now);
     }
 
     pub(super) fn next_timeout(&self) -> Option<MonoTime> {
@@ -300,6 +318,10 @@ impl Node {
 
     pub(super) fn poll_fact(&mut self) -> Option<Fact> {
         self.facts.pop_front()
+    }
+
+    pub(super) fn poll_redial(&mut self) -> Option<Redial> {
+        self.redials.pop_front()
     }
 
     pub(super) fn poll_transmit(&mut self) -> Option<Transmit> {
@@ -366,6 +388,47 @@ impl Node {
             if let Some(uplink) = self.relays.get_mut(&relay) {
                 uplink.leg.set_share(id, share, share);
             }
+        }
+    }
+
+    /// Looks for paths that another connection should replace. Each of them sends heartbeats or hellos, so that it is looked at in
+    /// time.
+    // [WIRE-131]
+    fn give_up_lost_paths(&mut self, now: MonoTime) {
+        let mut lost = Vec::new();
+        for (id, path) in &self.paths {
+            let is_lost = if path.next_hello.is_some() {
+                now.since(path.greeted_at) >= WELCOME_MAX
+            } else {
+                self.is_lost(&path.relay, *id)
+            };
+            if is_lost {
+                lost.push(*id);
+            }
+        }
+        for path in lost {
+            self.set_redial(path, true);
+        }
+    }
+
+    fn is_lost(&self, relay: &NodeName, path: PathId) -> bool {
+        let Some(Uplink { leg, .. }) = self.relays.get(relay) else {
+            return false;
+        };
+        // Only what is down can be lost, and the whole status costs more to find out.
+        leg.health(path) == Some(Health::Down)
+            && leg
+                .paths()
+                .iter()
+                .any(|status| status.path == path && status.is_lost)
+    }
+
+    fn set_redial(&mut self, path: PathId, wanted: bool) {
+        if let Some(known) = self.paths.get_mut(&path)
+            && known.is_redialled != wanted
+        {
+            known.is_redialled = wanted;
+            self.redials.push_back(Redial { path, wanted });
         }
     }
 

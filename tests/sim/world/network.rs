@@ -4,8 +4,8 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use longrein_proto::base::limits::WIRE_OVERHEAD_BYTES;
-use longrein_proto::base::{Class, Name, PathId};
-use longrein_proto::role::{Input, Transmit};
+use longrein_proto::base::{Class, MonoTime, Name, PathId};
+use longrein_proto::role::{Input, Redial, Transmit};
 use longrein_proto::wire::{Chunk, Packet, Parcel};
 
 use super::slot::Body;
@@ -41,6 +41,17 @@ impl Carried {
     pub fn bytes(&self) -> u64 {
         self.up_bytes + self.down_bytes
     }
+}
+
+/// A node's wish for another connection in a path's place, or its end. Scenarios say what comes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Redialled {
+    /// When, in the world's time.
+    pub at: MonoTime,
+    /// The path's number for [`World::link`].
+    pub path: usize,
+    /// Whether it is wanted.
+    pub wanted: bool,
 }
 
 /// Who sends on a path.
@@ -91,6 +102,21 @@ impl World {
             .filter(|(path, _)| ends_there(path))
             .map(|(_, index)| index)
             .collect()
+    }
+
+    /// What nodes wanted to be dialled anew so far.
+    pub fn redials(&self) -> &[Redialled] {
+        &self.redials
+    }
+
+    pub(super) fn note_redial(&mut self, station: Station, redial: Redial) {
+        if let Some((path, _)) = self.ends.get(&(station, redial.path)) {
+            self.redials.push(Redialled {
+                at: self.now,
+                path: *path,
+                wanted: redial.wanted,
+            });
+        }
     }
 
     /// Gives both ends of a path new numbers, as a new connection does; the old ones are down.

@@ -127,3 +127,68 @@ fn only_relays_are_taken_and_not_more_than_the_bound() {
     assert_eq!(node.counters().refused_paths, 3);
     assert_eq!(hellos(&mut node).len(), RELAYS_MAX);
 }
+
+/// What the program is to do, as (path, wanted).
+fn redials(node: &mut Node) -> Vec<(u32, bool)> {
+    std::iter::from_fn(|| node.poll_redial())
+        .map(|redial| (redial.path.0, redial.wanted))
+        .collect()
+}
+
+/// Lets the node's timers ring until then; when the first redial was wanted.
+fn run_until(node: &mut Node, until: MonoTime) -> Option<(MonoTime, Vec<(u32, bool)>)> {
+    while let Some(due) = node.next_timeout().filter(|due| *due <= until) {
+        node.on_timeout(due);
+        let redials = redials(node);
+        if !redials.is_empty() {
+            return Some((due, redials));
+        }
+    }
+    None
+}
+
+// [WIRE-131]
+#[test]
+fn a_silent_path_is_dialled_anew_once_and_no_longer_when_it_speaks() {
+    let mut node = node_with_paths(&[1]);
+    node.on_packet(at(10), PathId(1), &welcome(node.incarnation, 5));
+    let empty = |sequence| {
+        let packet = Packet {
+            path_sequence: sequence,
+            tx_time_us: 0,
+            report: None,
+            ack: AckState::default(),
+            chunks: Vec::new(),
+        };
+        packet.encode()
+    };
+    node.on_packet(at(20), PathId(1), &empty(1));
+
+    let (when, wanted) = run_until(&mut node, at(60_000)).unwrap();
+    assert_eq!(wanted, [(1, true)]);
+    assert!((at(3_020)..at(3_220)).contains(&when), "{when:?}");
+    assert_eq!(run_until(&mut node, at(60_000)), None);
+
+    node.on_packet(at(60_000), PathId(1), &empty(2));
+    assert_eq!(redials(&mut node), [(1, false)]);
+    let (when, wanted) = run_until(&mut node, at(90_000)).unwrap();
+    assert_eq!(wanted, [(1, true)]);
+    assert!(when < at(63_300), "{when:?}");
+
+    // What is gone needs no more said of it.
+    node.on_packet(when, PathId(1), &empty(3));
+    node.on_path_down(when, PathId(1));
+    assert_eq!(redials(&mut node), []);
+}
+
+// [WIRE-131]
+#[test]
+fn a_path_that_is_not_welcomed_is_dialled_anew() {
+    let mut node = node_with_paths(&[1]);
+    assert_eq!(
+        run_until(&mut node, at(60_000)),
+        Some((at(10_000), vec![(1, true)]))
+    );
+    node.on_packet(at(60_000), PathId(1), &welcome(node.incarnation, 5));
+    assert_eq!(redials(&mut node), [(1, false)]);
+}
