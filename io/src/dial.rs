@@ -1,7 +1,7 @@
 //! A node's side: one connection for each link to each relay, kept up.
 //!
 //! At 80 % loss one handshake takes seconds, as its timer doubles; so its packets go several times, and attempts race, a new one
-//! every 100 ms: the first that is up wins.
+//! every 100 ms: the first that is up wins. While nobody answers there are fewer and fewer of them.
 
 use crate::backoff::Backoff;
 use crate::clock;
@@ -11,6 +11,7 @@ use crate::drive::Driver;
 use crate::ending::{CertificateFault, Ending};
 use crate::endpoint::Endpoint;
 use crate::engine::Engine;
+use crate::interfaces::Interfaces;
 use crate::keys::Identity;
 pub use crate::outcome::{DialOutcome, Route};
 use crate::path::{CLOSE_DONE, Path, PathFact};
@@ -18,15 +19,17 @@ use crate::repeats::Onset;
 use crate::socket::{self, Bind, SocketError};
 use crate::tls;
 use crate::transport::transport;
-use longrein_proto::base::MonoTime;
+use longrein_proto::base::{MonoTime, Name};
 use longrein_proto::crypto::{Fleet, Peer};
 use longrein_proto::role::Role;
 use quinn_proto::{ClientConfig, EndpointConfig};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::net::lookup_host;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, timeout};
 
@@ -41,6 +44,7 @@ pub fn dial<R: Role + 'static>(
     observe: impl FnMut(&Route, &DialOutcome) + 'static,
 ) -> Result<(), rustls::Error> {
     let observe: Rc<RefCell<Observer>> = Rc::new(RefCell::new(observe));
+    let mut links: BTreeMap<Name, Rc<Notify>> = BTreeMap::new();
     for route in routes {
         let mut config = ClientConfig::new(tls::client(identity, &route.relay)?);
         config.transport_config(transport(Fuse::default()));
@@ -48,15 +52,31 @@ pub fn dial<R: Role + 'static>(
             driver: driver.clone(),
             fleet: identity.fleet().clone(),
             config,
+            hope: Rc::clone(links.entry(route.link.clone()).or_default()),
             route,
             observe: Rc::clone(&observe),
             backoff: Backoff::new(),
-            repeats: Onset::Later,
+            unanswered: 0,
             told: String::new(),
         };
         driver.spawn(dialer.keep_up());
     }
+    driver.spawn(tell_changes(links.into_values().collect()));
     Ok(())
+}
+
+/// Ends all pauses when the machine's interfaces or addresses have changed.
+async fn tell_changes(links: Vec<Rc<Notify>>) {
+    let Ok(interfaces) = Interfaces::watch() else {
+        // Pauses end by themselves too.
+        return;
+    };
+    while interfaces.changed().await.is_ok() {
+        for link in &links {
+            link.notify_waiters();
+        }
+        sleep(CHANGES_APART).await;
+    }
 }
 
 type Observer = dyn FnMut(&Route, &DialOutcome);
@@ -68,9 +88,11 @@ struct Dialer<R: Role> {
     config: ClientConfig,
     route: Route,
     observe: Rc<RefCell<Observer>>,
+    /// Told when something says that the link may work again: another path of it does, or the machine's interfaces changed.
+    hope: Rc<Notify>,
     backoff: Backoff,
-    /// For the next attempt: later while nothing says that packets get lost.
-    repeats: Onset,
+    /// Rounds in a row in which nobody answered.
+    unanswered: u32,
     told: String,
 }
 
@@ -105,7 +127,9 @@ impl<R: Role + 'static> Dialer<R> {
                     old.close(CLOSE_DONE);
                 }
             }
-            self.repeats = Onset::Later;
+            self.unanswered = 0;
+            // The link works: who dials another relay over it need not wait.
+            self.hope.notify_waiters();
             if let Some(used) = current.take() {
                 current = self.watch(used).await;
             }
@@ -165,38 +189,76 @@ impl<R: Role + 'static> Dialer<R> {
                 Ok(found) => return found,
                 Err(outcome) => {
                     self.tell(&outcome);
-                    let pause = if outcome.is_refusal() {
-                        self.backoff.pause_after_refusal()
+                    if outcome.is_refusal() {
+                        sleep(self.backoff.pause_after_refusal()).await;
                     } else {
-                        self.backoff.pause()
-                    };
-                    sleep(pause).await;
+                        self.pause().await;
+                    }
                 }
             }
         }
     }
 
-    /// Attempts that race, each from the start, as a handshake whose packets were lost only gets slower.
+    /// Waits, longer and longer, but not when there is new hope.
+    async fn pause(&mut self) {
+        let pause = self.backoff.pause();
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = self.hope.notified() => self.take_heart(),
+        }
+    }
+
+    fn take_heart(&mut self) {
+        self.backoff.reset();
+        self.unanswered = 0;
+    }
+
+    /// Attempts that race, each from the start, as a handshake whose packets were lost only gets slower. They are fewer from round
+    /// to round while nobody answers, and as many as may be when somebody does.
     async fn round(&mut self) -> Result<Found, DialOutcome> {
         let addresses = self.resolve().await?;
-        let mut endpoints = Endpoints::new(self.driver.engine());
+        let driver = self.driver.clone();
+        let engine = driver.engine();
+        let hope = Rc::clone(&self.hope);
+        let mut endpoints = Endpoints::new(engine);
         let mut attempts = JoinSet::new();
+        let mut begun: Vec<Rc<Connection>> = Vec::new();
         let mut pace = interval(ATTEMPT_EVERY);
-        let mut targets = addresses.iter().cycle().take(ATTEMPTS_MAX).peekable();
+        // Another address is first in the next round.
+        let first = usize::try_from(self.unanswered).unwrap_or_default();
+        let mut targets = addresses.iter().cycle().skip(first % addresses.len());
+        let mut few = (ATTEMPTS_MAX >> self.unanswered.min(ATTEMPTS_MAX.ilog2())).max(1);
         loop {
             tokio::select! {
-                _ = pace.tick(), if targets.peek().is_some() => {
-                    let Some(&target) = targets.next() else { continue };
-                    let endpoint = endpoints.for_target(target, &self.route.bind)?;
-                    let connection = endpoint
-                        .connect(self.config.clone(), target, tls::SERVER_NAME, self.repeats)
-                        .map_err(|error| DialOutcome::Unresolved { why: error.to_string() })?;
-                    self.repeats = Onset::Now;
-                    let attempt = Attempt::new(connection);
-                    attempts.spawn_local(async move {
-                        let outcome = timeout(ATTEMPT_LIFE, attempt.established()).await;
-                        (outcome, attempt)
-                    });
+                _ = pace.tick() => {
+                    let answered = begun.iter().any(|connection| connection.datagrams() > 0);
+                    if answered {
+                        self.unanswered = 0;
+                    }
+                    let most = if answered { ATTEMPTS_MAX } else { few };
+                    if begun.len() < most {
+                        let Some(&target) = targets.next() else { continue };
+                        let endpoint = endpoints.for_target(target, &self.route.bind)?;
+                        let repeats = self.repeats(begun.is_empty());
+                        let connection = endpoint
+                            .connect(self.config.clone(), target, tls::SERVER_NAME, repeats)
+                            .map_err(|error| DialOutcome::Unresolved { why: error.to_string() })?;
+                        begun.push(Rc::clone(&connection));
+                        let attempt = Attempt::new(connection);
+                        attempts.spawn_local(async move {
+                            let outcome = timeout(ATTEMPT_LIFE, attempt.established()).await;
+                            (outcome, attempt)
+                        });
+                    } else if attempts.is_empty() {
+                        self.unanswered = self.unanswered.saturating_add(u32::from(!answered));
+                        return Err(DialOutcome::NoAnswer);
+                    }
+                }
+                () = hope.notified() => {
+                    self.take_heart();
+                    few = ATTEMPTS_MAX;
+                    // The old socket may be bound to what is gone.
+                    endpoints = Endpoints::new(engine);
                 }
                 Some(attempt) = attempts.join_next() => {
                     let Ok((Ok(outcome), attempt)) = attempt else { continue };
@@ -210,8 +272,17 @@ impl<R: Role + 'static> Dialer<R> {
                         }
                     }
                 }
-                else => return Err(DialOutcome::NoAnswer),
             }
+        }
+    }
+
+    fn repeats(&self, is_first: bool) -> Onset {
+        if self.unanswered >= ROUNDS_LOUD {
+            Onset::Answered
+        } else if self.unanswered > 0 || !is_first {
+            Onset::Now
+        } else {
+            Onset::Later
         }
     }
 
@@ -319,6 +390,11 @@ const ATTEMPT_EVERY: Duration = Duration::from_millis(100);
 const ATTEMPT_LIFE: Duration = Duration::from_secs(2);
 /// Attempts of a round, and attempts alive at a time.
 const ATTEMPTS_MAX: usize = 8;
+/// Rounds without any answer, 10 s of them with their pauses, after which nothing is repeated any more until somebody answers: a
+/// relay that is not there costs a link 2 packets a second.
+const ROUNDS_LOUD: u32 = 4;
+/// Between two looks at what has changed on this machine: some interfaces have news all the time.
+const CHANGES_APART: Duration = Duration::from_secs(5);
 /// Addresses of one relay that are tried.
 const ADDRESSES_MAX: usize = 4;
 /// For a name lookup.

@@ -96,7 +96,7 @@ impl Endpoint {
             .borrow_mut()
             .connect(now, config, remote, server_name);
         let (handle, quic) = begun?;
-        let repeats = Repeats::new(now, repeats, Allowance::Open);
+        let repeats = Repeats::of_client(now, repeats);
         Ok(self.add(handle, quic, repeats))
     }
 
@@ -129,7 +129,7 @@ impl Endpoint {
             .accept(incoming, now, &mut answer, None);
         match accepted {
             Ok((handle, quic)) => {
-                let repeats = Repeats::new(now, Onset::Later, allowance);
+                let repeats = Repeats::of_server(now, allowance);
                 Ok(self.add(handle, quic, repeats))
             }
             Err(error) => {

@@ -29,6 +29,7 @@ mod engine;
 pub mod entropy;
 pub mod exit;
 pub mod files;
+mod interfaces;
 pub mod keys;
 pub mod listen;
 pub mod log;

@@ -11,18 +11,22 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(crate) struct Repeats {
     from: Instant,
+    /// While nothing came from the far side: how many packets may be repeated still.
+    unheard: Option<u32>,
     waiting: VecDeque<Repeat>,
     allowance: Allowance,
     is_over: bool,
 }
 
-/// When the first repeat may go.
+/// When a client repeats its first packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Onset {
     /// At once: the way is known to lose packets.
     Now,
     /// After a moment, so that a network that loses nothing pays nothing.
     Later,
+    /// When the far side answers: it has not for long.
+    Answered,
 }
 
 /// What may be sent to a remote address.
@@ -46,14 +50,27 @@ pub(crate) struct Repeat {
 }
 
 impl Repeats {
-    /// Of a connection that begins now.
-    pub(crate) fn new(now: Instant, onset: Onset, allowance: Allowance) -> Repeats {
-        let from = match onset {
-            Onset::Now => now,
-            Onset::Later => now + PATIENCE,
+    /// Of a connection that is dialled now.
+    pub(crate) fn of_client(now: Instant, onset: Onset) -> Repeats {
+        let (from, unheard) = match onset {
+            Onset::Now => (now, UNHEARD_MAX),
+            Onset::Later => (now + PATIENCE, UNHEARD_MAX),
+            Onset::Answered => (now, 0),
         };
         Repeats {
             from,
+            unheard: Some(unheard),
+            waiting: VecDeque::new(),
+            allowance: Allowance::Open,
+            is_over: false,
+        }
+    }
+
+    /// Of a connection that is accepted now.
+    pub(crate) fn of_server(now: Instant, allowance: Allowance) -> Repeats {
+        Repeats {
+            from: now + PATIENCE,
+            unheard: None,
             waiting: VecDeque::new(),
             allowance,
             is_over: false,
@@ -62,6 +79,7 @@ impl Repeats {
 
     /// So many bytes came from the remote address.
     pub(crate) fn on_received(&mut self, bytes: usize) {
+        self.unheard = None;
         if let Allowance::Bytes(left) = &mut self.allowance {
             *left = left.saturating_add(bytes.saturating_mul(AMPLIFICATION_MAX));
         }
@@ -74,7 +92,8 @@ impl Repeats {
             return false;
         }
         let is_long = bytes.first().is_some_and(|first| first & LONG_HEADER != 0);
-        if is_long && !self.is_over {
+        if is_long && !self.is_over && self.unheard != Some(0) {
+            self.unheard = self.unheard.map(|left| left - 1);
             if self.waiting.len() >= PACKETS_MAX {
                 self.waiting.pop_front();
             }
@@ -154,6 +173,8 @@ const GAP: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_millis(30);
 /// Packets of one connection that are repeated at a time: a flight of either side is two.
 const PACKETS_MAX: usize = 4;
+/// Packets of a connection that are repeated before the far side answers, its first and a probe: what is dialled may be dead.
+const UNHEARD_MAX: u32 = 2;
 /// Least size of a datagram with a connection's first packet (RFC 9000 §14.1).
 const INITIAL_BYTES_MIN: usize = 1_200;
 /// Bytes for each that came, until the address is known to be the far side's (RFC 9000 §8.1).

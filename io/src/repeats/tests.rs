@@ -45,7 +45,7 @@ fn sent(repeats: &mut Repeats, since: Instant) -> Vec<(u128, u8)> {
 #[test]
 fn a_packet_of_the_handshake_goes_four_times_again_and_another_one_does_not() {
     let now = Instant::now();
-    let mut repeats = Repeats::new(now, Onset::Now, Allowance::Open);
+    let mut repeats = Repeats::of_client(now, Onset::Now);
     assert!(repeats.on_packet(now + ms(5), &transmit(), &[0xc0]));
     assert!(repeats.on_packet(now + ms(5), &transmit(), &[0x40]));
     let expected = [7, 9, 11, 13].map(|at| (at, 0xc0));
@@ -55,7 +55,7 @@ fn a_packet_of_the_handshake_goes_four_times_again_and_another_one_does_not() {
 #[test]
 fn a_handshake_that_is_through_soon_repeats_nothing() {
     let now = Instant::now();
-    let mut repeats = Repeats::new(now, Onset::Later, Allowance::Open);
+    let mut repeats = Repeats::of_client(now, Onset::Later);
     repeats.on_packet(now, &transmit(), &[0xc0]);
     assert_eq!(repeats.next_due(), Some(now + PATIENCE));
     repeats.finish();
@@ -65,9 +65,24 @@ fn a_handshake_that_is_through_soon_repeats_nothing() {
 }
 
 #[test]
+fn what_is_not_answered_is_hardly_repeated() {
+    for (onset, packets) in [(Onset::Now, 2), (Onset::Answered, 0)] {
+        let now = Instant::now();
+        let mut repeats = Repeats::of_client(now, onset);
+        for _ in 0..10 {
+            repeats.on_packet(now, &transmit(), &[0xc0]);
+        }
+        assert_eq!(sent(&mut repeats, now).len(), 4 * packets);
+        repeats.on_received(1);
+        repeats.on_packet(now, &transmit(), &[0xc0]);
+        assert_eq!(sent(&mut repeats, now).len(), 4);
+    }
+}
+
+#[test]
 fn packets_that_wait_are_few_and_the_newest() {
     let now = Instant::now();
-    let mut repeats = Repeats::new(now, Onset::Later, Allowance::Open);
+    let mut repeats = Repeats::of_server(now, Allowance::Open);
     for number in 0x80..0x8a {
         repeats.on_packet(now, &transmit(), &[number]);
     }
@@ -79,7 +94,7 @@ fn packets_that_wait_are_few_and_the_newest() {
 #[test]
 fn repeats_wait_until_the_far_side_sent_enough() {
     let now = Instant::now();
-    let mut repeats = Repeats::new(now, Onset::Now, Allowance::FIRST);
+    let mut repeats = Repeats::of_server(now, Allowance::FIRST);
     assert!(repeats.on_packet(now, &transmit(), &[0xc0; 1_200]));
     assert_eq!(sent(&mut repeats, now).len(), 2);
     assert!(!repeats.on_packet(now, &transmit(), &[0x40; 1_200]));
@@ -118,6 +133,21 @@ fn handshakes_are_through_when_four_of_five_packets_get_lost_both_ways() {
     times.sort_unstable();
     println!("ms until both ends are up: {times:?}");
     assert!(times[20] <= 300 && times[39] <= 2_000, "{times:?}");
+}
+
+/// So that a dialler's rounds to a dead relay cost what is said of them.
+#[test]
+fn an_attempt_that_nobody_answers_is_a_dozen_packets_and_twice_that_with_repeats() {
+    for (onset, most) in [(Onset::Answered, 12), (Onset::Now, 20)] {
+        let mut world = World::new(1, 1.0);
+        world.client.onset = Some(onset);
+        let mut packets = world.client.connect(world.now).len();
+        for _ in 0..2_000 {
+            packets += world.client.turn(world.now).len();
+            world.now += ms(1);
+        }
+        assert!((5..=most).contains(&packets), "{packets} {onset:?}");
+    }
 }
 
 #[test]
@@ -214,6 +244,7 @@ struct Side {
     config: Option<ClientConfig>,
     connections: BTreeMap<ConnectionHandle, (Connection, Repeats)>,
     up: Option<ConnectionHandle>,
+    onset: Option<Onset>,
 }
 
 impl Side {
@@ -237,12 +268,15 @@ impl Side {
             config,
             connections: BTreeMap::new(),
             up: None,
+            onset: None,
         }
     }
 
     fn connect(&mut self, now: Instant) -> Vec<(Transmit, Vec<u8>)> {
         let config = self.config.clone().unwrap();
-        let onset = if self.connections.is_empty() {
+        let onset = if let Some(onset) = self.onset {
+            onset
+        } else if self.connections.is_empty() {
             Onset::Later
         } else {
             Onset::Now
@@ -251,7 +285,7 @@ impl Side {
             .endpoint
             .connect(now, config, server_address(), SERVER_NAME);
         let (handle, connection) = begun.unwrap();
-        let repeats = Repeats::new(now, onset, Allowance::Open);
+        let repeats = Repeats::of_client(now, onset);
         self.connections.insert(handle, (connection, repeats));
         self.turn(now)
     }
@@ -265,7 +299,7 @@ impl Side {
             Some(DatagramEvent::NewConnection(incoming)) => {
                 let accepted = self.endpoint.accept(incoming, now, &mut answer, None);
                 let (handle, connection) = accepted.unwrap();
-                let repeats = Repeats::new(now, Onset::Later, Allowance::FIRST);
+                let repeats = Repeats::of_server(now, Allowance::FIRST);
                 self.connections.insert(handle, (connection, repeats));
             }
             Some(DatagramEvent::ConnectionEvent(handle, event)) => {

@@ -1,4 +1,5 @@
-use crate::echo::{caller, redial, relay, until};
+use crate::echo::{Echo, Node};
+use crate::echo::{caller, redial, relay, route, until};
 use crate::fleet::Fleet;
 use crate::forwarder::Forwarder;
 use longrein_io::runtime;
@@ -81,6 +82,36 @@ fn a_silent_path_that_works_again_is_kept() {
         redial(&truck, path, true);
         until("a new path", || truck.downs() == 1, || truck.outcomes()).await;
         assert_eq!(truck.ups(), 2);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_path_of_a_link_that_comes_up_ends_the_pause_of_the_others() {
+    runtime::run(async || {
+        let fleet = Fleet::new();
+        let (_east, east) = relay(&fleet, "east");
+        let (_west, west) = relay(&fleet, "west");
+        let (to_east, to_west) = (
+            Forwarder::start(east.address()).await,
+            Forwarder::start(west.address()).await,
+        );
+        to_east.lose(100);
+        to_west.lose(100);
+        let truck = Node::start(Echo::saying(TRUCK));
+        truck.dial(
+            &fleet.identity(TRUCK),
+            vec![
+                route("east", to_east.address()),
+                route("west", to_west.address()),
+            ],
+        );
+        let silent = || truck.outcomes().len() >= 4;
+        until("rounds without answer", silent, || truck.outcomes()).await;
+
+        to_east.lose(0);
+        to_west.lose(0);
+        until("both paths", || truck.ups() == 2, || truck.outcomes()).await;
     })
     .unwrap();
 }
