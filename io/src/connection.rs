@@ -159,6 +159,11 @@ impl Connection {
         self.ending().is_some() || (empty && !self.port.is_blocked())
     }
 
+    /// Whether nothing leaves by its socket any more.
+    pub(crate) fn is_stranded(&self) -> bool {
+        self.port.is_stranded()
+    }
+
     /// Ends it; the far side is told `code`.
     pub(crate) fn close(&self, code: VarInt) {
         if self.ending().is_some() {

@@ -116,9 +116,13 @@ impl Path {
         }
     }
 
-    /// Hands what was given to QUIC to the kernel.
+    /// Hands what was given to QUIC to the kernel. A socket whose interface is gone is replaced at once: it stays silent whatever
+    /// the network does.
     pub(crate) fn flush(&self) {
         self.connection.drive();
+        if self.connection.is_stranded() && !self.redial.get() {
+            self.set_redial(true);
+        }
     }
 
     pub(crate) fn close(&self, code: VarInt) {

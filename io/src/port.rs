@@ -1,6 +1,8 @@
 //! A UDP socket as QUIC uses it: what arrives is read in batches, what is sent goes to the kernel at once.
 
 use crate::backlog::Backlog;
+use crate::clock;
+use crate::sparse::Sparse;
 use quinn_proto::{EcnCodepoint, Transmit};
 use quinn_udp::{RecvMeta, UdpSocketState};
 use std::cell::{Cell, RefCell};
@@ -20,6 +22,9 @@ pub(crate) struct Port {
     backlog: RefCell<Backlog>,
     blocked: Notify,
     received: Cell<u64>,
+    /// Nothing leaves by it any more.
+    stranded: Cell<bool>,
+    failures: RefCell<Sparse>,
 }
 
 impl Port {
@@ -35,6 +40,8 @@ impl Port {
             backlog: RefCell::default(),
             blocked: Notify::new(),
             received: Cell::new(0),
+            stranded: Cell::new(false),
+            failures: RefCell::default(),
         })
     }
 
@@ -129,7 +136,12 @@ impl Port {
         }
     }
 
-    /// Whether the kernel took it. What it refuses for good is lost, as on the way; the log says so at most once a minute.
+    /// Whether the last packet could not leave as the socket's address or interface is gone: another socket is needed.
+    pub(crate) fn is_stranded(&self) -> bool {
+        self.stranded.get()
+    }
+
+    /// Whether the kernel took it. What it refuses for good is lost, as on the way.
     fn give(&self, transmit: &Transmit, bytes: &[u8]) -> bool {
         let transmit = quinn_udp::Transmit {
             destination: transmit.destination,
@@ -138,7 +150,24 @@ impl Port {
             segment_size: None,
             src_ip: transmit.src_ip,
         };
-        self.quic.send((&self.socket).into(), &transmit).is_ok()
+        let sent = self.quic.try_send((&self.socket).into(), &transmit);
+        let stranded = match &sent {
+            Ok(()) => false,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+            Err(error) => {
+                if let Some(unsaid) = self.failures.borrow_mut().allow(clock::now()) {
+                    let local = self.address;
+                    let remote = transmit.destination;
+                    tracing::warn!(%local, %remote, why = %error, unsaid, "packet is not sent");
+                }
+                matches!(
+                    error.raw_os_error(),
+                    Some(ENXIO | ENODEV | EINVAL | EADDRNOTAVAIL)
+                )
+            }
+        };
+        self.stranded.set(stranded);
+        true
     }
 }
 
@@ -214,6 +243,12 @@ const BATCH: usize = 8;
 /// is never taken.
 const SLOT_BYTES: usize = 65_536;
 
+/// The interface is gone, or its address (Linux says so of a source address that no interface has).
+const ENXIO: i32 = 6;
+const ENODEV: i32 = 19;
+const EINVAL: i32 = 22;
+const EADDRNOTAVAIL: i32 = 99;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,6 +279,30 @@ mod tests {
             assert_eq!(port.received(), BATCH as u64 + 3);
             // An empty datagram is counted, and nobody else has to look at it.
             assert_eq!(got, sent[1..]);
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_socket_by_which_nothing_leaves_is_known_until_something_does() {
+        runtime::run(async || {
+            let port = Port::new(net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).unwrap();
+            let to = |destination| Transmit {
+                destination,
+                ecn: None,
+                size: 1,
+                segment_size: None,
+                src_ip: None,
+            };
+            // Linux says of port 0 what it says of a source address that is gone.
+            for (number, stranded) in [
+                (port.address().port(), false),
+                (0, true),
+                (port.address().port(), false),
+            ] {
+                port.send(&to((Ipv4Addr::LOCALHOST, number).into()), &[1]);
+                assert_eq!(port.is_stranded(), stranded);
+            }
         })
         .unwrap();
     }
