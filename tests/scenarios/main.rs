@@ -18,6 +18,7 @@ mod duplicate_storm;
 mod false_operator;
 mod freeze;
 mod greedy_controller;
+mod greeting;
 mod hostile_relay;
 mod link_flap;
 mod one_way_cut;

@@ -187,7 +187,8 @@ pub const HASTE_MAX: Duration = Duration::from_secs(10);
 pub const LOST_DOUBT: f64 = 1e-4;
 /// Losses of a silent path are not taken to have been higher, so that it is lost within [`HASTE_MAX`].
 pub const LOST_LOSS_MAX: f64 = 0.95;
-/// A path that has not been welcomed for this long is lost: of 200 hellos at 80 % loss both ways all fail once in 3,000 cases.
+/// A path that has not been welcomed for this long is lost: at 90 % loss both ways, 500 hellos with three welcomes each all fail in
+/// one case of a million.
 pub const WELCOME_MAX: Duration = Duration::from_secs(10);
 /// Packets of a path whose sending time is kept for round-trip samples: a second at 500 packets a second.
 pub const SENT_TIMES_MAX: usize = 512;
