@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(crate) struct Repeats {
     from: Instant,
-    /// While nothing came from the far side: how many packets may be repeated still.
-    unheard: Option<u32>,
+    /// While nothing came from the far side: until when packets are sent at all.
+    unheard_until: Option<Instant>,
     waiting: VecDeque<Repeat>,
     allowance: Allowance,
     is_over: bool,
@@ -25,8 +25,6 @@ pub(crate) enum Onset {
     Now,
     /// After a moment, so that a network that loses nothing pays nothing.
     Later,
-    /// When the far side answers: it has not for long.
-    Answered,
 }
 
 /// What may be sent to a remote address.
@@ -52,14 +50,13 @@ pub(crate) struct Repeat {
 impl Repeats {
     /// Of a connection that is dialled now.
     pub(crate) fn of_client(now: Instant, onset: Onset) -> Repeats {
-        let (from, unheard) = match onset {
-            Onset::Now => (now, UNHEARD_MAX),
-            Onset::Later => (now + PATIENCE, UNHEARD_MAX),
-            Onset::Answered => (now, 0),
+        let from = match onset {
+            Onset::Now => now,
+            Onset::Later => now + PATIENCE,
         };
         Repeats {
             from,
-            unheard: Some(unheard),
+            unheard_until: Some(now + PATIENCE),
             waiting: VecDeque::new(),
             allowance: Allowance::Open,
             is_over: false,
@@ -70,7 +67,7 @@ impl Repeats {
     pub(crate) fn of_server(now: Instant, allowance: Allowance) -> Repeats {
         Repeats {
             from: now + PATIENCE,
-            unheard: None,
+            unheard_until: None,
             waiting: VecDeque::new(),
             allowance,
             is_over: false,
@@ -79,21 +76,22 @@ impl Repeats {
 
     /// So many bytes came from the remote address.
     pub(crate) fn on_received(&mut self, bytes: usize) {
-        self.unheard = None;
+        self.unheard_until = None;
         if let Allowance::Bytes(left) = &mut self.allowance {
             *left = left.saturating_add(bytes.saturating_mul(AMPLIFICATION_MAX));
         }
     }
 
-    /// Whether a packet that QUIC made may go; if so it is sent now. QUIC does not know of the repeats, which use up what the
-    /// address may be sent: a packet that has no room is lost, as on the way.
+    /// Whether a packet that QUIC made may go; if so it is sent now. One that may not is lost, as on the way: QUIC does not know of
+    /// the repeats, which use up what the address may be sent; and as long as nobody answers, its probes are worth less than
+    /// another attempt.
     pub(crate) fn on_packet(&mut self, now: Instant, transmit: &Transmit, bytes: &[u8]) -> bool {
-        if !self.spend(bytes.len()) {
+        let is_probe = self.unheard_until.is_some_and(|until| now >= until);
+        if is_probe || !self.spend(bytes.len()) {
             return false;
         }
         let is_long = bytes.first().is_some_and(|first| first & LONG_HEADER != 0);
-        if is_long && !self.is_over && self.unheard != Some(0) {
-            self.unheard = self.unheard.map(|left| left - 1);
+        if is_long && !self.is_over {
             if self.waiting.len() >= PACKETS_MAX {
                 self.waiting.pop_front();
             }
@@ -173,8 +171,6 @@ const GAP: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_millis(30);
 /// Packets of one connection that are repeated at a time: a flight of either side is two.
 const PACKETS_MAX: usize = 4;
-/// Packets of a connection that are repeated before the far side answers, its first and a probe: what is dialled may be dead.
-const UNHEARD_MAX: u32 = 2;
 /// Least size of a datagram with a connection's first packet (RFC 9000 §14.1).
 const INITIAL_BYTES_MIN: usize = 1_200;
 /// Bytes for each that came, until the address is known to be the far side's (RFC 9000 §8.1).

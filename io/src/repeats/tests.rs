@@ -60,23 +60,9 @@ fn a_handshake_that_is_through_soon_repeats_nothing() {
     assert_eq!(repeats.next_due(), Some(now + PATIENCE));
     repeats.finish();
     assert_eq!(repeats.next_due(), None);
-    repeats.on_packet(now + ms(99), &transmit(), &[0xc0]);
+    repeats.on_received(1);
+    assert!(repeats.on_packet(now + ms(99), &transmit(), &[0xc0]));
     assert_eq!(repeats.next_due(), None);
-}
-
-#[test]
-fn what_is_not_answered_is_hardly_repeated() {
-    for (onset, packets) in [(Onset::Now, 2), (Onset::Answered, 0)] {
-        let now = Instant::now();
-        let mut repeats = Repeats::of_client(now, onset);
-        for _ in 0..10 {
-            repeats.on_packet(now, &transmit(), &[0xc0]);
-        }
-        assert_eq!(sent(&mut repeats, now).len(), 4 * packets);
-        repeats.on_received(1);
-        repeats.on_packet(now, &transmit(), &[0xc0]);
-        assert_eq!(sent(&mut repeats, now).len(), 4);
-    }
 }
 
 #[test]
@@ -132,22 +118,18 @@ fn handshakes_are_through_when_four_of_five_packets_get_lost_both_ways() {
         .collect();
     times.sort_unstable();
     println!("ms until both ends are up: {times:?}");
-    assert!(times[20] <= 300 && times[39] <= 2_000, "{times:?}");
+    assert!(times[20] <= 500 && times[39] <= 3_000, "{times:?}");
 }
 
-/// So that a dialler's rounds to a dead relay cost what is said of them.
 #[test]
-fn an_attempt_that_nobody_answers_is_a_dozen_packets_and_twice_that_with_repeats() {
-    for (onset, most) in [(Onset::Answered, 12), (Onset::Now, 20)] {
-        let mut world = World::new(1, 1.0);
-        world.client.onset = Some(onset);
-        let mut packets = world.client.connect(world.now).len();
-        for _ in 0..2_000 {
-            packets += world.client.turn(world.now).len();
-            world.now += ms(1);
-        }
-        assert!((5..=most).contains(&packets), "{packets} {onset:?}");
+fn an_attempt_that_nobody_answers_is_five_packets() {
+    let mut world = World::new(1, 1.0);
+    let mut packets = world.client.connect(world.now).len();
+    for _ in 0..2_000 {
+        packets += world.client.turn(world.now).len();
+        world.now += ms(1);
     }
+    assert_eq!(packets, 5);
 }
 
 #[test]
@@ -197,7 +179,7 @@ impl World {
             }
             assert!(passed < 20_000, "no handshake");
             let mut sent = Vec::new();
-            if passed.is_multiple_of(100) && passed < 800 {
+            if passed.is_multiple_of(100) && passed < 1_600 {
                 sent.extend(self.client.connect(self.now));
             }
             sent.extend(self.client.turn(self.now));
@@ -244,7 +226,6 @@ struct Side {
     config: Option<ClientConfig>,
     connections: BTreeMap<ConnectionHandle, (Connection, Repeats)>,
     up: Option<ConnectionHandle>,
-    onset: Option<Onset>,
 }
 
 impl Side {
@@ -268,15 +249,12 @@ impl Side {
             config,
             connections: BTreeMap::new(),
             up: None,
-            onset: None,
         }
     }
 
     fn connect(&mut self, now: Instant) -> Vec<(Transmit, Vec<u8>)> {
         let config = self.config.clone().unwrap();
-        let onset = if let Some(onset) = self.onset {
-            onset
-        } else if self.connections.is_empty() {
+        let onset = if self.connections.is_empty() {
             Onset::Later
         } else {
             Onset::Now
