@@ -136,9 +136,10 @@ impl Connection {
         }
     }
 
-    /// Queues one datagram; [`Connection::drive`] sends it. Several that fit one packet share it.
+    /// Queues one datagram; [`Connection::drive`] sends it. What was queued before goes first: datagrams that share a packet
+    /// would share its fate, and copies are sent so that they do not.
     pub(crate) fn queue(&self, bytes: Vec<u8>) -> Result<(), SendFault> {
-        if self.quic.borrow_mut().datagrams().send_buffer_space() < bytes.len() {
+        if !self.is_empty() {
             self.drive();
         }
         let mut quic = self.quic.borrow_mut();
@@ -154,9 +155,13 @@ impl Connection {
 
     /// Whether what was queued is with the kernel, or never will be.
     pub(crate) fn is_flushed(&self) -> bool {
+        self.ending().is_some() || (self.is_empty() && !self.port.is_blocked())
+    }
+
+    /// Whether no datagram is queued.
+    fn is_empty(&self) -> bool {
         let space = self.quic.borrow_mut().datagrams().send_buffer_space();
-        let empty = space + ENTRY_BYTES >= DATAGRAM_SEND_BUFFER_BYTES;
-        self.ending().is_some() || (empty && !self.port.is_blocked())
+        space + ENTRY_BYTES >= DATAGRAM_SEND_BUFFER_BYTES
     }
 
     /// Whether nothing leaves by its socket any more.
