@@ -38,6 +38,7 @@ impl Ledger {
             refused = agent.refused,
             refused_sessions = agent.refused_sessions,
             lost_verdicts = agent.lost_verdicts,
+            garbled = agent.garbled,
             malformed_packets = node.malformed_packets,
             malformed_parcels = node.malformed_parcels,
             unexpected_packets = node.unexpected_packets,

@@ -159,12 +159,14 @@ pub const BEATS_REMEMBERED: usize = 32;
 /// How long after a reliable message's deadline its receipt may still arrive before it is unknown: one period of the
 /// slowest beats.
 pub const RECEIPT_GRACE: Duration = Duration::from_secs(1);
-/// Shortest message that is compressed with a dictionary: zstd's frame alone takes a dozen bytes.
-pub const COMPRESSION_BYTES_MIN: usize = 64;
+/// Shortest message that is compressed with a dictionary: the frame's own bytes and the dictionary's number take eight.
+pub const COMPRESSION_BYTES_MIN: usize = 16;
 /// The same without one: what is shorter hardly repeats itself, and a try costs a command 20 µs at each end of a session.
 pub const PLAIN_COMPRESSION_BYTES_MIN: usize = 256;
-/// Compression dictionaries of a session: one for each channel.
-pub const DICTIONARIES_MAX: usize = 63;
+/// Compression dictionaries of a node: their tags are one short message of each session.
+pub const DICTIONARIES_MAX: usize = 16;
+/// Bytes of one: what zstd's trainer makes by default; prepared it takes about four times as much memory.
+pub const DICTIONARY_BYTES_MAX: usize = 112 * 1024;
 /// Sessions that one node may route through one relay.
 pub const ROUTES_PER_NODE_MAX: usize = 64;
 /// Relays of one node.

@@ -6,8 +6,11 @@ use crate::base::limits::CERTIFICATE_BYTES_MAX;
 pub(super) const VERSION_MIN: u8 = 1;
 /// Highest version of the session protocol that this end speaks.
 pub(super) const VERSION_MAX: u8 = 1;
-/// Optional features of a session that this end knows, one bit each; none are defined yet.
-pub(super) const FEATURES: u32 = 0;
+/// Feature of a session: its end reads lists of dictionaries.
+// [WIRE-126]
+pub const FEATURE_DICTIONARIES: u32 = 1;
+/// Optional features of a session that this end knows, one bit each.
+pub(super) const FEATURES: u32 = FEATURE_DICTIONARIES;
 
 /// The payload of steps 2 and 3.
 ///

@@ -15,5 +15,6 @@ pub(crate) mod test_authority;
 pub use credential::{Credential, KeyError, KeyPair};
 pub use fleet::{CertificateError, Fleet, Peer};
 pub use handshake::{Established, HandshakeError, Initiator, Responder};
+pub use introduction::FEATURE_DICTIONARIES;
 pub use keys::{OpenError, OpenKey, SealError, SealKey};
 pub use statement::{sign_statement, verify_statement};

@@ -39,7 +39,7 @@ use crate::control::{LeaseEnd, StopLatch};
 use crate::crypto::{Credential, Fleet};
 use crate::leg;
 use crate::path::Health;
-use crate::session::FlowStats;
+use crate::session::{Dictionaries, FlowStats};
 use crate::wire::{Notice, Parcel, Reply, Telemetry};
 
 /// How an agent is set up.
@@ -70,6 +70,8 @@ pub struct AgentCounters {
     pub refused_sessions: u64,
     /// Verdicts that were never given.
     pub lost_verdicts: u64,
+    /// Messages that could not be decompressed, for want of their dictionary too.
+    pub garbled: u64,
 }
 
 /// The agent.
@@ -83,6 +85,7 @@ pub struct Agent {
     halves: Halves,
     guests: BTreeMap<SessionId, Guest>,
     functions: Vec<Function>,
+    dictionaries: Dictionaries,
     latch: StopLatch,
     stops: Stops,
     takes: Rates<NodeName>,
@@ -130,6 +133,7 @@ impl Agent {
             halves: Halves::default(),
             guests: BTreeMap::new(),
             functions,
+            dictionaries: Dictionaries::new(),
             latch,
             stops: Stops::new(),
             takes: Rates::new(TAKES_PER_PEER_PER_S, TAKE_BURST),
@@ -182,6 +186,11 @@ impl Agent {
         }
     }
 
+    /// Dictionaries for sessions that begin from now on.
+    pub fn set_dictionaries(&mut self, dictionaries: Dictionaries) {
+        self.dictionaries = dictionaries;
+    }
+
     /// What a link may carry each way on the wire, shared by its paths; 1,000 when nothing is said.
     pub fn set_link_budget(&mut self, link: Name, kbit_s: u32) {
         self.node.set_link_budget(link, kbit_s);
@@ -204,7 +213,9 @@ impl Agent {
 
     /// What was dropped, by reason.
     pub fn counters(&self) -> (AgentCounters, NodeCounters, StopCounters) {
-        (self.counters, self.node.counters(), self.stops.counters())
+        let mut counters = self.counters;
+        counters.garbled += self.guests.values().map(|g| g.line.garbled()).sum::<u64>();
+        (counters, self.node.counters(), self.stops.counters())
     }
 
     /// The sessions that stand: whose, and what became of each incoming flow's messages.

@@ -20,7 +20,7 @@ use crate::base::{
 use crate::crypto::{Credential, Fleet, sign_statement, verify_statement};
 use crate::leg;
 use crate::path::Health;
-use crate::session::{Age, Resolution, SendError};
+use crate::session::{Age, Dictionaries, Resolution, SendError};
 use crate::wire::{
     AgentBeat, Body, Description, Notice, Parcel, Request, SealedHeader, Signed, Statement,
     Telemetry,
@@ -193,6 +193,7 @@ pub struct Controller {
     wall: WallClock,
     node: Node,
     calls: BTreeMap<NodeName, Call>,
+    dictionaries: Dictionaries,
     stops: Stops,
     seals: SealCounters,
     next_ask: u32,
@@ -216,6 +217,7 @@ impl Controller {
             wall: WallClock::default(),
             node,
             calls: BTreeMap::new(),
+            dictionaries: Dictionaries::new(),
             stops: Stops::default(),
             seals: SealCounters::default(),
             next_ask: 1,
@@ -233,8 +235,8 @@ impl Controller {
     /// Opens a session with a vehicle, and again whenever it is lost.
     pub fn open(&mut self, now: MonoTime, vehicle: &NodeName) {
         if !self.calls.contains_key(vehicle) {
-            self.calls
-                .insert(vehicle.clone(), Call::new(vehicle.clone()));
+            let call = Call::new(vehicle.clone(), self.dictionaries.clone());
+            self.calls.insert(vehicle.clone(), call);
             self.work(now, vehicle);
         }
     }
@@ -331,6 +333,11 @@ impl Controller {
     /// Estimate of the vehicle's clock against this one's, as the age that a message sent by it now would have.
     pub fn clock_error(&self, now: MonoTime, vehicle: &NodeName) -> Option<Duration> {
         self.calls.get(vehicle)?.clock_error(now)
+    }
+
+    /// Dictionaries for vehicles that are opened from now on.
+    pub fn set_dictionaries(&mut self, dictionaries: Dictionaries) {
+        self.dictionaries = dictionaries;
     }
 
     /// What a link may carry each way on the wire, shared by its paths; 1,000 when nothing is said.

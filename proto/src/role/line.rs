@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::node::Node;
 use crate::base::limits::{BEAT_INTERVAL_IDLE, REOFFER_INTERVAL, SESSION_SILENCE};
-use crate::base::{Channel, Class, Flow, MonoTime, NodeName, SessionId};
-use crate::crypto::Established;
+use crate::base::{Channel, Class, Flow, MonoTime, Name, NodeName, SessionId};
+use crate::crypto::{Established, FEATURE_DICTIONARIES};
 use crate::session::{Delivery, Dictionaries, Outbound, SendError, Session};
-use crate::wire::SessionMessage;
+use crate::wire::{FunctionKind, SessionMessage};
 
 /// A session, and when it last heard and spoke.
 #[derive(Debug)]
@@ -88,6 +88,30 @@ impl Line {
         let _ = self.session.send(now, flow, BEAT_INTERVAL_IDLE, bytes);
     }
 
+    /// Messages that could not be decompressed.
+    // [WIRE-97]
+    pub(super) fn garbled(&self) -> u64 {
+        let counters = self.session.counters();
+        counters.garbled + counters.without_dictionary
+    }
+
+    /// These are the agent's functions, the first of channel 1.
+    pub(super) fn name_functions(&mut self, functions: &[(Name, FunctionKind)]) {
+        for (channel, (name, _)) in (1..).map_while(Channel::new).zip(functions) {
+            self.session.name_channel(channel, name);
+        }
+    }
+
+    /// Tells the far end which dictionaries it may use. Without them everything goes uncompressed, so a session that takes no
+    /// more just loses that.
+    // [WIRE-126]
+    pub(super) fn announce_dictionaries(&mut self, now: MonoTime) {
+        let tags = self.session.dictionaries();
+        if !tags.is_empty() {
+            let _ = self.send_message(now, &SessionMessage::Dictionaries(tags));
+        }
+    }
+
     pub(super) fn send_message(
         &mut self,
         now: MonoTime,
@@ -117,21 +141,24 @@ const BEAT_GAP_MIN: Duration = Duration::from_millis(5);
 /// Life of requests and replies.
 const REQUEST_TTL: Duration = Duration::from_secs(10);
 
-/// The session of a complete handshake. No dictionaries are trained yet.
-pub(super) fn session(id: SessionId, established: Established) -> Session {
+/// The session of a complete handshake. It has no dictionaries when the far end does not know of any.
+// [WIRE-126]
+pub(super) fn session(
+    id: SessionId,
+    established: Established,
+    dictionaries: &Dictionaries,
+) -> Session {
     let Established {
         peer,
+        features,
         seal,
         open,
         sample,
         ..
     } = established;
-    Session::new(
-        id,
-        peer.node,
-        seal,
-        open,
-        Some(sample),
-        Dictionaries::default(),
-    )
+    let dictionaries = match features & FEATURE_DICTIONARIES {
+        0 => Dictionaries::new(),
+        _ => dictionaries.clone(),
+    };
+    Session::new(id, peer.node, seal, open, Some(sample), dictionaries)
 }

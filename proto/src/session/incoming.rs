@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::compress::{Garbled, Squeeze};
+use super::compress::{Decompressor, Garbled};
 use super::fragment::Assemblies;
 use super::receiver::{Ready, Receiver};
 use super::window::Replay;
@@ -17,7 +17,7 @@ use crate::wire::{Content, FlowReport, Outcome, SealedHeader};
 pub(super) struct Incoming {
     session: SessionId,
     key: OpenKey,
-    squeeze: Squeeze,
+    decompressor: Decompressor,
     receivers: BTreeMap<u8, Receiver>,
     assemblies: Assemblies,
     deliveries: VecDeque<Delivery>,
@@ -38,7 +38,7 @@ impl Incoming {
         Incoming {
             session,
             key,
-            squeeze: Squeeze::new(dictionaries),
+            decompressor: Decompressor::new(dictionaries),
             receivers: BTreeMap::new(),
             assemblies: Assemblies::default(),
             deliveries: VecDeque::new(),
@@ -215,7 +215,7 @@ impl Incoming {
         {
             let bytes = match whole.dictionary {
                 None => Ok(whole.bytes),
-                Some(dictionary) => self.squeeze.decompress(dictionary, &whole.bytes),
+                Some(dictionary) => self.decompressor.decompress(dictionary, &whole.bytes),
             };
             let bytes = match bytes {
                 Ok(bytes) => bytes,

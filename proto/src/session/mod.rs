@@ -4,6 +4,7 @@
 
 mod clock;
 mod compress;
+mod dictionary;
 mod fragment;
 mod in_order;
 mod incoming;
@@ -12,6 +13,8 @@ mod outgoing;
 mod receiver;
 mod rejection;
 mod report;
+#[cfg(test)]
+mod samples;
 mod sender;
 #[expect(
     clippy::module_inception,
@@ -23,7 +26,8 @@ mod tests;
 mod window;
 
 pub use clock::{Age, FarClock, SampleUse};
-pub use compress::Dictionaries;
+pub use compress::{Compressor, Decompressor, Garbled};
+pub use dictionary::{Dictionaries, DictionariesError, Dictionary, DictionaryError};
 pub use receiver::{Delivery, FlowStats};
 pub use rejection::Rejection;
 pub use sender::{Outbound, Receipt, Resolution, SendError};

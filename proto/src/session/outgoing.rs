@@ -1,25 +1,27 @@
 //! What a session sends.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::compress::Squeeze;
+use super::compress::Compressor;
 use super::fragment::cut;
 use super::sender::Sender;
 use super::{Dictionaries, Outbound, Receipt, SendError};
 use crate::base::limits::{MESSAGE_BYTES_MAX, TRANSMITS_MAX, TTL_MAX};
-use crate::base::{Channel, Class, Flow, MonoTime, SessionId};
+use crate::base::{Channel, Class, Flow, MonoTime, Name, SessionId};
 use crate::crypto::SealKey;
-use crate::wire::{Content, FlowReport, Parcel, SealedHeader};
+use crate::wire::{Content, DictionaryTag, FlowReport, Parcel, SealedHeader};
 
 /// The sending half of a session: compresses, cuts, numbers and seals, and keeps what has no receipt.
 pub(super) struct Outgoing {
     session: SessionId,
     key: SealKey,
-    squeeze: Squeeze,
+    compressor: Compressor,
     /// The dictionary for each channel that has one.
     dictionary_of: BTreeMap<u8, u16>,
+    /// Dictionaries that the far end has too.
+    shared: BTreeSet<u16>,
     senders: BTreeMap<u8, Sender>,
     transmits: VecDeque<Outbound>,
     receipts: VecDeque<Receipt>,
@@ -40,8 +42,9 @@ impl Outgoing {
         Outgoing {
             session,
             key,
-            squeeze: Squeeze::new(dictionaries),
+            compressor: Compressor::new(dictionaries),
             dictionary_of: BTreeMap::new(),
+            shared: BTreeSet::new(),
             senders: BTreeMap::new(),
             transmits: VecDeque::new(),
             receipts: VecDeque::new(),
@@ -49,12 +52,20 @@ impl Outgoing {
         }
     }
 
-    pub(super) fn use_dictionary(&mut self, channel: Channel, dictionary: u16) -> bool {
-        let known = self.squeeze.dictionaries().knows(dictionary);
-        if known {
-            self.dictionary_of.insert(channel.number(), dictionary);
+    pub(super) fn dictionaries(&self) -> &Dictionaries {
+        self.compressor.dictionaries()
+    }
+
+    pub(super) fn name_channel(&mut self, channel: Channel, function: &Name) {
+        if let Some(id) = self.dictionaries().of_function(function) {
+            self.dictionary_of.insert(channel.number(), id);
         }
-        known
+    }
+
+    pub(super) fn on_dictionaries(&mut self, theirs: &[DictionaryTag]) {
+        let mine = self.dictionaries().tags();
+        let shared = mine.iter().filter(|tag| theirs.contains(tag));
+        self.shared = shared.map(|tag| tag.id).collect();
     }
 
     // [WIRE-80] [WIRE-87] [WIRE-102]
@@ -198,9 +209,10 @@ impl Outgoing {
         if flow.class == Class::Stop {
             return (None, None);
         }
-        let dictionary = self.dictionary_of.get(&flow.channel.number());
-        let dictionary = dictionary.copied().unwrap_or(0);
-        match self.squeeze.compress(dictionary, message) {
+        let meant = self.dictionary_of.get(&flow.channel.number());
+        let shared = meant.filter(|id| self.shared.contains(id));
+        let dictionary = shared.copied().unwrap_or(0);
+        match self.compressor.compress(dictionary, message) {
             Some(packed) => {
                 self.counts.compressed += 1;
                 (Some(dictionary), Some(packed))

@@ -11,9 +11,9 @@ use super::report::Reporter;
 use super::sender::is_reliable;
 use super::{Delivery, Dictionaries, FarClock, FlowStats, Outbound, Receipt, Rejection, SendError};
 use crate::base::limits::BEATS_REMEMBERED;
-use crate::base::{Channel, ClockSample, Flow, MonoTime, NodeName, SessionId};
+use crate::base::{Channel, ClockSample, Flow, MonoTime, Name, NodeName, SessionId};
 use crate::crypto::{OpenKey, SealKey};
-use crate::wire::{ClockEcho, FlowCounts, FlowReport, Outcome, SealedHeader};
+use crate::wire::{ClockEcho, DictionaryTag, FlowCounts, FlowReport, Outcome, SealedHeader};
 
 /// Two nodes end to end: seals what this one sends, and delivers what the other sent, once, in order and in time.
 ///
@@ -104,10 +104,21 @@ impl Session {
         &self.clock
     }
 
-    /// From now on messages of this channel are compressed with this dictionary, 0 for none, which the far end must have
-    /// too. False when this end lacks it.
-    pub fn use_dictionary(&mut self, channel: Channel, dictionary: u16) -> bool {
-        self.outgoing.use_dictionary(channel, dictionary)
+    /// The dictionaries that the far end is to be told of.
+    pub fn dictionaries(&self) -> Vec<DictionaryTag> {
+        self.outgoing.dictionaries().tags()
+    }
+
+    /// The far end has these dictionaries. What is the same here is used from now on.
+    // [WIRE-126]
+    pub fn on_dictionaries(&mut self, theirs: &[DictionaryTag]) {
+        self.outgoing.on_dictionaries(theirs);
+    }
+
+    /// A channel is this function's: its messages are compressed with the dictionary that is meant for the function, once the
+    /// far end has said that it has the same.
+    pub fn name_channel(&mut self, channel: Channel, function: &Name) {
+        self.outgoing.name_channel(channel, function);
     }
 
     /// Seals a message that is worth something for `ttl` (whole milliseconds) from now, and returns its number: that of

@@ -36,6 +36,6 @@ pub use notice::{Notice, RouteRefusal};
 pub use packet::{AckState, Packet, PathReport};
 pub use parcel::{Parcel, ParcelHead, SealedHeader};
 pub use reader::DecodeError;
-pub use request::{Description, FunctionKind, Reply, Request, SessionMessage};
+pub use request::{Description, DictionaryTag, FunctionKind, Reply, Request, SessionMessage};
 pub use signed::{Signed, Statement};
 pub use telemetry::{Telemetry, VehicleState};

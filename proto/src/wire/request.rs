@@ -2,7 +2,7 @@
 
 use super::reader::{DecodeError, Reader, UNKNOWN_KIND};
 use super::writer::Writer;
-use crate::base::limits::{FUNCTIONS_MAX, MESSAGE_BYTES_MAX};
+use crate::base::limits::{DICTIONARIES_MAX, FUNCTIONS_MAX, MESSAGE_BYTES_MAX};
 use crate::base::{Channel, FencingToken, Name, Refusal};
 
 /// A message of the session channel's reliable flow.
@@ -20,6 +20,7 @@ use crate::base::{Channel, FencingToken, Name, Refusal};
 ///                  3 refused:     1 refusal, [1 kind and 2+ name of the holder]
 ///                3 description: 1 count, count x (1 kind, 2+ name)
 ///                4 bye
+///                5 dictionaries: 1 count, count x (2 id, 8 digest)
 ///
 /// 01 00000007 01 01
 /// 01 00000007 02 01 07
@@ -29,6 +30,7 @@ use crate::base::{Channel, FencingToken, Name, Refusal};
 /// 02 00000007 03 04 02 04 6465736b
 /// 03 02 01 05 6472697665 02 06 6c6967687473
 /// 04
+/// 05 01 0007 0001020304050607
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionMessage {
@@ -50,6 +52,8 @@ pub enum SessionMessage {
     Description(Description),
     /// Either way: the sender ends the session.
     Bye,
+    /// Either way: the dictionaries that the sender has, by ascending number.
+    Dictionaries(Vec<DictionaryTag>),
 }
 
 impl SessionMessage {
@@ -72,6 +76,14 @@ impl SessionMessage {
                 description.encode(&mut writer);
             }
             SessionMessage::Bye => writer.u8(BYE),
+            SessionMessage::Dictionaries(tags) => {
+                writer.u8(DICTIONARIES);
+                writer.count(tags.len());
+                for tag in tags {
+                    writer.u16(tag.id);
+                    writer.bytes(&tag.digest);
+                }
+            }
         }
         writer.into_vec()
     }
@@ -94,11 +106,38 @@ impl SessionMessage {
             },
             DESCRIPTION => SessionMessage::Description(Description::decode(&mut reader)?),
             BYE => SessionMessage::Bye,
+            DICTIONARIES => SessionMessage::Dictionaries(decode_tags(&mut reader)?),
             _ => return Err(UNKNOWN_KIND),
         };
         reader.finish()?;
         Ok(message)
     }
+}
+
+/// Names a dictionary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DictionaryTag {
+    /// Its number, not 0.
+    pub id: u16,
+    /// The first bytes of the SHA-256 of its content, so that two dictionaries with one number are not taken for the same.
+    pub digest: [u8; 8],
+}
+
+// [WIRE-125]
+fn decode_tags(reader: &mut Reader<'_>) -> Result<Vec<DictionaryTag>, DecodeError> {
+    let mut tags = Vec::new();
+    let mut before = 0;
+    for _ in 0..reader.count(DICTIONARIES_MAX)? {
+        let (id, digest) = (reader.u16()?, reader.array()?);
+        if id <= before {
+            return Err(DecodeError::Malformed(
+                "numbers of dictionaries ascend from 1",
+            ));
+        }
+        before = id;
+        tags.push(DictionaryTag { id, digest });
+    }
+    Ok(tags)
 }
 
 /// What a controller asks of an agent.
@@ -257,6 +296,7 @@ const REQUEST: u8 = 1;
 const REPLY: u8 = 2;
 const DESCRIPTION: u8 = 3;
 const BYE: u8 = 4;
+const DICTIONARIES: u8 = 5;
 
 const TAKE: u8 = 1;
 const RELEASE: u8 = 2;
@@ -335,6 +375,37 @@ mod tests {
         )]);
     }
 
+    // [WIRE-125]
+    #[test]
+    fn dictionaries_look_like_their_picture() {
+        let tag = DictionaryTag {
+            id: 7,
+            digest: [0, 1, 2, 3, 4, 5, 6, 7],
+        };
+        assert_pictures([(
+            "05 01 0007 0001020304050607",
+            SessionMessage::Dictionaries(vec![tag]),
+        )]);
+    }
+
+    // [WIRE-125]
+    #[test]
+    fn dictionaries_are_at_most_16_and_ascend_from_1() {
+        let list = |ids: &[u16]| {
+            let digest = [0; 8];
+            let tags = ids.iter().map(|&id| DictionaryTag { id, digest }).collect();
+            let bytes = SessionMessage::Dictionaries(tags).encode();
+            SessionMessage::decode(&bytes)
+        };
+        let ids: Vec<u16> = (1..=17).collect();
+        for right in [&ids[..0], &ids[..16], &[1, 65_535]] {
+            assert!(list(right).is_ok(), "{right:?}");
+        }
+        for wrong in [&ids[..], &[0], &[2, 1], &[1, 1]] {
+            assert!(list(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
     #[test]
     fn wrong_session_messages_are_refused() {
         // [WIRE-22] [WIRE-23] [WIRE-3]
@@ -342,6 +413,8 @@ mod tests {
             "",
             "00",
             "05",
+            "05 01 0007 00",
+            "06",
             "04 00",
             "01 00000007 01 3f",
             "01 00000007 04",

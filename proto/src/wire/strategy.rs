@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use proptest::collection::vec;
+use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
 use crate::base::limits::{
-    ACK_BITMAP_BYTES_MAX, BEAT_BYTES_MAX, CERTIFICATE_BYTES_MAX, FRAGMENT_BYTES_MAX, FRAGMENTS_MAX,
-    FUNCTIONS_MAX, HANDSHAKE_BYTES_MAX, NAMES_PER_NOTICE_MAX, PACKET_BYTES_MAX, PARCEL_BYTES_MAX,
-    SIGNATURE_BYTES_MAX, TRAIL_10US_MAX,
+    ACK_BITMAP_BYTES_MAX, BEAT_BYTES_MAX, CERTIFICATE_BYTES_MAX, DICTIONARIES_MAX,
+    FRAGMENT_BYTES_MAX, FRAGMENTS_MAX, FUNCTIONS_MAX, HANDSHAKE_BYTES_MAX, NAMES_PER_NOTICE_MAX,
+    PACKET_BYTES_MAX, PARCEL_BYTES_MAX, SIGNATURE_BYTES_MAX, TRAIL_10US_MAX,
 };
 use crate::base::{
     ApplicationId, Channel, FencingToken, Flow, Name, NodeKind, NodeName, Refusal, SessionId,
@@ -246,6 +246,10 @@ pub fn session_message() -> impl Strategy<Value = SessionMessage> {
         vec((name(), kind), 0..=FUNCTIONS_MAX)
             .prop_map(|functions| SessionMessage::Description(Description { functions })),
         Just(SessionMessage::Bye),
+        btree_map(1_u16.., any::<[u8; 8]>(), 0..=DICTIONARIES_MAX).prop_map(|tags| {
+            let tag = |(id, digest)| DictionaryTag { id, digest };
+            SessionMessage::Dictionaries(tags.into_iter().map(tag).collect())
+        }),
     ]
 }
 

@@ -133,8 +133,8 @@ fn a_handshake_gives_both_ends_each_other_s_name_clock_and_keys() {
         assert!(step2.len().max(step3.len()) <= HANDSHAKE_BYTES_MAX);
         assert_eq!(at_anna.peer.node, truck_name());
         assert_eq!(at_truck.peer.node.to_string(), "controller/anna");
-        assert_eq!((at_anna.version, at_anna.features), (1, 0));
-        assert_eq!((at_truck.version, at_truck.features), (1, 0));
+        assert_eq!((at_anna.version, at_anna.features), (1, FEATURES));
+        assert_eq!((at_truck.version, at_truck.features), (1, FEATURES));
         assert_eq!(
             at_anna.sample,
             ClockSample {

@@ -7,7 +7,7 @@ use crate::base::{Flow, MonoTime, Name, NodeName, SessionId};
 use crate::crypto::Established;
 use crate::role::line::{Line, session};
 use crate::role::node::{Node, Way};
-use crate::session::Delivery;
+use crate::session::{Delivery, Dictionaries};
 use crate::wire::{
     AgentBeat, ControllerBeat, Description, FunctionKind, FunctionReport, LegTimes, Renewal,
     SessionMessage,
@@ -31,11 +31,14 @@ impl Guest {
         id: SessionId,
         established: Established,
         functions: Vec<(Name, FunctionKind)>,
+        dictionaries: &Dictionaries,
     ) -> Guest {
         let peer = established.peer.node.clone();
-        let mut line = Line::new(now, session(id, established));
-        // The first message of a session always fits its window.
+        let mut line = Line::new(now, session(id, established, dictionaries));
+        line.name_functions(&functions);
+        // The first messages of a session always fit its window.
         let _ = line.send_message(now, &SessionMessage::Description(Description { functions }));
+        line.announce_dictionaries(now);
         Guest {
             peer,
             line,

@@ -36,6 +36,12 @@ impl Agent {
                 }
             }
             Ok(SessionMessage::Bye) => self.end_session(now, id, SessionEndReason::Closed),
+            Ok(SessionMessage::Dictionaries(tags)) => {
+                if let Some(guest) = self.guests.get_mut(&id) {
+                    guest.line.session.on_dictionaries(&tags);
+                }
+                self.resolve(id, delivery.flow, delivery.number, Outcome::Applied);
+            }
             Ok(SessionMessage::Reply { .. } | SessionMessage::Description(_)) | Err(_) => {
                 let outcome = Outcome::Refused(Refusal::Malformed);
                 self.resolve(id, delivery.flow, delivery.number, outcome);

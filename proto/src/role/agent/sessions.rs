@@ -80,7 +80,7 @@ impl Agent {
             .iter()
             .map(|f| (f.config.name.clone(), f.config.kind))
             .collect();
-        let guest = Guest::new(now, session, established, functions);
+        let guest = Guest::new(now, session, established, functions, &self.dictionaries);
         self.events.push_back(AgentEvent::SessionUp {
             session,
             peer: guest.peer.clone(),
@@ -117,6 +117,7 @@ impl Agent {
         let Some(guest) = self.guests.remove(&id) else {
             return;
         };
+        self.counters.garbled += guest.line.garbled();
         let ended: Vec<(Channel, LeaseEnd)> = self
             .functions_by_channel()
             .filter_map(|(channel, function)| {

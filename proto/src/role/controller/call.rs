@@ -17,13 +17,14 @@ use crate::base::{Channel, Entropy, FencingToken, MonoTime, NodeName, SessionId}
 use crate::crypto::{Credential, Fleet};
 use crate::role::line::Line;
 use crate::role::node::Node;
-use crate::session::Rejection;
+use crate::session::{Dictionaries, Rejection};
 use crate::wire::{Request, RouteRefusal, SealedHeader};
 
 /// One vehicle.
 #[derive(Debug)]
 pub(super) struct Call {
     vehicle: NodeName,
+    dictionaries: Dictionaries,
     attempt: Option<Attempt>,
     live: Option<Live>,
     /// Relays that had an attempt give up its number since the last session began.
@@ -40,9 +41,10 @@ pub(super) struct Calling<'a> {
 }
 
 impl Call {
-    pub(super) fn new(vehicle: NodeName) -> Call {
+    pub(super) fn new(vehicle: NodeName, dictionaries: Dictionaries) -> Call {
         Call {
             vehicle,
+            dictionaries,
             attempt: None,
             live: None,
             refused_by: BTreeSet::new(),
@@ -147,7 +149,8 @@ impl Call {
         node: &mut Node,
     ) {
         if let Some(attempt) = self.attempt.as_mut().filter(|a| a.session() == session) {
-            attempt.on_step2(now, body, believing, credential, node);
+            let dictionaries = &self.dictionaries;
+            attempt.on_step2(now, body, believing, (credential, dictionaries), node);
         }
     }
 
@@ -248,7 +251,9 @@ impl Call {
         };
         self.end_session(now, node);
         self.refused_by.clear();
-        self.live = Some(Live::new(self.vehicle.clone(), attempt.ways, line));
+        let mut live = Live::new(self.vehicle.clone(), attempt.ways, line);
+        live.line.announce_dictionaries(now);
+        self.live = Some(live);
     }
 
     fn end_if_over(&mut self, now: MonoTime, node: &mut Node) {

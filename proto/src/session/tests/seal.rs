@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::base::limits::{KEY_AGE_MAX, MESSAGE_BYTES_MAX, NUMBER_MAX, REPLAY_WINDOW, TTL_MAX};
+use crate::session::Dictionary;
+use crate::session::samples::{status, trained};
 
 // [WIRE-80]
 #[test]
@@ -155,35 +157,60 @@ fn keys_rotate_and_what_was_sealed_before_still_opens() {
     assert_eq!(pair.truck.next_timeout(), None);
 }
 
-// [WIRE-96]
-#[test]
-fn a_compressible_message_takes_fewer_bytes_and_arrives_whole() {
-    let text =
-        br#"{"type":"status","speed_mm_s":1200,"heading_mrad":-31,"battery":"ok","mode":"manual"}"#;
+/// One trained dictionary, for the drive function.
+fn dictionaries(id: u16) -> Dictionaries {
     let mut dictionaries = Dictionaries::new();
-    dictionaries.insert(3, text.repeat(3));
-    let mut pair = Pair::with(true, &dictionaries, &dictionaries);
-    let plain = pair.send_one(UNORDERED, text).parcel.len();
-    assert!(pair.anna.use_dictionary(DRIVE, 3));
-    assert!(!pair.anna.use_dictionary(DRIVE, 4));
-    let sent = pair.send_one(UNORDERED, text);
-    assert!(sent.parcel.len() + 40 < plain);
+    let dictionary = Dictionary::new(&trained(), Some(id)).unwrap();
+    let functions = ["drive".parse().unwrap()];
+    dictionaries.insert(dictionary, &functions).unwrap();
+    dictionaries
+}
+
+// [WIRE-96] [WIRE-126]
+#[test]
+fn a_message_is_compressed_with_the_dictionary_that_both_ends_have() {
+    let text = status(1_000);
+    let mut pair = Pair::with(true, &dictionaries(3), &dictionaries(3));
+    pair.anna.name_channel(DRIVE, &"drive".parse().unwrap());
+    let plain = pair.send_one(UNORDERED, &text).parcel.len();
+    assert!(plain > text.len(), "the truck has not said anything yet");
+    let tags = pair.truck.dictionaries();
+    pair.anna.on_dictionaries(&tags);
+    let sent = pair.send_one(UNORDERED, &text);
+    assert!(sent.parcel.len() + 50 < plain);
     pair.reach_truck(&sent).unwrap();
-    assert_eq!(pair.messages_at_truck(), [text]);
-    let stop = pair.send_one(STOP, text);
+    assert_eq!(pair.messages_at_truck(), std::slice::from_ref(&text));
+    let stop = pair.send_one(STOP, &text);
     assert!(stop.parcel.len() > text.len(), "stops are not compressed");
+    pair.anna.on_dictionaries(&[]);
+    assert_eq!(pair.send_one(UNORDERED, &text).parcel.len(), plain);
+}
+
+// [WIRE-126]
+#[test]
+fn a_dictionary_with_another_number_or_content_is_not_the_same() {
+    let text = status(1_000);
+    let mut pair = Pair::with(true, &dictionaries(3), &dictionaries(4));
+    pair.anna.name_channel(DRIVE, &"drive".parse().unwrap());
+    let mut other = pair.anna.dictionaries();
+    other[0].digest[7] ^= 1;
+    for theirs in [pair.truck.dictionaries(), other] {
+        pair.anna.on_dictionaries(&theirs);
+        let sent = pair.send_one(UNORDERED, &text);
+        assert!(sent.parcel.len() > text.len());
+    }
+    assert_eq!(pair.anna.counters().compressed, 0);
 }
 
 // [WIRE-97]
 #[test]
 fn without_the_dictionary_a_message_is_refused_as_malformed() {
-    let text =
-        br#"{"type":"status","speed_mm_s":1200,"heading_mrad":-31,"battery":"ok","mode":"manual"}"#;
-    let mut dictionaries = Dictionaries::new();
-    dictionaries.insert(3, text.to_vec());
-    let mut pair = Pair::with(true, &dictionaries, &Dictionaries::new());
-    pair.anna.use_dictionary(DRIVE, 3);
-    let sent = pair.send_one(RELIABLE, text);
+    let text = status(1_000);
+    let mut pair = Pair::with(true, &dictionaries(3), &Dictionaries::new());
+    pair.anna.name_channel(DRIVE, &"drive".parse().unwrap());
+    let false_tags = pair.anna.dictionaries();
+    pair.anna.on_dictionaries(&false_tags);
+    let sent = pair.send_one(RELIABLE, &text);
     pair.reach_truck(&sent).unwrap();
     assert_eq!(pair.messages_at_truck(), Vec::<Vec<u8>>::new());
     assert_eq!(pair.truck.counters().without_dictionary, 1);

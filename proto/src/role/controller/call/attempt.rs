@@ -12,7 +12,7 @@ use crate::base::{Entropy, MonoTime, NodeName, SessionId};
 use crate::crypto::{Credential, Fleet, Initiator};
 use crate::role::line::{Line, session};
 use crate::role::node::Node;
-use crate::session::Rejection;
+use crate::session::{Dictionaries, Rejection};
 use crate::wire::{Parcel, SealedHeader};
 
 /// A handshake under way, until something arrives that only the agent can have sealed.
@@ -95,7 +95,7 @@ impl Attempt {
         now: MonoTime,
         body: &[u8],
         (fleet, at): (&Fleet, UnixTime),
-        credential: &dyn Credential,
+        (credential, dictionaries): (&dyn Credential, &Dictionaries),
         node: &mut Node,
     ) {
         if self.made.len() >= HANDSHAKES_PER_ATTEMPT_MAX {
@@ -108,7 +108,7 @@ impl Attempt {
         let step3 = handshake(self.session(), 3, None, &step3);
         node.send_everywhere(now, &step3, now, now + HANDSHAKE_TTL);
         self.next_send = now + HANDSHAKE_REPEAT_INTERVAL;
-        let session = session(self.session(), established);
+        let session = session(self.session(), established, dictionaries);
         self.made.push(Made {
             step3,
             line: Line::new(now, session),

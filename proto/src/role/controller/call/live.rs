@@ -221,6 +221,7 @@ impl Live {
         let vehicle = self.vehicle.clone();
         match message {
             SessionMessage::Description(description) => {
+                self.line.name_functions(&description.functions);
                 self.description = Some(description.clone());
                 events.push_back(ControllerEvent::SessionUp {
                     vehicle,
@@ -233,6 +234,7 @@ impl Live {
                 }
             }
             SessionMessage::Bye => self.ended = true,
+            SessionMessage::Dictionaries(tags) => self.line.session.on_dictionaries(&tags),
             // Only controllers ask.
             SessionMessage::Request { .. } => return Outcome::Refused(Refusal::Malformed),
         }
