@@ -7,11 +7,13 @@ use std::path::PathBuf;
 
 use longrein_io::config::ConfigError;
 use longrein_io::dial::Route;
+use longrein_io::dictionaries::{DictionarySection, dictionaries};
 use longrein_io::sections::{
     IdentitySection, LinkSection, LogSection, RelaySection, routes, used_twice,
 };
 use longrein_proto::base::Channel;
 use longrein_proto::base::limits::FUNCTIONS_MAX;
+use longrein_proto::session::Dictionaries;
 use serde::{Deserialize, Serialize};
 
 pub use function::{FunctionKindWord, FunctionSection, LimitsSection};
@@ -35,6 +37,8 @@ pub struct Config {
     pub link: Vec<LinkSection>,
     /// What can be commanded; the first is channel 1.
     pub function: Vec<FunctionSection>,
+    /// What makes messages smaller.
+    pub dictionary: Vec<DictionarySection>,
 }
 
 /// `[record]`: what is recorded.
@@ -70,6 +74,16 @@ impl Config {
         for section in &self.function {
             section.check()?;
         }
+        let named = self
+            .dictionary
+            .iter()
+            .flat_map(|section| &section.functions);
+        for name in named {
+            if !self.function.iter().any(|section| section.name == *name) {
+                let what = format!("`functions` names {name}, which is no [[function]]");
+                return wrong("[[dictionary]]".to_string(), what);
+            }
+        }
         Ok(())
     }
 
@@ -79,6 +93,14 @@ impl Config {
     /// Which section is wrong and what is allowed.
     pub fn routes(&self) -> Result<Vec<Route>, ConfigError> {
         routes(&self.relay, &self.link)
+    }
+
+    /// The dictionaries, from their files.
+    ///
+    /// # Errors
+    /// Which section or file is wrong and what to do.
+    pub fn dictionaries(&self) -> Result<Dictionaries, ConfigError> {
+        dictionaries(&self.dictionary)
     }
 
     /// The functions with their channels.
@@ -106,6 +128,7 @@ impl Default for Config {
             relay: Vec::new(),
             link: Vec::new(),
             function: Vec::new(),
+            dictionary: Vec::new(),
         }
     }
 }

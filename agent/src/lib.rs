@@ -53,6 +53,7 @@ fn act(flags: &Flags) -> Result<(), AgentError> {
     config.check()?;
     if flags.check_config {
         program::load_identity(&config)?;
+        config.dictionaries()?;
         eprintln!("longrein-agent: the configuration is good");
         return Ok(());
     }

@@ -13,6 +13,7 @@ use longrein_io::keys::Identity;
 use longrein_io::remote::Remote;
 use longrein_io::shutdown::Shutdown;
 use longrein_proto::role::{Agent, AgentConfig, AgentRecord};
+use longrein_proto::session::Dictionaries;
 use tokio::sync::{Notify, mpsc::Receiver, oneshot, watch};
 use tokio::time::interval;
 
@@ -28,6 +29,7 @@ use crate::store::Store;
 pub(crate) struct Network {
     pub(crate) config: Config,
     pub(crate) identity: Identity,
+    pub(crate) dictionaries: Dictionaries,
     pub(crate) state: State,
     pub(crate) record: AgentRecord,
     pub(crate) control: ControlThread,
@@ -134,6 +136,7 @@ impl Network {
             Box::new(SystemEntropy::new()),
             std::mem::take(&mut self.record),
         );
+        agent.set_dictionaries(std::mem::take(&mut self.dictionaries));
         for route in routes {
             agent.set_link_budget(route.link.clone(), route.budget_kbit_s);
         }

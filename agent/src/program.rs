@@ -99,6 +99,7 @@ pub fn load_identity(config: &Config) -> Result<Identity, IdentityError> {
 pub fn start(config: &Config) -> Result<Program, AgentError> {
     config.check()?;
     let identity = load_identity(config)?;
+    let dictionaries = config.dictionaries()?;
     let state = State::open(&config.state_directory)?;
     let record = state.load()?;
     let (sink, outputs) = bounded_outputs();
@@ -109,6 +110,7 @@ pub fn start(config: &Config) -> Result<Program, AgentError> {
     let network = Network {
         config: config.clone(),
         identity,
+        dictionaries,
         state,
         record,
         control,

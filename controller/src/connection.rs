@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use longrein_io::dictionaries::dictionaries;
 use longrein_io::keys::Identity;
 use longrein_io::remote::{Remote, RemoteError};
 use longrein_io::sections::routes;
@@ -58,13 +59,14 @@ impl Connection {
         let identity = Identity::load(&settings.identity)?;
         identity.expect_kind(NodeKind::Controller)?;
         let routes = routes(&settings.relays, &settings.links)?;
+        let dictionaries = dictionaries(&settings.dictionaries)?;
         let relays = routes
             .iter()
             .map(|route| NodeName::new(NodeKind::Relay, route.relay.clone()))
             .collect();
         let (contact, seen) = watch::channel(Contact::new(routes.len()));
         let me = identity.node().clone();
-        let engine = Engine::start(identity, routes, Arc::new(contact)).await?;
+        let engine = Engine::start(identity, routes, dictionaries, Arc::new(contact)).await?;
         let connection = Connection(Arc::new(Inner {
             me,
             relays,

@@ -20,7 +20,7 @@ use longrein_proto::crypto::{Credential, Fleet};
 use longrein_proto::role::{
     Controller, Input, Order, Role, SendCommandError, Transmit, VehicleStatus,
 };
-use longrein_proto::session::Resolution;
+use longrein_proto::session::{Dictionaries, Resolution};
 use tokio::sync::{oneshot, watch};
 
 use self::ask::{Ask, Asks, Take};
@@ -71,6 +71,11 @@ impl Desk {
             self.controller
                 .set_link_budget(route.link.clone(), route.budget_kbit_s);
         }
+    }
+
+    /// What vehicles that are opened from now on may be told in short.
+    pub(crate) fn set_dictionaries(&mut self, dictionaries: Dictionaries) {
+        self.controller.set_dictionaries(dictionaries);
     }
 
     /// Asks all relays which vehicles are there, and those that come up while the answer is awaited.

@@ -11,6 +11,7 @@ use longrein_io::keys::Identity;
 use longrein_io::remote::Remote;
 use longrein_io::runtime;
 use longrein_proto::crypto::Credential;
+use longrein_proto::session::Dictionaries;
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::ConnectError;
@@ -31,6 +32,7 @@ impl Engine {
     pub(crate) async fn start(
         identity: Identity,
         routes: Vec<Route>,
+        dictionaries: Dictionaries,
         contact: Arc<watch::Sender<Contact>>,
     ) -> Result<Engine, ConnectError> {
         let (ready, started) = oneshot::channel();
@@ -40,7 +42,7 @@ impl Engine {
         thread::Builder::new()
             .name("longrein".to_string())
             .spawn(move || {
-                run(identity, routes, contact, &wish, ready);
+                run(identity, routes, dictionaries, contact, &wish, ready);
                 drop(runs);
             })?;
         let desk = started
@@ -55,12 +57,13 @@ type Ready = oneshot::Sender<Result<Remote<Desk>, ConnectError>>;
 fn run(
     identity: Identity,
     routes: Vec<Route>,
+    dictionaries: Dictionaries,
     contact: Arc<watch::Sender<Contact>>,
     end: &Notify,
     ready: Ready,
 ) {
     let ran = runtime::run(|| async move {
-        let driver = match set_up(&identity, routes, contact) {
+        let driver = match set_up(&identity, routes, dictionaries, contact) {
             Ok(driver) => driver,
             Err(why) => {
                 drop(ready.send(Err(why)));
@@ -81,6 +84,7 @@ fn run(
 fn set_up(
     identity: &Identity,
     routes: Vec<Route>,
+    dictionaries: Dictionaries,
     contact: Arc<watch::Sender<Contact>>,
 ) -> Result<Driver<Desk>, ConnectError> {
     let unusable = |error: &dyn std::error::Error| ConnectError::Key(error.to_string());
@@ -94,6 +98,7 @@ fn set_up(
         Arc::clone(&contact),
     );
     desk.set_link_budgets(&routes);
+    desk.set_dictionaries(dictionaries);
     let driver = Driver::start(desk, |_, event: Infallible| match event {})?;
     dial(&driver, identity, routes, move |route, outcome| {
         contact.send_modify(|contact| contact.on_outcome(route, outcome));

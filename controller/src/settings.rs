@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use longrein_io::dictionaries::DictionarySection;
 use longrein_io::sections::{LinkSection, RelaySection};
 use longrein_proto::base::Name;
 
@@ -15,6 +16,8 @@ pub struct Settings {
     pub relays: Vec<RelaySection>,
     /// The ways out of this machine; without any there is one, named `default`, by the routing table.
     pub links: Vec<LinkSection>,
+    /// Dictionaries for compression.
+    pub dictionaries: Vec<DictionarySection>,
     /// How long [`crate::Connection::connect`] waits for the first relay.
     pub patience: Duration,
 }
@@ -26,6 +29,7 @@ impl Settings {
             identity: identity.into(),
             relays: Vec::new(),
             links: Vec::new(),
+            dictionaries: Vec::new(),
             patience: Self::PATIENCE,
         }
     }

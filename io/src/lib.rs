@@ -22,6 +22,7 @@ pub mod congestion;
 mod connection;
 pub mod date;
 pub mod dial;
+pub mod dictionaries;
 pub mod drive;
 pub mod ending;
 mod endpoint;

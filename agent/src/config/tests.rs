@@ -51,6 +51,7 @@ fn the_example_file_with_what_has_no_default_is_good_and_says_the_other_defaults
     assert_eq!((config.relay.len(), config.link.len()), (2, 2));
     let names: Vec<_> = config.function.iter().map(|f| f.name.as_str()).collect();
     assert_eq!(names, ["drive", "mavlink", "arm"]);
+    assert_eq!(config.dictionary.len(), 2);
 
     let least = "[[relay]]\nname = \"a\"\naddress = \"a:1\"\n[[function]]\nname = \"drive\"\nadapter = { kind = \"sim\" }\n";
     let least = checked(least).unwrap().function.swap_remove(0);
@@ -104,7 +105,7 @@ fn an_unknown_key_names_file_key_and_what_is_allowed() {
         (
             "state_directory",
             "state_folder",
-            "agent.toml:7: unknown key `state_folder`; allowed here: `state_directory`, `identity`, `record`, `log`, `relay`, `link`, `function`",
+            "agent.toml:7: unknown key `state_folder`; allowed here: `state_directory`, `identity`, `record`, `log`, `relay`, `link`, `function`, `dictionary`",
         ),
         (
             "lease_ttl_ms",

@@ -6,10 +6,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use longrein_io::config::{COMMON_VARIABLES, Loader};
+use longrein_io::dictionaries::DictionarySection;
 use longrein_io::exit::Exit;
 use longrein_io::log;
 use longrein_io::sections::{IdentitySection, LinkSection, LogSection, RelaySection};
-use longrein_proto::base::Name;
+use longrein_proto::base::{Name, NameError};
 use serde::Deserialize;
 
 use super::failure::Failure;
@@ -28,6 +29,11 @@ pub struct ConnectionArgs {
     #[arg(long = "relay", value_name = "NAME=HOST:PORT")]
     pub relays: Vec<RelayAddress>,
 
+    /// A dictionary for compression, and the functions whose commands are compressed with it: FILE, or FUNCTIONS=FILE with commas between;
+    /// give one --dictionary for each
+    #[arg(long = "dictionary", value_name = "[FUNCTIONS=]FILE")]
+    pub dictionaries: Vec<DictionaryFile>,
+
     /// Configuration file (TOML) with the same settings, and links; see controller/controller.example.toml
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -40,6 +46,7 @@ struct Config {
     identity: Option<IdentitySection>,
     relay: Vec<RelaySection>,
     link: Vec<LinkSection>,
+    dictionary: Vec<DictionarySection>,
     log: Option<LogSection>,
 }
 
@@ -83,6 +90,14 @@ impl ConnectionArgs {
             };
             config.relay = self.relays.iter().map(section).collect();
         }
+        if !self.dictionaries.is_empty() {
+            let section = |dictionary: &DictionaryFile| DictionarySection {
+                file: dictionary.file.clone(),
+                id: None,
+                functions: dictionary.functions.clone(),
+            };
+            config.dictionary = self.dictionaries.iter().map(section).collect();
+        }
         Ok(config)
     }
 }
@@ -101,8 +116,31 @@ fn settings(config: Config, patience: Duration) -> Result<Settings, Failure> {
         identity: identity.directory,
         relays: config.relay,
         links: config.link,
+        dictionaries: config.dictionary,
         patience,
     })
+}
+
+/// A dictionary, and the functions whose commands are compressed with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DictionaryFile {
+    /// The functions; none when it is only for what vehicles send.
+    pub functions: Vec<Name>,
+    /// The dictionary.
+    pub file: PathBuf,
+}
+
+impl FromStr for DictionaryFile {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<DictionaryFile, NameError> {
+        let (functions, file) = text.split_once('=').unwrap_or(("", text));
+        let names = functions.split(',').filter(|name| !name.is_empty());
+        Ok(DictionaryFile {
+            functions: names.map(str::parse).collect::<Result<_, _>>()?,
+            file: file.into(),
+        })
+    }
 }
 
 /// A relay's name in the fleet and where it listens.
@@ -158,6 +196,7 @@ mod tests {
         ConnectionArgs {
             identity: Some("harbour/controller-alice".into()),
             relays: relays.iter().map(|relay| relay.parse().unwrap()).collect(),
+            dictionaries: Vec::new(),
             config: None,
         }
     }
@@ -177,6 +216,7 @@ mod tests {
         let set = text.replace("\n#", "\n").replace("\n ", "\n# ");
         let config = parse("set.toml", &set);
         assert_eq!((config.relay.len(), config.link.len()), (2, 2));
+        assert_eq!(config.dictionary.len(), 2);
         let settings = settings(config, Settings::PATIENCE).unwrap();
         let routes = longrein_io::sections::routes(&settings.relays, &settings.links).unwrap();
         assert_eq!(routes.len(), 4);
@@ -191,6 +231,27 @@ mod tests {
         assert!(failure.to_string().contains("--relay NAME=HOST:PORT"));
         let failure = settings(Config::default(), Settings::PATIENCE).unwrap_err();
         assert!(failure.to_string().contains("--identity DIR"));
+    }
+
+    #[test]
+    fn a_dictionary_is_a_file_with_or_without_functions() {
+        let parse = |text: &str| {
+            let parsed = text.parse::<DictionaryFile>().ok()?;
+            let names = parsed.functions.iter().map(ToString::to_string).collect();
+            Some((names, parsed.file))
+        };
+        type Parsed = Option<(Vec<String>, PathBuf)>;
+        let cases: [(&str, Parsed); 3] = [
+            ("a/b.zdict", Some((vec![], "a/b.zdict".into()))),
+            (
+                "arm,bed=x",
+                Some((vec!["arm".into(), "bed".into()], "x".into())),
+            ),
+            ("No Name=x", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse(text), expected, "{text}");
+        }
     }
 
     #[test]

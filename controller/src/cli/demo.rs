@@ -80,6 +80,7 @@ fn by_hand(plan: Plan) -> Result<(), Failure> {
         connection: ConnectionArgs {
             identity: Some(settings.identity),
             relays: fleet.relays().iter().filter_map(relay).collect(),
+            dictionaries: Vec::new(),
             config: None,
         },
     })

@@ -12,6 +12,7 @@ macro_rules! after_help {
 
 pub mod connection;
 pub mod demo;
+pub mod dictionary;
 pub mod drive;
 pub mod failure;
 pub mod fleet;
@@ -55,6 +56,9 @@ pub enum Verb {
     /// Make a fleet's authority and the certificates of its nodes.
     #[command(subcommand)]
     Fleet(fleet::FleetVerb),
+    /// Train dictionaries that make messages smaller.
+    #[command(subcommand)]
+    Dictionary(dictionary::DictionaryVerb),
     Vehicles(vehicles::VehiclesArgs),
     Drive(drive::DriveArgs),
     Tunnel(tunnel::TunnelArgs),
@@ -70,6 +74,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.verb {
         Verb::Fleet(verb) => fleet::run(verb).map_err(Failure::from),
+        Verb::Dictionary(verb) => dictionary::run(&verb),
         Verb::Vehicles(args) => vehicles::run(&args),
         Verb::Drive(args) => drive::run(args),
         Verb::Tunnel(args) => tunnel::run(args),
@@ -127,10 +132,11 @@ mod tests {
         }
     }
 
-    fn verbs() -> [Command; 8] {
+    fn verbs() -> [Command; 9] {
         let named = Command::new;
         [
             demo::DemoArgs::augment_args(named("demo")),
+            dictionary::TrainArgs::augment_args(named("train")),
             drive::DriveArgs::augment_args(named("drive")),
             release::ReleaseArgs::augment_args(named("release")),
             reset::ResetArgs::augment_args(named("reset")),
