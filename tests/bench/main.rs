@@ -1,5 +1,6 @@
 //! Benchmarks: each states its question, prints its method, and measures a raw control in the same run.
 
+mod compress;
 mod latency;
 mod raw;
 mod redundancy;
@@ -25,6 +26,8 @@ enum What {
     Latency(latency::LatencyArgs),
     /// How soon and how surely messages arrive over a bad network, and for how many bytes, on virtual time
     Redundancy(redundancy::RedundancyArgs),
+    /// What compression saves of telemetry and MAVLink frames, and what time it takes
+    Compress(compress::CompressArgs),
     /// How soon each stage is entered after all controllers are killed
     Watchdog(watchdog::WatchdogArgs),
     /// How exact the emulated wide-area network of the tests is; needs root
@@ -44,6 +47,7 @@ enum What {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().what {
         What::Latency(args) => latency::run(&args),
+        What::Compress(args) => compress::run(&args),
         What::Redundancy(args) => {
             redundancy::run(&args);
             Ok(())

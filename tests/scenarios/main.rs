@@ -12,6 +12,7 @@ mod bursts;
 mod chaos;
 mod clock;
 mod clock_drift;
+mod compression;
 mod controllers_killed;
 mod device_lost;
 mod duplicate_storm;
