@@ -20,6 +20,7 @@ mod flags;
 mod ledger;
 mod network;
 pub mod program;
+pub mod slots;
 pub mod state;
 pub mod store;
 #[cfg(test)]

@@ -22,6 +22,7 @@ use crate::control_thread::{ControlInput, ControlOutput, ControlThread};
 use crate::dispatch::Dispatch;
 use crate::error::AgentError;
 use crate::ledger::Ledger;
+use crate::slots::Slots;
 use crate::state::State;
 use crate::store::Store;
 
@@ -30,8 +31,10 @@ pub(crate) struct Network {
     pub(crate) config: Config,
     pub(crate) identity: Identity,
     pub(crate) dictionaries: Dictionaries,
-    pub(crate) state: State,
+    /// Locked until the end.
+    pub(crate) _state: State,
     pub(crate) record: AgentRecord,
+    pub(crate) slots: Slots,
     pub(crate) control: ControlThread,
     pub(crate) outputs: Receiver<ControlOutput>,
     pub(crate) ending: oneshot::Receiver<()>,
@@ -46,7 +49,8 @@ impl Network {
         let mut shutdown = Shutdown::new()?;
         let routes = self.config.routes()?;
         let (written, on_disk) = watch::channel(0);
-        let store = Store::start(self.state.record_file(), move |ticket| {
+        let role = self.role(&routes)?;
+        let store = Store::start(self.slots, move |ticket| {
             written.send_replace(ticket);
         })?;
         let functions: BTreeMap<_, _> = self
@@ -59,7 +63,7 @@ impl Network {
             store,
             functions,
         ));
-        let driver = Driver::start(self.role(&routes)?, {
+        let driver = Driver::start(role, {
             let dispatch = Rc::clone(&dispatch);
             move |driver, event| dispatch.on_event(driver, event)
         })?;

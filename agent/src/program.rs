@@ -101,7 +101,7 @@ pub fn start(config: &Config) -> Result<Program, AgentError> {
     let identity = load_identity(config)?;
     let dictionaries = config.dictionaries()?;
     let state = State::open(&config.state_directory)?;
-    let record = state.load()?;
+    let (record, slots) = state.load()?;
     let (sink, outputs) = bounded_outputs();
     let control = guard(config, record.stop.latched, sink)?;
     let handle = control.handle().clone();
@@ -111,8 +111,9 @@ pub fn start(config: &Config) -> Result<Program, AgentError> {
         config: config.clone(),
         identity,
         dictionaries,
-        state,
+        _state: state,
         record,
+        slots,
         control,
         outputs,
         ending,

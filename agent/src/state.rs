@@ -4,16 +4,18 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use longrein_io::files::{FileError, make_private_directory, write_atomic};
+use longrein_io::files::{FileError, make_private_directory};
 use longrein_proto::role::{AgentRecord, RecordError};
 use rustix::fs::{FlockOperation, flock};
+
+use crate::slots::{FILE_BYTES, Slots, newest};
 
 /// The state directory, which no other process may use: two agents with one record would grant the same fencing token twice.
 #[derive(Debug)]
 pub struct State {
     record: PathBuf,
     /// Its lock ends with the process, however that ends.
-    _directory: File,
+    directory: File,
 }
 
 /// Why the state directory cannot be used.
@@ -66,47 +68,53 @@ impl State {
         })?;
         Ok(State {
             record: directory.join(RECORD_FILE),
-            _directory: opened,
+            directory: opened,
         })
     }
 
-    /// What the agent knew before. Without a file this is the first start: then an empty record is written at once, so that
-    /// the directory is known to work before a token is granted.
+    /// What the agent knew before, and where to write what it learns. Without a file this is the first start: then an empty
+    /// record is written at once, so that the directory is known to work before a token is granted.
     ///
     /// # Errors
     /// When it cannot be read or is damaged: an agent without its record must not run.
-    pub fn load(&self) -> Result<AgentRecord, StateError> {
+    pub fn load(&self) -> Result<(AgentRecord, Slots), StateError> {
+        let unreadable = |source| FileError {
+            file: self.record.clone(),
+            doing: "read",
+            source,
+        };
+        let unusable = |source| StateError::Record {
+            file: self.record.clone(),
+            source,
+        };
+        // A file that another process has just put in its place, and was killed, may not be there after a power cut.
+        self.directory.sync_all().map_err(unreadable)?;
         let bytes = match read_bounded(&self.record) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let record = AgentRecord::default();
-                write_atomic(&self.record, &record.encode())?;
+                let slots = Slots::create(&self.record, &record.encode())?;
                 tracing::info!(file = %self.record.display(), "first start: an empty record is made");
-                return Ok(record);
+                return Ok((record, slots));
             }
-            Err(source) => {
-                return Err(FileError {
-                    file: self.record.clone(),
-                    doing: "read",
-                    source,
-                }
-                .into());
-            }
+            Err(source) => return Err(unreadable(source).into()),
         };
-        AgentRecord::decode(&bytes).map_err(|source| StateError::Record {
-            file: self.record.clone(),
-            source,
-        })
-    }
-
-    /// The record's file.
-    pub fn record_file(&self) -> &Path {
-        &self.record
+        if bytes.len() != FILE_BYTES {
+            // A record without slots around it.
+            let record = AgentRecord::decode(&bytes).map_err(unusable)?;
+            return Ok((record, Slots::create(&self.record, &bytes)?));
+        }
+        let newest = newest(&bytes).map_err(unusable)?;
+        if newest.other_is_torn {
+            tracing::warn!(file = %self.record.display(), "the last write of the record is not whole: the one before it is used");
+        }
+        let record = AgentRecord::decode(newest.record).map_err(unusable)?;
+        Ok((record, Slots::open(&self.record, newest.generation)?))
     }
 }
 
 fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
-    if fs::metadata(file)?.len() > RECORD_FILE_BYTES_MAX {
+    if fs::metadata(file)?.len() > FILE_BYTES as u64 {
         return Err(ErrorKind::FileTooLarge.into());
     }
     fs::read(file)
@@ -122,8 +130,6 @@ fn sync_above(directory: &Path) -> io::Result<()> {
 
 /// In the state directory: fencing tokens, stop latch, ids of applied commands.
 pub const RECORD_FILE: &str = "agent.record";
-/// Bytes: several times the largest record.
-const RECORD_FILE_BYTES_MAX: u64 = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -142,23 +148,48 @@ mod tests {
     fn the_first_start_makes_the_folder_and_an_empty_record() {
         let path = directory("first");
         let state = State::open(&path.join("a/b")).unwrap();
-        assert_eq!(state.load().unwrap(), AgentRecord::default());
-        assert!(state.record_file().exists());
+        assert_eq!(state.load().unwrap().0, AgentRecord::default());
+        drop(state);
+        let again = State::open(&path.join("a/b")).unwrap();
+        assert_eq!(again.load().unwrap().0, AgentRecord::default());
         fs::remove_dir_all(path).unwrap();
+    }
+
+    fn with_token(token: u64) -> AgentRecord {
+        let mut record = AgentRecord::default();
+        let drive = "drive".parse().unwrap();
+        record.tokens.insert(drive, FencingToken(token));
+        record
     }
 
     #[test]
     fn a_record_is_found_again_whatever_a_crash_left_beside_it() {
         let path = directory("again");
         let state = State::open(&path).unwrap();
-        state.load().unwrap();
-        let mut record = AgentRecord::default();
-        let drive = "drive".parse().unwrap();
-        record.tokens.insert(drive, FencingToken(7));
-        write_atomic(state.record_file(), &record.encode()).unwrap();
+        let (_, mut slots) = state.load().unwrap();
+        for token in 1..=7 {
+            slots.write(&with_token(token).encode()).unwrap();
+        }
         fs::write(path.join(".agent.record.new"), b"ha").unwrap();
         drop(state);
-        assert_eq!(State::open(&path).unwrap().load().unwrap(), record);
+        let (record, mut slots) = State::open(&path).unwrap().load().unwrap();
+        assert_eq!(record, with_token(7));
+        slots.write(&with_token(8).encode()).unwrap();
+        let (record, _) = State::open(&path).unwrap().load().unwrap();
+        assert_eq!(record, with_token(8));
+        fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn a_record_without_slots_is_found_and_gets_them() {
+        let path = directory("without");
+        let state = State::open(&path).unwrap();
+        let file = path.join(RECORD_FILE);
+        fs::write(&file, with_token(7).encode()).unwrap();
+        for _ in 0..2 {
+            assert_eq!(state.load().unwrap().0, with_token(7));
+            assert_eq!(fs::metadata(&file).unwrap().len(), FILE_BYTES as u64);
+        }
         fs::remove_dir_all(path).unwrap();
     }
 
@@ -166,13 +197,16 @@ mod tests {
     fn a_damaged_record_is_named_with_what_to_do_and_stays() {
         let path = directory("damaged");
         let state = State::open(&path).unwrap();
-        fs::write(state.record_file(), b"rubbish").unwrap();
-        let error = state.load().unwrap_err().to_string();
-        assert!(
-            error.contains("agent.record: the record is damaged: restore it"),
-            "{error}"
-        );
-        assert_eq!(fs::read(state.record_file()).unwrap(), b"rubbish");
+        let file = path.join(RECORD_FILE);
+        for damaged in [b"rubbish".to_vec(), vec![7; FILE_BYTES]] {
+            fs::write(&file, &damaged).unwrap();
+            let error = state.load().unwrap_err().to_string();
+            assert!(
+                error.contains("agent.record: the record is damaged: restore it"),
+                "{error}"
+            );
+            assert_eq!(fs::read(&file).unwrap(), damaged);
+        }
         fs::remove_dir_all(path).unwrap();
     }
 

@@ -1,12 +1,11 @@
 //! Writes the agent's record on a thread of its own, as a disk may take long.
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use longrein_io::files::write_atomic;
+use crate::slots::Slots;
 
 /// The thread; when this is dropped it writes what waits and ends.
 #[derive(Debug)]
@@ -30,15 +29,15 @@ struct Tray {
 }
 
 impl Store {
-    /// Writes to this file; `written` is told the ticket of each record that is on disk, which answers all tickets before it.
+    /// Writes to these slots; `written` is told the ticket of each record that is on disk, which answers all tickets before it.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(file: &Path, written: impl FnMut(u64) + Send + 'static) -> io::Result<Store> {
+    pub fn start(slots: Slots, written: impl FnMut(u64) + Send + 'static) -> io::Result<Store> {
         let desk = Arc::new(Desk::default());
         let writer = Writer {
             desk: Arc::clone(&desk),
-            file: file.to_path_buf(),
+            slots,
             written: Box::new(written),
             failing: false,
         };
@@ -99,7 +98,7 @@ impl Desk {
 
 struct Writer {
     desk: Arc<Desk>,
-    file: PathBuf,
+    slots: Slots,
     written: Box<dyn FnMut(u64) + Send>,
     failing: bool,
 }
@@ -107,10 +106,10 @@ struct Writer {
 impl Writer {
     fn run(mut self) {
         while let Some((ticket, record)) = self.desk.take() {
-            match write_atomic(&self.file, &record) {
+            match self.slots.write(&record) {
                 Ok(()) => {
                     if std::mem::take(&mut self.failing) {
-                        tracing::info!(file = %self.file.display(), "record can be written again");
+                        tracing::info!("record can be written again");
                     }
                     (self.written)(ticket);
                 }
@@ -133,19 +132,29 @@ const RETRY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Path, PathBuf};
     use std::sync::mpsc::channel;
 
     use super::*;
+    use crate::slots::newest;
 
-    fn file(test: &str) -> PathBuf {
+    fn path(test: &str) -> PathBuf {
         std::env::temp_dir().join(format!("longrein-store-{test}-{}", std::process::id()))
+    }
+
+    fn found(path: &Path) -> Vec<u8> {
+        let bytes = std::fs::read(path).unwrap();
+        newest(&bytes).unwrap().record.to_vec()
     }
 
     #[test]
     fn the_newest_record_is_on_disk_when_its_ticket_is_told() {
-        let file = file("newest");
+        let path = path("newest");
         let (tell, told) = channel();
-        let store = Store::start(&file, move |ticket| tell.send(ticket).unwrap()).unwrap();
+        let store = Store::start(Slots::create(&path, b"").unwrap(), move |ticket| {
+            tell.send(ticket).unwrap()
+        })
+        .unwrap();
         for ticket in 1..=500_u64 {
             store.put(ticket, ticket.to_be_bytes().to_vec());
         }
@@ -155,35 +164,35 @@ mod tests {
             assert!(ticket > last);
             last = ticket;
         }
-        assert_eq!(std::fs::read(&file).unwrap(), 500_u64.to_be_bytes());
+        assert_eq!(found(&path), 500_u64.to_be_bytes());
         drop(store);
-        std::fs::remove_file(file).unwrap();
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]
     fn what_waits_at_the_end_is_written() {
-        let file = file("end");
-        let store = Store::start(&file, |_| {}).unwrap();
+        let path = path("end");
+        let store = Store::start(Slots::create(&path, b"").unwrap(), |_| {}).unwrap();
         store.put(1, b"last".to_vec());
         drop(store);
-        assert_eq!(std::fs::read(&file).unwrap(), b"last");
-        std::fs::remove_file(file).unwrap();
+        assert_eq!(found(&path), b"last");
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]
     fn a_disk_that_fails_is_tried_again_and_nothing_is_told_before() {
-        let folder = file("later");
+        let folder = path("later");
         let (tell, told) = channel();
-        let store = Store::start(&folder.join("record"), move |ticket| {
-            tell.send(ticket).unwrap();
-        })
-        .unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
+        let slots = Slots::create(&folder.join("record"), b"").unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        let store = Store::start(slots, move |ticket| tell.send(ticket).unwrap()).unwrap();
         store.put(1, b"one".to_vec());
         store.put(2, b"two".to_vec());
         assert!(told.try_recv().is_err());
         std::fs::create_dir_all(&folder).unwrap();
         while told.recv_timeout(Duration::from_secs(60)).unwrap() != 2 {}
-        assert_eq!(std::fs::read(folder.join("record")).unwrap(), b"two");
+        assert_eq!(found(&folder.join("record")), b"two");
         drop(store);
         std::fs::remove_dir_all(folder).unwrap();
     }

@@ -40,8 +40,8 @@ fn grant_until_killed() {
         return;
     };
     let state = State::open(&folder).unwrap();
-    let mut record = state.load().unwrap();
-    let store = Store::start(state.record_file(), |token| {
+    let (mut record, slots) = state.load().unwrap();
+    let store = Store::start(slots, |token| {
         println!("on disk: {token}");
         std::io::stdout().flush().unwrap();
     })
@@ -86,7 +86,7 @@ fn a_record_that_was_on_disk_is_there_after_any_kill() {
                 said = number.parse().unwrap_or(said);
             }
         }
-        let found = token(&State::open(&state).unwrap().load().unwrap());
+        let found = token(&State::open(&state).unwrap().load().unwrap().0);
         assert!(said > last, "round {round}: nothing was granted");
         assert!(
             found >= said,

@@ -241,6 +241,8 @@ pub const ATTEMPT_LIFE: Duration = Duration::from_secs(5);
 pub const RENEWALS_PER_TTL: u32 = 5;
 /// Application ids of reliable commands that an agent remembers over restarts (16 KiB).
 pub const APPLICATION_IDS_MAX: usize = 1_024;
+/// Bytes of an agent's record: 62 tokens, 256 stops and 1,024 commands take 25 KiB.
+pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 /// Facts that wait for an agent's disk; more are refused.
 pub const PERSIST_PENDING_MAX: usize = 256;
 /// Of these places, those that only stops and resets may take: the stops of a dozen authors in the time of a slow sync.

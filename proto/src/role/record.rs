@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use ring::digest;
 
-use crate::base::limits::APPLICATION_IDS_MAX;
+use crate::base::limits::{APPLICATION_IDS_MAX, RECORD_BYTES_MAX};
 use crate::base::{ApplicationId, FencingToken, Name, StopId};
 use crate::control::StopRecord;
 use crate::wire::DecodeError;
@@ -94,7 +94,7 @@ impl AgentRecord {
 }
 
 fn read(body: &[u8]) -> Result<AgentRecord, DecodeError> {
-    let mut r = Reader::new(body, RECORD_BYTES_MAX)?;
+    let mut r = Reader::new(body, RECORD_BYTES_MAX - digest::SHA256_OUTPUT_LEN)?;
     let mut record = AgentRecord::default();
     r.bytes(MAGIC.len())?;
     for _ in 0..r.leb()? {
@@ -113,8 +113,6 @@ fn read(body: &[u8]) -> Result<AgentRecord, DecodeError> {
     Ok(record)
 }
 
-/// Bytes of a record: 62 tokens, 256 stops and 1,024 commands take 25 KiB.
-const RECORD_BYTES_MAX: usize = 64 * 1024;
 /// Names the file's kind and version.
 const MAGIC: &[u8] = b"longrein-agent-1\n";
 
