@@ -18,6 +18,8 @@ pub struct Pace {
     in_pairs: bool,
     /// When a packet with parcels was last begun.
     loaded_at: Option<MonoTime>,
+    /// When a link as fast as the path may send has all of it on the wire.
+    wire_free_at: MonoTime,
     bits_per_s: f64,
     strain: Strain,
 }
@@ -32,6 +34,7 @@ impl Pace {
             gap: REPEAT_GAP,
             in_pairs: true,
             loaded_at: None,
+            wire_free_at: now,
             bits_per_s: rate.bits_per_s(now),
             strain: Strain::None,
         }
@@ -72,13 +75,19 @@ impl Pace {
 
     /// Whether enough time passed since the last packet with parcels for one that repeats some.
     pub fn is_apart(&self, now: MonoTime) -> bool {
-        self.loaded_at.is_none_or(|at| now >= at + self.gap)
+        now >= self.apart_at(now)
     }
 
     /// When a repeat of this class and size may go.
     pub fn repeat_at(&self, now: MonoTime, class: Class, chunk_bytes: usize) -> MonoTime {
+        let affords_at = self.affords_at(now, class, chunk_bytes);
+        self.apart_at(now).max(affords_at)
+    }
+
+    /// Repeats that go faster than the wire takes them only queue, and what is new queues behind them.
+    fn apart_at(&self, now: MonoTime) -> MonoTime {
         let apart = self.loaded_at.map_or(now, |at| at + self.gap);
-        apart.max(self.affords_at(now, class, chunk_bytes))
+        apart.max(self.wire_free_at)
     }
 
     /// When a chunk of this class and size may go.
@@ -99,7 +108,7 @@ impl Pace {
     /// A chunk of this class goes.
     pub fn on_chunk(&mut self, now: MonoTime, class: Class, chunk_bytes: usize) {
         self.tokens.spend(class, chunk_bytes);
-        self.rate.on_sent(now, chunk_bytes);
+        self.on_wire(now, chunk_bytes);
         self.loaded_at = Some(now);
     }
 
@@ -110,7 +119,15 @@ impl Pace {
             Some(class) => self.tokens.spend(class, bytes),
             None => self.tokens.spend_anyway(bytes),
         }
+        self.on_wire(now, bytes);
+    }
+
+    fn on_wire(&mut self, now: MonoTime, bytes: usize) {
         self.rate.on_sent(now, bytes);
+        let bits = u32::try_from(bytes * 8).unwrap_or(u32::MAX);
+        let takes =
+            Duration::from_secs_f64(f64::from(bits) / (self.rate.wire_bits_per_s() * WIRE_GAIN));
+        self.wire_free_at = (self.wire_free_at.max(now) + takes).min(now + WIRE_AHEAD_MAX);
     }
 
     /// Bits a second that may be sent now.
@@ -133,5 +150,10 @@ impl Pace {
 const CLUMPED: f64 = 2.0;
 /// What a packet costs beside its chunks: on the wire, and its own head with report and acknowledgement.
 const PACKET_COST: usize = WIRE_OVERHEAD_BYTES + 24;
+/// Repeats go by so much faster than the wire is taken to be: its owner's figure is a round one, and a packet that waits at the
+/// wire is early when an earlier one is lost. The queue that this makes is gone before the next message.
+const WIRE_GAIN: f64 = 1.25;
+/// A burst of what is new holds repeats up for no longer than this: half of a watchdog's shortest limit.
+const WIRE_AHEAD_MAX: Duration = Duration::from_millis(50);
 /// Longer waits are looked at again.
 const WAIT_MAX_S: f64 = 1.0;

@@ -156,6 +156,12 @@ impl Rate {
         }
     }
 
+    /// Bits a second that the link is taken to carry: what its owner says, or less when packets queue. A look for a policer
+    /// changes nothing here.
+    pub fn wire_bits_per_s(&self) -> f64 {
+        self.current.max(self.budget / 2.0)
+    }
+
     /// Why it is less than the budget, when that is beyond what the rate alone mends.
     pub fn strain(&self, now: MonoTime) -> Strain {
         let for_long =

@@ -89,5 +89,5 @@ fn an_untracked_parcel_of_another_class_is_refused() {
     joined.send(HERE, Class::Reliable, 1, ms(100));
     let chunks = |i: usize| joined.sent[HERE][i].2.chunks.clone();
     assert!(matches!(chunks(0)[..], [Chunk::Untracked { .. }]));
-    assert!(matches!(chunks(2)[..], [Chunk::Tracked { id: 1, .. }]));
+    assert!(matches!(chunks(1)[..], [Chunk::Tracked { id: 1, .. }]));
 }
