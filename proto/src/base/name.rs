@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-/// 1 to 48 characters of `a-z`, `0-9`, `.`, `_`, `-`, beginning with a letter or digit.
+/// 1 to 48 characters of `a-z`, `0-9`, `.`, `_`, `-`, beginning with a letter or digit. Clones share them.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(Box<str>);
+pub struct Name(Arc<str>);
 
 impl Name {
     /// Most bytes of a name.
