@@ -219,7 +219,10 @@ impl Leg {
     // [WIRE-54]
     fn flush(&mut self, now: MonoTime, said: Option<(PathId, Chunk)>) {
         self.counters.expired += self.outbox.expire(now);
-        if self.paths.is_empty() {
+        for path in self.paths.values_mut() {
+            path.refresh(now);
+        }
+        if self.paths.is_empty() || (said.is_none() && self.is_idle(now)) {
             return;
         }
         let floor = self.outbox.floor();
@@ -229,15 +232,20 @@ impl Leg {
         {
             load.place(now, path, chunk, None);
         }
-        let views: Vec<PathView> = self
-            .paths
-            .values_mut()
-            .map(|path| view(now, path))
-            .collect();
+        let views: Vec<PathView> = self.paths.values().map(view).collect();
         self.counters.copies_sent +=
             Dispatch::new(now, &mut self.outbox, &mut self.paths, &mut load, &views).run();
         self.place_state(now, &planner::usable(&views), floor, &mut load);
         self.transmit(now, load);
+    }
+
+    /// Whether nothing is to be sent whatever the planner would say: most packets that arrive ask for none.
+    fn is_idle(&self, now: MonoTime) -> bool {
+        self.outbox.len() == 0
+            && self.outbox.floor().is_none()
+            && self.floor.next_timeout().is_none()
+            && self.acks.next_timeout().is_none_or(|due| now < due)
+            && !self.paths.values().any(|path| path.heartbeat_due(now))
     }
 
     // [WIRE-49] [WIRE-50]
@@ -296,8 +304,7 @@ impl Leg {
     }
 }
 
-/// What the planner knows of a path now.
-fn view(now: MonoTime, path: &mut Path) -> PathView {
-    path.refresh(now);
+/// What the planner knows of a path, brought up to now.
+fn view(path: &Path) -> PathView {
     PathView::new(&path.status(), path.pace().in_pairs())
 }
