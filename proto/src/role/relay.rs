@@ -156,9 +156,9 @@ impl Relay {
     /// Tells every node that this relay ends soon.
     pub fn drain(&mut self, now: MonoTime) {
         self.draining = true;
-        let seats: Vec<SeatId> = self.seats.keys().cloned().collect();
+        let seats: Vec<SeatId> = self.seats.keys().copied().collect();
         for seat in seats {
-            self.notify(now, &seat, Notice::Draining);
+            self.notify(now, seat, Notice::Draining);
         }
     }
 
@@ -204,7 +204,7 @@ impl Relay {
             self.on_hello(now, path, incarnation, link);
             return;
         }
-        let Some(seat_id) = self.paths.get(&path).and_then(|path| path.seat.clone()) else {
+        let Some(seat_id) = self.paths.get(&path).and_then(|path| path.seat) else {
             self.counters.unexpected_packets += 1;
             return;
         };
@@ -213,28 +213,28 @@ impl Relay {
         };
         let arrivals = seat.leg.on_packet(now, path, packet);
         for arrival in arrivals {
-            self.on_arrival(now, &seat_id, &arrival);
+            self.on_arrival(now, seat_id, &arrival);
         }
-        self.collect(now, &seat_id);
+        self.collect(now, seat_id);
     }
 
     fn on_timeout(&mut self, now: MonoTime) {
-        while let Some((at, seat_id)) = self.timeouts.first().cloned() {
+        while let Some((at, seat_id)) = self.timeouts.first().copied() {
             if at > now {
                 break;
             }
-            self.timeouts.remove(&(at, seat_id.clone()));
+            self.timeouts.remove(&(at, seat_id));
             if let Some(seat) = self.seats.get_mut(&seat_id) {
                 seat.timeout = None;
                 seat.leg.on_timeout(now);
             }
-            self.collect(now, &seat_id);
+            self.collect(now, seat_id);
         }
     }
 
     /// Takes out what a seat's leg has to send and to say, and notes when it wants to be woken.
-    fn collect(&mut self, now: MonoTime, id: &SeatId) {
-        let Some(seat) = self.seats.get_mut(id) else {
+    fn collect(&mut self, now: MonoTime, id: SeatId) {
+        let Some(seat) = self.seats.get_mut(&id) else {
             return;
         };
         while let Some((path, bytes)) = seat.leg.poll_transmit() {
@@ -249,15 +249,16 @@ impl Relay {
         let timeout = seat.leg.next_timeout();
         if timeout != seat.timeout {
             if let Some(old) = seat.timeout {
-                self.timeouts.remove(&(old, id.clone()));
+                self.timeouts.remove(&(old, id));
             }
             if let Some(new) = timeout {
-                self.timeouts.insert((new, id.clone()));
+                self.timeouts.insert((new, id));
             }
             seat.timeout = timeout;
         }
         if let Some(present) = presence {
-            self.tell_presence(now, &id.node, present);
+            let node = seat.node.clone();
+            self.tell_presence(now, &node, present);
             if present {
                 self.tell_routes(now, id);
             }

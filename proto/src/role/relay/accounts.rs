@@ -14,17 +14,18 @@ use crate::leg::{Budget, Source};
 /// The accounts of the nodes that have a seat or had one not long ago.
 #[derive(Debug, Default)]
 pub(super) struct Accounts {
-    by_node: BTreeMap<NodeName, Account>,
+    by_number: BTreeMap<Source, Account>,
+    /// The relay's numbers for the nodes; none is used twice.
+    numbers: BTreeMap<NodeName, Source>,
     /// Of nodes without a seat: since when.
-    idle: BTreeSet<(MonoTime, NodeName)>,
+    idle: BTreeSet<(MonoTime, Source)>,
     opened: u64,
 }
 
 /// One node's budgets, which all its runs share, and its runs.
 #[derive(Debug)]
 pub(super) struct Account {
-    /// The relay's number for the node.
-    pub(super) source: Source,
+    node: NodeName,
     as_source: Budget,
     as_destination: Budget,
     /// Of an agent: what sessions that hold a lease may send to it.
@@ -40,56 +41,76 @@ pub(super) struct Account {
 impl Accounts {
     /// A run takes a seat.
     // [WIRE-103]
-    pub(super) fn on_seated(&mut self, now: MonoTime, seat: &SeatId, config: &RelayConfig) {
-        self.make_room(now, &seat.node);
-        let account = self.by_node.entry(seat.node.clone()).or_insert_with(|| {
+    pub(super) fn on_seated(
+        &mut self,
+        now: MonoTime,
+        node: &NodeName,
+        incarnation: u64,
+        config: &RelayConfig,
+    ) -> SeatId {
+        self.make_room(now, node);
+        let number = *self.numbers.entry(node.clone()).or_insert_with(|| {
             self.opened += 1;
-            Account::new(now, Source(self.opened), config)
+            Source(self.opened)
         });
+        let account = self
+            .by_number
+            .entry(number)
+            .or_insert_with(|| Account::new(now, node.clone(), config));
         if let Some(since) = account.idle_since.take() {
-            self.idle.remove(&(since, seat.node.clone()));
+            self.idle.remove(&(since, number));
         }
-        account.note_run(seat.incarnation);
+        account.note_run(incarnation);
+        SeatId {
+            node: number,
+            incarnation,
+        }
     }
 
     /// A node's last seat is gone. What a budget lacks stays lacking: coming back must not fill it.
     // [WIRE-103]
-    pub(super) fn on_unseated(&mut self, now: MonoTime, node: &NodeName) {
-        if let Some(account) = self.by_node.get_mut(node)
+    pub(super) fn on_unseated(&mut self, now: MonoTime, node: Source) {
+        if let Some(account) = self.by_number.get_mut(&node)
             && account.idle_since.is_none()
         {
             account.idle_since = Some(now);
-            self.idle.insert((now, node.clone()));
+            self.idle.insert((now, node));
         }
     }
 
-    pub(super) fn get(&self, node: &NodeName) -> Option<&Account> {
-        self.by_node.get(node)
+    pub(super) fn number_of(&self, node: &NodeName) -> Option<Source> {
+        self.numbers.get(node).copied()
     }
 
-    pub(super) fn get_mut(&mut self, node: &NodeName) -> Option<&mut Account> {
-        self.by_node.get_mut(node)
+    pub(super) fn of(&self, node: &NodeName) -> Option<&Account> {
+        self.by_number.get(self.numbers.get(node)?)
+    }
+
+    pub(super) fn get_mut(&mut self, node: Source) -> Option<&mut Account> {
+        self.by_number.get_mut(&node)
     }
 
     /// Forgets whoever left long ago, and when that leaves no room for this node, whoever left first.
     fn make_room(&mut self, now: MonoTime, node: &NodeName) {
         while let Some((since, _)) = self.idle.first() {
-            let full = self.by_node.len() >= ACCOUNTS_MAX && !self.by_node.contains_key(node);
+            let full = self.numbers.len() >= ACCOUNTS_MAX && !self.numbers.contains_key(node);
             if now.since(*since) < ACCOUNT_KEPT && !full {
                 break;
             }
-            if let Some((_, gone)) = self.idle.pop_first() {
-                self.by_node.remove(&gone);
+            if let Some((_, gone)) = self.idle.pop_first()
+                && let Some(account) = self.by_number.remove(&gone)
+            {
+                self.numbers.remove(&account.node);
             }
         }
     }
 }
 
 impl Account {
-    fn new(now: MonoTime, source: Source, config: &RelayConfig) -> Account {
+    fn new(now: MonoTime, node: NodeName, config: &RelayConfig) -> Account {
         let bytes = |per_s: u64| Budget::new(now, per_s, burst(per_s));
         Account {
-            source,
+            node,
             as_source: bytes(config.source_bytes_per_s),
             as_destination: bytes(config.destination_bytes_per_s),
             as_leased: bytes(config.destination_bytes_per_s),
@@ -164,19 +185,16 @@ mod tests {
 
     use super::*;
 
-    fn seat(name: &str, incarnation: u64) -> SeatId {
-        SeatId {
-            node: name.parse().unwrap(),
-            incarnation,
-        }
+    fn node(name: &str) -> NodeName {
+        name.parse().unwrap()
     }
 
     fn at(s: u64) -> MonoTime {
         MonoTime::ZERO + Duration::from_secs(s)
     }
 
-    fn handshakes(accounts: &mut Accounts, now: MonoTime, seat: &SeatId) -> usize {
-        let account = accounts.get_mut(&seat.node).unwrap();
+    fn handshakes(accounts: &mut Accounts, now: MonoTime, seat: SeatId) -> usize {
+        let account = accounts.get_mut(seat.node).unwrap();
         std::iter::from_fn(|| account.spend_handshake(now).then_some(())).count()
     }
 
@@ -185,29 +203,32 @@ mod tests {
     fn a_node_that_comes_back_finds_its_budgets_as_it_left_them() {
         let config = RelayConfig::default();
         let mut accounts = Accounts::default();
-        let runs = [1, 2].map(|run| seat("controller/anna", run));
-        accounts.on_seated(at(0), &runs[0], &config);
-        assert_eq!(handshakes(&mut accounts, at(0), &runs[0]), 64);
-        accounts.on_unseated(at(0), &runs[0].node);
-        accounts.on_seated(at(0), &runs[1], &config);
-        assert_eq!(handshakes(&mut accounts, at(0), &runs[1]), 0);
-        assert_eq!(handshakes(&mut accounts, at(1), &runs[1]), 64);
+        let anna = node("controller/anna");
+        let first = accounts.on_seated(at(0), &anna, 1, &config);
+        assert_eq!(handshakes(&mut accounts, at(0), first), 64);
+        accounts.on_unseated(at(0), first.node);
+        let second = accounts.on_seated(at(0), &anna, 2, &config);
+        assert_eq!(handshakes(&mut accounts, at(0), second), 0);
+        assert_eq!(handshakes(&mut accounts, at(1), second), 64);
     }
 
     #[test]
     fn an_account_is_forgotten_a_while_after_its_last_seat_and_not_before() {
         let config = RelayConfig::default();
         let mut accounts = Accounts::default();
-        let (anna, otto) = (seat("controller/anna", 1), seat("controller/otto", 1));
-        accounts.on_seated(at(0), &anna, &config);
-        accounts.on_unseated(at(10), &anna.node);
-        accounts.on_seated(at(69), &otto, &config);
-        assert!(accounts.get(&anna.node).is_some_and(|a| a.knows_run(1)));
-        accounts.on_seated(at(70), &otto, &config);
-        assert!(accounts.get(&anna.node).is_none());
-        accounts.on_seated(at(1_000), &otto, &config);
-        assert!(accounts.get(&otto.node).is_some());
+        let (anna, otto) = (node("controller/anna"), node("controller/otto"));
+        let seat = accounts.on_seated(at(0), &anna, 1, &config);
+        accounts.on_unseated(at(10), seat.node);
+        accounts.on_seated(at(69), &otto, 1, &config);
+        assert!(accounts.of(&anna).is_some_and(|a| a.knows_run(1)));
+        accounts.on_seated(at(70), &otto, 1, &config);
+        assert!(accounts.of(&anna).is_none());
+        assert!(accounts.get_mut(seat.node).is_none());
+        accounts.on_seated(at(1_000), &otto, 1, &config);
+        assert!(accounts.of(&otto).is_some());
         assert!(accounts.idle.is_empty());
+        let again = accounts.on_seated(at(1_001), &anna, 1, &config);
+        assert!(again.node > seat.node);
     }
 
     #[test]
@@ -215,21 +236,19 @@ mod tests {
         let config = RelayConfig::default();
         let mut accounts = Accounts::default();
         for number in 0..=ACCOUNTS_MAX {
-            let one = seat(&format!("controller/c-{number}"), 1);
-            accounts.on_seated(at(1), &one, &config);
-            accounts.on_unseated(at(1) + Duration::from_micros(number as u64), &one.node);
+            let one = node(&format!("controller/c-{number}"));
+            let seat = accounts.on_seated(at(1), &one, 1, &config);
+            accounts.on_unseated(at(1) + Duration::from_micros(number as u64), seat.node);
         }
-        assert_eq!(accounts.by_node.len(), ACCOUNTS_MAX);
+        assert_eq!(accounts.by_number.len(), ACCOUNTS_MAX);
+        assert_eq!(accounts.numbers.len(), ACCOUNTS_MAX);
         assert_eq!(accounts.idle.len(), ACCOUNTS_MAX);
-        assert!(
-            !accounts
-                .by_node
-                .contains_key(&seat("controller/c-0", 1).node)
-        );
+        assert!(accounts.of(&node("controller/c-0")).is_none());
+        let truck = node("agent/truck-17");
         for run in 0..100 {
-            accounts.on_seated(at(2), &seat("agent/truck-17", run), &config);
+            accounts.on_seated(at(2), &truck, run, &config);
         }
-        let truck = accounts.get(&seat("agent/truck-17", 0).node).unwrap();
+        let truck = accounts.of(&truck).unwrap();
         assert_eq!(truck.runs.len(), RUNS_REMEMBERED_MAX);
         assert!(truck.knows_run(99) && !truck.knows_run(0));
     }

@@ -9,7 +9,7 @@ use super::Relay;
 use super::seat::SeatId;
 use crate::base::limits::{HANDSHAKE_TTL, STOP_TTL};
 use crate::base::{Class, MonoTime, NodeKind, NodeName, SessionId};
-use crate::leg::{Arrival, Origin, Source};
+use crate::leg::{Arrival, Origin};
 use crate::wire::{Parcel, Signed, Statement};
 
 /// Where a parcel goes.
@@ -22,14 +22,14 @@ struct Destination {
 /// A parcel that its source may send on.
 struct Cargo<'a> {
     arrival: &'a Arrival,
-    source: Source,
+    source: SeatId,
     ttl: Duration,
     is_stop: bool,
     session: Option<SessionId>,
 }
 
 impl Relay {
-    pub(super) fn on_arrival(&mut self, now: MonoTime, source: &SeatId, arrival: &Arrival) {
+    pub(super) fn on_arrival(&mut self, now: MonoTime, source: SeatId, arrival: &Arrival) {
         let Ok(parcel) = Parcel::decode(&arrival.parcel) else {
             self.counters.malformed_parcels += 1;
             return;
@@ -39,7 +39,7 @@ impl Relay {
             return;
         }
         // [WIRE-115]
-        let Some(account) = self.accounts.get_mut(&source.node) else {
+        let Some(account) = self.accounts.get_mut(source.node) else {
             return;
         };
         let is_stop = is_stop(&parcel);
@@ -53,7 +53,6 @@ impl Relay {
             self.counters.over_handshake_rate += 1;
             return;
         }
-        let number = account.source;
         if let Parcel::Notice(notice) = parcel {
             self.on_notice(now, source, notice);
             return;
@@ -66,12 +65,12 @@ impl Relay {
             Some(seat) => {
                 let cargo = Cargo {
                     arrival,
-                    source: number,
+                    source,
                     ttl: to.ttl,
                     is_stop,
                     session: session_of(&parcel),
                 };
-                self.forward(now, &seat, &cargo);
+                self.forward(now, seat, &cargo);
             }
             None => self.counters.absent += 1,
         }
@@ -83,38 +82,34 @@ impl Relay {
     fn on_signed(
         &mut self,
         now: MonoTime,
-        source: &SeatId,
+        source: SeatId,
         arrival: &Arrival,
         (to, body): (&NodeName, &[u8]),
     ) {
-        let own = self.paths.get(&arrival.path).map(|path| path.fingerprint);
+        let Some(own) = self.paths.get(&arrival.path) else {
+            self.counters.malformed_parcels += 1;
+            return;
+        };
         let genuine = Signed::decode(body).is_ok_and(|signed| {
             let (author, addressee) = match signed.statement {
-                Statement::Stop { .. } => (source.node.kind, to.kind),
-                Statement::Stopped { .. } => (to.kind, source.node.kind),
+                Statement::Stop { .. } => (own.node.kind, to.kind),
+                Statement::Stopped { .. } => (to.kind, own.node.kind),
             };
             let commands = matches!(author, NodeKind::Controller | NodeKind::Service);
             let certificate = digest::digest(&digest::SHA256, &signed.certificate);
-            commands
-                && addressee == NodeKind::Agent
-                && own.is_some_and(|own| own == certificate.as_ref())
+            commands && addressee == NodeKind::Agent && own.fingerprint == certificate.as_ref()
         });
         if !genuine {
             self.counters.malformed_parcels += 1;
             return;
         }
-        let seats: Vec<SeatId> = self
-            .seats
-            .keys()
-            .filter(|seat| seat.node == *to)
-            .cloned()
-            .collect();
+        let seats = self.seats_of(to);
         // What reaches nobody costs nothing, so that absent vehicles do not use up what the present ones need.
         if seats.is_empty() {
             self.counters.absent += 1;
             return;
         }
-        let Some(account) = self.accounts.get_mut(&source.node) else {
+        let Some(account) = self.accounts.get_mut(source.node) else {
             return;
         };
         if !account.spend_as_source(now, arrival.parcel.len(), true) {
@@ -123,17 +118,17 @@ impl Relay {
         }
         let cargo = Cargo {
             arrival,
-            source: account.source,
+            source,
             ttl: STOP_TTL,
             is_stop: true,
             session: None,
         };
         for seat in seats {
-            self.forward(now, &seat, &cargo);
+            self.forward(now, seat, &cargo);
         }
     }
 
-    fn forward(&mut self, now: MonoTime, to: &SeatId, cargo: &Cargo<'_>) {
+    fn forward(&mut self, now: MonoTime, to: SeatId, cargo: &Cargo<'_>) {
         let Cargo { arrival, .. } = cargo;
         // [WIRE-116]
         let spent =
@@ -142,21 +137,21 @@ impl Relay {
             self.counters.expired += 1;
             return;
         };
-        let Some(seat) = self.seats.get_mut(to) else {
+        let Some(seat) = self.seats.get_mut(&to) else {
             self.counters.absent += 1;
             return;
         };
         let is_leased = cargo.session.is_some_and(|session| seat.is_leased(session));
         // [WIRE-115]
         let within = cargo.is_stop
-            || self.accounts.get_mut(&to.node).is_some_and(|account| {
+            || self.accounts.get_mut(to.node).is_some_and(|account| {
                 account.spend_as_destination(now, arrival.parcel.len(), is_leased)
             });
         if !within {
             self.counters.over_destination_budget += 1;
             return;
         }
-        let origin = Origin::relayed(now, cargo.source, arrival);
+        let origin = Origin::relayed(now, cargo.source.node, arrival);
         let parcel = Arc::clone(&arrival.parcel);
         match seat.leg.send(now, parcel, now + left, origin) {
             Ok(()) => self.counters.forwarded += 1,
@@ -171,7 +166,7 @@ impl Relay {
     fn destination(
         &mut self,
         now: MonoTime,
-        source: &SeatId,
+        source: SeatId,
         parcel: &Parcel,
     ) -> Option<Destination> {
         let (session, ttl) = match parcel {
@@ -182,7 +177,10 @@ impl Relay {
             Parcel::Handshake { session, .. } => (*session, HANDSHAKE_TTL),
             Parcel::Signed { .. } | Parcel::Notice(_) => return None,
         };
-        let seat = self.routes.other_end(now, source, session, &self.newest)?;
+        let name = &self.seats.get(&source)?.node;
+        let seat = self
+            .routes
+            .other_end(now, (source, name), session, &self.newest)?;
         Some(Destination { seat, ttl })
     }
 }

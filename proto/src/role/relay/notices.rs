@@ -11,7 +11,7 @@ use crate::leg::Origin;
 use crate::wire::{Notice, Parcel, RouteRefusal};
 
 impl Relay {
-    pub(super) fn on_notice(&mut self, now: MonoTime, source: &SeatId, notice: Notice) {
+    pub(super) fn on_notice(&mut self, now: MonoTime, source: SeatId, notice: Notice) {
         match notice {
             Notice::Route { session, to } => self.on_route(now, source, session, to),
             Notice::Unroute { session } => self.routes.remove(source, session),
@@ -27,8 +27,8 @@ impl Relay {
         }
     }
 
-    pub(super) fn notify(&mut self, now: MonoTime, to: &SeatId, notice: Notice) {
-        let Some(seat) = self.seats.get_mut(to) else {
+    pub(super) fn notify(&mut self, now: MonoTime, to: SeatId, notice: Notice) {
+        let Some(seat) = self.seats.get_mut(&to) else {
             return;
         };
         let parcel = Parcel::Notice(notice).encode();
@@ -40,12 +40,13 @@ impl Relay {
     }
 
     // [WIRE-113]
-    fn on_route(&mut self, now: MonoTime, source: &SeatId, session: SessionId, to: NodeName) {
-        let may_open = matches!(source.node.kind, NodeKind::Controller | NodeKind::Service);
+    fn on_route(&mut self, now: MonoTime, source: SeatId, session: SessionId, to: NodeName) {
+        let kind = self.seats.get(&source).map(|seat| seat.node.kind);
+        let may_open = matches!(kind, Some(NodeKind::Controller | NodeKind::Service));
         let may_be_called = matches!(to.kind, NodeKind::Agent | NodeKind::Authority);
         let present = self.is_present(&to);
         let answer = if may_open && may_be_called {
-            let route = Route::new(now, source.clone(), to);
+            let route = Route::new(now, source, to);
             self.routes.insert(now, session, route)
         } else {
             Err(RouteRefusal::NotAllowed)
@@ -65,15 +66,15 @@ impl Relay {
 
     /// Only an agent has sessions whose other end holds a lease of it.
     // [WIRE-115]
-    fn on_leased(&mut self, source: &SeatId, sessions: Vec<SessionId>) {
-        match self.seats.get_mut(source) {
-            Some(seat) if source.node.kind == NodeKind::Agent => seat.set_leased(sessions),
+    fn on_leased(&mut self, source: SeatId, sessions: Vec<SessionId>) {
+        match self.seats.get_mut(&source) {
+            Some(seat) if seat.node.kind == NodeKind::Agent => seat.set_leased(sessions),
             Some(_) | None => self.counters.malformed_parcels += 1,
         }
     }
 
-    fn on_query(&mut self, now: MonoTime, source: &SeatId, ask: u32, kind: NodeKind) {
-        let account = self.accounts.get_mut(&source.node);
+    fn on_query(&mut self, now: MonoTime, source: SeatId, ask: u32, kind: NodeKind) {
+        let account = self.accounts.get_mut(source.node);
         if !account.is_some_and(|account| account.spend_query(now)) {
             self.counters.over_query_rate += 1;
             return;

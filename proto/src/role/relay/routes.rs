@@ -19,7 +19,7 @@ pub(super) struct Route {
 }
 
 impl Route {
-    pub(super) fn new(now: MonoTime, owner: SeatId, to: NodeName) -> Route {
+    pub(super) const fn new(now: MonoTime, owner: SeatId, to: NodeName) -> Route {
         Route {
             owner,
             to,
@@ -50,8 +50,8 @@ impl Routes {
             Some(_) => return Err(RouteRefusal::SessionTaken),
             None => {}
         }
-        let evicted = self.make_room(now, &route.owner)?;
-        let owned = self.by_owner.entry(route.owner.clone()).or_default();
+        let evicted = self.make_room(now, route.owner)?;
+        let owned = self.by_owner.entry(route.owner).or_default();
         owned.insert(session);
         let called = self.by_called.entry(route.to.clone()).or_default();
         called.insert(session);
@@ -59,15 +59,15 @@ impl Routes {
         Ok(evicted)
     }
 
-    pub(super) fn remove(&mut self, source: &SeatId, session: SessionId) {
-        let owns = |route: &Route| route.owner == *source;
+    pub(super) fn remove(&mut self, source: SeatId, session: SessionId) {
+        let owns = |route: &Route| route.owner == source;
         if self.by_session.get(&session).is_some_and(owns) {
             self.forget(session);
         }
     }
 
-    pub(super) fn remove_seat(&mut self, seat: &SeatId) {
-        for session in self.by_owner.get(seat).cloned().unwrap_or_default() {
+    pub(super) fn remove_seat(&mut self, seat: SeatId) {
+        for session in self.by_owner.get(&seat).cloned().unwrap_or_default() {
             self.forget(session);
         }
     }
@@ -78,15 +78,15 @@ impl Routes {
     pub(super) fn other_end(
         &mut self,
         now: MonoTime,
-        source: &SeatId,
+        (source, name): (SeatId, &NodeName),
         session: SessionId,
         newest: &BTreeMap<NodeName, SeatId>,
     ) -> Option<Option<SeatId>> {
         let route = self.by_session.get_mut(&session)?;
-        let end = if route.owner == *source {
-            newest.get(&route.to).cloned()
-        } else if route.to == source.node {
-            Some(route.owner.clone())
+        let end = if route.owner == source {
+            newest.get(&route.to).copied()
+        } else if route.to == *name {
+            Some(route.owner)
         } else {
             return None;
         };
@@ -98,13 +98,13 @@ impl Routes {
     pub(super) fn to_node(&self, node: &NodeName) -> Vec<(SessionId, SeatId)> {
         let sessions = self.by_called.get(node).into_iter().flatten();
         sessions
-            .filter_map(|session| Some((*session, self.by_session.get(session)?.owner.clone())))
+            .filter_map(|session| Some((*session, self.by_session.get(session)?.owner)))
             .collect()
     }
 
     /// Sessions of an owner, with where they go.
-    pub(super) fn owned(&self, owner: &SeatId) -> Vec<(SessionId, NodeName)> {
-        let sessions = self.by_owner.get(owner).into_iter().flatten();
+    pub(super) fn owned(&self, owner: SeatId) -> Vec<(SessionId, NodeName)> {
+        let sessions = self.by_owner.get(&owner).into_iter().flatten();
         sessions
             .filter_map(|session| Some((*session, self.by_session.get(session)?.to.clone())))
             .collect()
@@ -112,8 +112,8 @@ impl Routes {
 
     /// Of an owner's full share the route that was unused longest gives way, if both its ends have forgotten it by now: the
     /// word that it is over may be lost.
-    fn make_room(&mut self, now: MonoTime, owner: &SeatId) -> Result<bool, RouteRefusal> {
-        let owned = self.by_owner.get(owner);
+    fn make_room(&mut self, now: MonoTime, owner: SeatId) -> Result<bool, RouteRefusal> {
+        let owned = self.by_owner.get(&owner);
         if owned.is_none_or(|owned| owned.len() < ROUTES_PER_NODE_MAX) {
             return Ok(false);
         }
@@ -153,79 +153,88 @@ fn remove_from<K: Ord>(index: &mut BTreeMap<K, BTreeSet<SessionId>>, key: &K, se
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::leg::Source;
 
-    fn seat(name: &str, incarnation: u64) -> SeatId {
-        SeatId {
-            node: name.parse().unwrap(),
-            incarnation,
-        }
+    const ANNA: Source = Source(1);
+    const OTTO: Source = Source(2);
+    const TRUCK: Source = Source(3);
+
+    const fn seat(node: Source, incarnation: u64) -> SeatId {
+        SeatId { node, incarnation }
+    }
+
+    fn name(node: &str) -> NodeName {
+        node.parse().unwrap()
     }
 
     fn at(s: u64) -> MonoTime {
         MonoTime::from_us(s * 1_000_000)
     }
 
-    fn to_truck(owner: &SeatId, s: u64) -> Route {
-        Route::new(at(s), owner.clone(), "agent/truck-17".parse().unwrap())
+    fn to_truck(owner: SeatId, s: u64) -> Route {
+        Route::new(at(s), owner, name("agent/truck-17"))
     }
 
     /// [WIRE-113]
     #[test]
     fn a_number_belongs_to_the_run_of_a_program_that_opened_it_first() {
-        let (anna, again) = (seat("controller/anna", 1), seat("controller/anna", 2));
+        let (anna, again) = (seat(ANNA, 1), seat(ANNA, 2));
         let mut routes = Routes::default();
         let number = SessionId(7);
-        assert_eq!(routes.insert(at(0), number, to_truck(&anna, 0)), Ok(false));
-        assert_eq!(routes.insert(at(1), number, to_truck(&anna, 1)), Ok(false));
-        for other in [&again, &seat("controller/otto", 1)] {
+        assert_eq!(routes.insert(at(0), number, to_truck(anna, 0)), Ok(false));
+        assert_eq!(routes.insert(at(1), number, to_truck(anna, 1)), Ok(false));
+        for other in [again, seat(OTTO, 1)] {
             assert_eq!(
                 routes.insert(at(1), number, to_truck(other, 1)),
                 Err(RouteRefusal::SessionTaken)
             );
             routes.remove(other, number);
         }
-        routes.remove_seat(&anna);
-        assert_eq!(routes.insert(at(2), number, to_truck(&again, 2)), Ok(false));
+        routes.remove_seat(anna);
+        assert_eq!(routes.insert(at(2), number, to_truck(again, 2)), Ok(false));
     }
 
     /// [WIRE-112]
     #[test]
     fn only_the_two_ends_of_a_session_reach_each_other() {
-        let (anna, truck) = (seat("controller/anna", 1), seat("agent/truck-17", 5));
-        let newest = BTreeMap::from([(truck.node.clone(), truck.clone())]);
+        let anna = (seat(ANNA, 1), &name("controller/anna"));
+        let truck = (seat(TRUCK, 5), &name("agent/truck-17"));
+        let newest = BTreeMap::from([(truck.1.clone(), truck.0)]);
         let mut routes = Routes::default();
         let number = SessionId(7);
-        let end =
-            |routes: &mut Routes, from: &SeatId| routes.other_end(at(1), from, number, &newest);
-        assert_eq!(end(&mut routes, &anna), None);
-        routes.insert(at(0), number, to_truck(&anna, 0)).unwrap();
-        assert_eq!(end(&mut routes, &anna), Some(Some(truck.clone())));
-        assert_eq!(end(&mut routes, &truck), Some(Some(anna)));
+        let end = |routes: &mut Routes, from: (SeatId, &NodeName)| {
+            routes.other_end(at(1), from, number, &newest)
+        };
+        assert_eq!(end(&mut routes, anna), None);
+        routes.insert(at(0), number, to_truck(anna.0, 0)).unwrap();
+        assert_eq!(end(&mut routes, anna), Some(Some(truck.0)));
+        assert_eq!(end(&mut routes, truck), Some(Some(anna.0)));
         for other in ["controller/otto", "agent/truck-18"] {
-            assert_eq!(end(&mut routes, &seat(other, 1)), None);
+            assert_eq!(end(&mut routes, (seat(OTTO, 1), &name(other))), None);
         }
-        assert_eq!(end(&mut routes, &seat("controller/anna", 2)), None);
+        assert_eq!(end(&mut routes, (seat(ANNA, 2), anna.1)), None);
     }
 
     /// [WIRE-113]
     #[test]
     fn a_full_share_gives_up_the_route_that_was_unused_longest_but_none_in_use() {
-        let anna = seat("controller/anna", 1);
+        let anna = seat(ANNA, 1);
         let mut routes = Routes::default();
         let share = u32::try_from(ROUTES_PER_NODE_MAX).unwrap();
         for number in 0..share {
             routes
-                .insert(at(0), SessionId(number), to_truck(&anna, 0))
+                .insert(at(0), SessionId(number), to_truck(anna, 0))
                 .unwrap();
         }
         let one_more = |routes: &mut Routes, number, s| {
-            routes.insert(at(s), SessionId(number), to_truck(&anna, s))
+            routes.insert(at(s), SessionId(number), to_truck(anna, s))
         };
         assert_eq!(one_more(&mut routes, share, 1), Err(RouteRefusal::TooMany));
-        let otto = seat("controller/otto", 1);
-        let other = routes.insert(at(1), SessionId(999), to_truck(&otto, 1));
+        let otto = seat(OTTO, 1);
+        let other = routes.insert(at(1), SessionId(999), to_truck(otto, 1));
         assert_eq!(other, Ok(false));
-        routes.other_end(at(9), &anna, SessionId(0), &BTreeMap::new());
+        let anna = (anna, &name("controller/anna"));
+        routes.other_end(at(9), anna, SessionId(0), &BTreeMap::new());
         assert_eq!(one_more(&mut routes, share, 10), Ok(true));
         assert!(routes.by_session.contains_key(&SessionId(0)));
         assert!(!routes.by_session.contains_key(&SessionId(1)));

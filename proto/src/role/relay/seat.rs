@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::limits::PATHS_PER_LEG_MAX;
 use crate::base::{MonoTime, NodeName, PathId, SessionId};
-use crate::leg::Leg;
+use crate::leg::{Leg, Source};
 
-/// A node and one run of its program.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// One run of a node's program, by the relay's number for the node: whatever is done for each packet compares no names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SeatId {
-    pub(super) node: NodeName,
+    pub(super) node: Source,
     pub(super) incarnation: u64,
 }
 
 /// A leg and its paths.
 #[derive(Debug)]
 pub(super) struct Seat {
+    pub(super) node: NodeName,
     pub(super) leg: Leg,
     pub(super) leg_incarnation: u64,
     pub(super) paths: BTreeSet<PathId>,
@@ -29,8 +30,9 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    pub(super) fn new(now: MonoTime, leg_incarnation: u64) -> Seat {
+    pub(super) fn new(now: MonoTime, node: NodeName, leg_incarnation: u64) -> Seat {
         Seat {
+            node,
             leg: Leg::new(now),
             leg_incarnation,
             paths: BTreeSet::new(),

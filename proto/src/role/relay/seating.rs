@@ -15,12 +15,11 @@ impl Relay {
             self.counters.unexpected_packets += 1;
             return;
         };
-        let id = SeatId {
-            node: known.node.clone(),
-            incarnation,
-        };
         // A connection belongs to one run of a program: a new run makes a new one, and pays for its handshake.
-        if known.seat.as_ref().is_some_and(|seat| *seat != id) {
+        if known
+            .seat
+            .is_some_and(|seat| seat.incarnation != incarnation)
+        {
             self.counters.unexpected_packets += 1;
             return;
         }
@@ -30,9 +29,15 @@ impl Relay {
         } else {
             1
         };
-        if !self.seats.contains_key(&id) && !self.take_seat(now, &id) {
+        let node = known.node.clone();
+        let taken = self
+            .seats_of(&node)
+            .into_iter()
+            .find(|seat| seat.incarnation == incarnation)
+            .or_else(|| self.take_seat(now, &node, incarnation));
+        let Some(id) = taken else {
             return;
-        }
+        };
         let Some(seat) = self.seats.get_mut(&id) else {
             return;
         };
@@ -51,35 +56,34 @@ impl Relay {
         self.transmits.extend(again);
         let joined = seat.join(now, path);
         if let Some(known) = self.paths.get_mut(&path) {
-            known.seat = Some(id.clone());
+            known.seat = Some(id);
         }
         if joined {
-            let node = id.node.clone();
             self.events
                 .push_back(RelayEvent::PathJoined { node, path, link });
         }
-        self.collect(now, &id);
+        self.collect(now, id);
         if self.draining {
-            self.notify(now, &id, Notice::Draining);
+            self.notify(now, id, Notice::Draining);
         }
     }
 
     pub(super) fn on_path_down(&mut self, now: MonoTime, path: PathId) {
         if let Some(id) = self.paths.remove(&path).and_then(|path| path.seat) {
-            self.leave_seat(now, &id, path);
+            self.leave_seat(now, id, path);
         }
     }
 
     // [WIRE-119]
     pub(super) fn tell_presence(&mut self, now: MonoTime, node: &NodeName, present: bool) {
         for (session, owner) in self.routes.to_node(node) {
-            self.notify(now, &owner, Notice::Routed { session, present });
+            self.notify(now, owner, Notice::Routed { session, present });
         }
     }
 
     /// A node is back: what it was told while it was away may be lost.
     // [WIRE-119]
-    pub(super) fn tell_routes(&mut self, now: MonoTime, owner: &SeatId) {
+    pub(super) fn tell_routes(&mut self, now: MonoTime, owner: SeatId) {
         for (session, to) in self.routes.owned(owner) {
             let present = self.is_present(&to);
             self.notify(now, owner, Notice::Routed { session, present });
@@ -93,50 +97,52 @@ impl Relay {
 
     /// An agent has one seat, that of its newest run; a controller's programs have one each.
     // [WIRE-104]
-    fn take_seat(&mut self, now: MonoTime, id: &SeatId) -> bool {
-        let older = self.seats_of(&id.node);
+    fn take_seat(&mut self, now: MonoTime, node: &NodeName, incarnation: u64) -> Option<SeatId> {
+        let older = self.seats_of(node);
         let single = matches!(
-            id.node.kind,
+            node.kind,
             NodeKind::Agent | NodeKind::Service | NodeKind::Authority
         );
         if single {
-            if self.is_twin(id, &older) {
-                return false;
+            if self.is_twin(node, incarnation, &older) {
+                return None;
             }
-            for seat in &older {
+            for seat in older {
                 self.remove_seat(now, seat);
             }
         } else if older.len() >= SEATS_PER_NODE_MAX {
             let absent = |seat: &&SeatId| self.seats.get(*seat).is_some_and(|s| !s.present());
             match older.iter().find(absent) {
-                Some(absent) => self.remove_seat(now, absent),
+                Some(absent) => self.remove_seat(now, *absent),
                 None => {
                     self.counters.refused_seats += 1;
-                    return false;
+                    return None;
                 }
             }
         }
         if self.seats.len() >= SEATS_MAX {
             self.counters.refused_seats += 1;
-            return false;
+            return None;
         }
-        self.accounts.on_seated(now, id, &self.config);
-        let seat = Seat::new(now, self.entropy.next_u64());
-        self.seats.insert(id.clone(), seat);
-        if self.newest.insert(id.node.clone(), id.clone()).is_none() {
-            let node = id.node.clone();
+        let id = self
+            .accounts
+            .on_seated(now, node, incarnation, &self.config);
+        let seat = Seat::new(now, node.clone(), self.entropy.next_u64());
+        self.seats.insert(id, seat);
+        if self.newest.insert(node.clone(), id).is_none() {
+            let node = node.clone();
             self.events.push_back(RelayEvent::Joined { node });
         }
-        self.tell_presence(now, &id.node, true);
-        true
+        self.tell_presence(now, node, true);
+        Some(id)
     }
 
     /// Whether the run had the place before, while another one has it now: no program comes back after its successor has
     /// started, so both run. Where they took turns, each would have half of the node's traffic.
     // [WIRE-104]
-    fn is_twin(&mut self, id: &SeatId, others: &[SeatId]) -> bool {
-        let account = self.accounts.get(&id.node);
-        if !account.is_some_and(|account| account.knows_run(id.incarnation)) {
+    fn is_twin(&mut self, node: &NodeName, incarnation: u64, others: &[SeatId]) -> bool {
+        let account = self.accounts.of(node);
+        if !account.is_some_and(|account| account.knows_run(incarnation)) {
             return false;
         }
         let is_here = |seat: &&SeatId| self.seats.get(*seat).is_some_and(Seat::present);
@@ -146,16 +152,17 @@ impl Relay {
         };
         self.counters.refused_twins += 1;
         if !std::mem::replace(&mut seat.twin_told, true) {
-            let node = id.node.clone();
+            let node = node.clone();
             self.events.push_back(RelayEvent::RunsTwice { node });
         }
         true
     }
 
-    fn leave_seat(&mut self, now: MonoTime, id: &SeatId, path: PathId) {
-        let Some(seat) = self.seats.get_mut(id) else {
+    fn leave_seat(&mut self, now: MonoTime, id: SeatId, path: PathId) {
+        let Some(seat) = self.seats.get_mut(&id) else {
             return;
         };
+        let node = seat.node.clone();
         let changed = seat.leave(now, path);
         if seat.paths.is_empty() {
             self.remove_seat(now, id);
@@ -163,47 +170,49 @@ impl Relay {
         }
         self.collect(now, id);
         if let Some(present) = changed {
-            self.tell_presence(now, &id.node, present);
+            self.tell_presence(now, &node, present);
         }
     }
 
-    fn remove_seat(&mut self, now: MonoTime, id: &SeatId) {
-        let Some(seat) = self.seats.remove(id) else {
+    fn remove_seat(&mut self, now: MonoTime, id: SeatId) {
+        let Some(seat) = self.seats.remove(&id) else {
             return;
         };
         if let Some(at) = seat.timeout {
-            self.timeouts.remove(&(at, id.clone()));
+            self.timeouts.remove(&(at, id));
         }
         for path in seat.paths {
             self.paths.remove(&path);
             self.events.push_back(RelayEvent::Close { path });
         }
         self.routes.remove_seat(id);
-        if self.seats_of(&id.node).is_empty() {
-            self.accounts.on_unseated(now, &id.node);
+        let other = self.seats_of(&seat.node).pop();
+        if other.is_none() {
+            self.accounts.on_unseated(now, id.node);
         }
-        if self.newest.get(&id.node) != Some(id) {
+        if self.newest.get(&seat.node) != Some(&id) {
             return;
         }
-        self.newest.remove(&id.node);
-        match self.seats_of(&id.node).pop() {
+        match other {
             Some(other) => {
-                self.newest.insert(id.node.clone(), other);
+                self.newest.insert(seat.node, other);
             }
             None => {
-                let node = id.node.clone();
+                self.newest.remove(&seat.node);
+                let node = seat.node.clone();
                 self.events.push_back(RelayEvent::Left { node });
-                self.tell_presence(now, &id.node, false);
+                self.tell_presence(now, &seat.node, false);
             }
         }
     }
 
-    fn seats_of(&self, node: &NodeName) -> Vec<SeatId> {
-        let id = |incarnation| SeatId {
-            node: node.clone(),
-            incarnation,
+    /// By incarnation.
+    pub(super) fn seats_of(&self, node: &NodeName) -> Vec<SeatId> {
+        let Some(node) = self.accounts.number_of(node) else {
+            return Vec::new();
         };
+        let id = |incarnation| SeatId { node, incarnation };
         let seats = self.seats.range(id(0)..=id(u64::MAX));
-        seats.map(|(seat, _)| seat.clone()).collect()
+        seats.map(|(seat, _)| *seat).collect()
     }
 }
