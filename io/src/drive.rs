@@ -229,10 +229,10 @@ impl<R: Role + 'static> Driver<R> {
     }
 
     fn on_datagram(&self, path: &Path, bytes: &[u8]) {
-        path.on_received(clock::now());
-        self.handle(Input::Packet {
-            path: path.id(),
-            bytes,
+        self.with(|role, now| {
+            path.on_received(now);
+            let path = path.id();
+            role.handle(now, Input::Packet { path, bytes });
         });
     }
 
