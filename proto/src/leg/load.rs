@@ -1,7 +1,5 @@
 //! Packs what is sent in one wake-up.
 
-use std::collections::BTreeMap;
-
 use crate::base::limits::{CHUNKS_PER_PACKET_MAX, PACKET_BYTES_MAX};
 use crate::base::{Class, MonoTime, PathId};
 use crate::path::Path;
@@ -13,8 +11,6 @@ pub(super) struct Load {
     ack: AckState,
     floor: Option<Chunk>,
     drafts: Vec<Draft>,
-    /// The last draft of each path.
-    open: BTreeMap<PathId, usize>,
 }
 
 #[derive(Debug)]
@@ -22,6 +18,8 @@ struct Draft {
     path: PathId,
     packet: Packet,
     bytes: usize,
+    /// Nothing more goes into it.
+    is_closed: bool,
 }
 
 impl Load {
@@ -32,7 +30,6 @@ impl Load {
             ack,
             floor: floor.map(|id| Chunk::Floor { id }),
             drafts: Vec::new(),
-            open: BTreeMap::new(),
         }
     }
 
@@ -46,8 +43,8 @@ impl Load {
         class: Option<Class>,
     ) {
         let bytes = chunk.encoded_len();
-        let open = self.open.get(&path.id()).copied();
-        let index = open
+        let index = self
+            .open(path.id())
             .filter(|&index| self.has_room_for(index, bytes))
             .unwrap_or_else(|| self.begin(now, path, bytes, class));
         if let Some(class) = class {
@@ -61,25 +58,28 @@ impl Load {
 
     /// Makes sure that a packet goes on the path.
     pub(super) fn touch(&mut self, now: MonoTime, path: &mut Path) {
-        if !self.open.contains_key(&path.id()) {
+        if self.is_free(path.id()) {
             self.begin(now, path, 0, None);
         }
     }
 
     /// What follows on the path goes in another packet.
     pub(super) fn close(&mut self, path: PathId) {
-        self.open.remove(&path);
+        let open = self.open(path).and_then(|index| self.drafts.get_mut(index));
+        if let Some(draft) = open {
+            draft.is_closed = true;
+        }
     }
 
     /// Whether no packet of the path is open.
     pub(super) fn is_free(&self, path: PathId) -> bool {
-        !self.open.contains_key(&path)
+        self.open(path).is_none()
     }
 
     /// Whether the last packet of the path has room for a chunk.
     pub(super) fn has_room_on(&self, path: PathId, bytes: usize) -> bool {
-        let open = self.open.get(&path);
-        open.is_some_and(|&index| self.has_room_for(index, bytes))
+        let open = self.open(path);
+        open.is_some_and(|index| self.has_room_for(index, bytes))
     }
 
     /// Whether no packet goes.
@@ -120,9 +120,16 @@ impl Load {
             path: path.id(),
             bytes,
             packet,
+            is_closed: false,
         });
-        self.open.insert(path.id(), index);
         index
+    }
+
+    /// The path's last draft, while more may go into it.
+    fn open(&self, path: PathId) -> Option<usize> {
+        let last = self.drafts.iter().rposition(|draft| draft.path == path)?;
+        let draft = self.drafts.get(last)?;
+        (!draft.is_closed).then_some(last)
     }
 
     fn has_room_for(&self, index: usize, bytes: usize) -> bool {
