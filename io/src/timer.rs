@@ -64,12 +64,12 @@ impl Timer {
         loop {
             let mut ready = self.descriptor.readable().await?;
             let mut count = [0; 8];
-            match rustix::io::read(self.descriptor.get_ref(), &mut count) {
-                Ok(_) => {
-                    self.armed.set(None);
-                    return Ok(());
-                }
-                Err(_) => ready.clear_ready(),
+            let read = rustix::io::read(self.descriptor.get_ref(), &mut count);
+            // It is empty now either way: nobody has to ask the kernel a second time.
+            ready.clear_ready();
+            if read.is_ok() {
+                self.armed.set(None);
+                return Ok(());
             }
         }
     }
