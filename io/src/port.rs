@@ -8,15 +8,18 @@ use quinn_udp::{RecvMeta, UdpSocketState};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSliceMut};
-use std::net::{self, SocketAddr};
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
 use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
 /// One socket.
 #[derive(Debug)]
 pub(crate) struct Port {
-    socket: UdpSocket,
+    /// Watched for what arrives only: else each packet that leaves the kernel would wake this thread once more.
+    socket: AsyncFd<UdpSocket>,
     quic: UdpSocketState,
     address: SocketAddr,
     backlog: RefCell<Backlog>,
@@ -30,11 +33,16 @@ pub(crate) struct Port {
 impl Port {
     /// # Errors
     /// When the socket cannot be watched, or lacks the options that QUIC needs.
-    pub(crate) fn new(socket: net::UdpSocket) -> io::Result<Port> {
+    pub(crate) fn new(socket: UdpSocket) -> io::Result<Port> {
         let quic = UdpSocketState::new((&socket).into())?;
-        let socket = UdpSocket::from_std(socket)?;
+        let address = socket.local_addr()?;
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe for types that do not keep their descriptor; `UdpSocket` keeps it"
+        )]
+        let socket = AsyncFd::with_interest(socket, Interest::READABLE)?;
         Ok(Port {
-            address: socket.local_addr()?,
+            address,
             socket,
             quic,
             backlog: RefCell::default(),
@@ -72,7 +80,7 @@ impl Port {
 
     /// Waits until something arrived.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        poll_fn(|context| self.socket.poll_recv_ready(context)).await
+        poll_fn(|context| self.socket.poll_read_ready(context).map_ok(drop)).await
     }
 
     /// Reads what is there, up to a batch of messages.
@@ -85,10 +93,10 @@ impl Port {
         let metas = &mut inbox.metas;
         // The socket counts as empty after less than a whole batch: what comes later makes it readable anew, and nobody
         // has to ask the kernel a second time.
-        let attempt = self.socket.try_io(Interest::READABLE, || {
+        let attempt = self.socket.try_io(Interest::READABLE, |socket| {
             filled = self
                 .quic
-                .recv((&self.socket).into(), &mut slices, metas.as_mut_slice());
+                .recv(socket.into(), &mut slices, metas.as_mut_slice());
             match filled {
                 Ok(BATCH) => Ok(()),
                 Ok(_) | Err(_) => Err(ErrorKind::WouldBlock.into()),
@@ -114,24 +122,18 @@ impl Port {
         self.blocked.notify_one();
     }
 
-    /// Sends what waits as soon as the kernel takes it; never ends.
+    /// Sends what waits once the kernel takes it; never ends.
     pub(crate) async fn keep_sending(&self) {
         loop {
             while !self.is_blocked() {
                 self.blocked.notified().await;
             }
-            let sent = self.socket.async_io(Interest::WRITABLE, || {
-                let mut backlog = self.backlog.borrow_mut();
-                while let Some((transmit, bytes)) = backlog.first() {
-                    if !self.give(transmit, bytes) {
-                        return Err(ErrorKind::WouldBlock.into());
-                    }
-                    backlog.pop();
-                }
-                Ok(())
-            });
-            if sent.await.is_err() {
-                return;
+            sleep(BLOCKED_PAUSE).await;
+            let mut backlog = self.backlog.borrow_mut();
+            while let Some((transmit, bytes)) = backlog.first()
+                && self.give(transmit, bytes)
+            {
+                backlog.pop();
             }
         }
     }
@@ -150,7 +152,7 @@ impl Port {
             segment_size: None,
             src_ip: transmit.src_ip,
         };
-        let sent = self.quic.try_send((&self.socket).into(), &transmit);
+        let sent = self.quic.try_send(self.socket.get_ref().into(), &transmit);
         let stranded = match &sent {
             Ok(()) => false,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
@@ -243,6 +245,9 @@ const BATCH: usize = 8;
 /// is never taken.
 const SLOT_BYTES: usize = 65_536;
 
+/// Until a socket that took no packet is tried again: its buffer holds many times what leaves meanwhile.
+const BLOCKED_PAUSE: Duration = Duration::from_millis(1);
+
 /// The interface is gone, or its address (Linux says so of a source address that no interface has).
 const ENXIO: i32 = 6;
 const ENODEV: i32 = 19;
@@ -258,8 +263,8 @@ mod tests {
     #[test]
     fn a_burst_is_read_in_batches_until_all_of_it_was_there() {
         runtime::run(async || {
-            let port = Port::new(net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).unwrap();
-            let stranger = net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let port = Port::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).unwrap();
+            let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             let sent: Vec<Vec<u8>> = (0..BATCH + 3).map(|n| vec![n as u8; n]).collect();
             for datagram in &sent {
                 stranger.send_to(datagram, port.address()).unwrap();
@@ -286,7 +291,7 @@ mod tests {
     #[test]
     fn a_socket_by_which_nothing_leaves_is_known_until_something_does() {
         runtime::run(async || {
-            let port = Port::new(net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).unwrap();
+            let port = Port::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).unwrap();
             let to = |destination| Transmit {
                 destination,
                 ecn: None,
