@@ -47,7 +47,7 @@ fn grant_until_killed() {
     })
     .unwrap();
     // As large as records get, so that a kill finds a write under way.
-    let ids = (0..1_024_u128).map(|n| ApplicationId(n.to_be_bytes()));
+    let ids = (0..1_024_u64).map(|n| ApplicationId(n.to_be_bytes()));
     record.applied = ids.collect();
     loop {
         let next = token(&record) + 1;

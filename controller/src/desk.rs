@@ -291,7 +291,7 @@ impl Desk {
             return Err(SendError::LeaseLost);
         }
         if order.class == Class::Reliable && order.application_id.is_none() {
-            let mut id = ApplicationId([0; 16]);
+            let mut id = ApplicationId([0; 8]);
             self.entropy.fill(&mut id.0);
             order.application_id = Some(id);
         }

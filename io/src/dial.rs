@@ -22,7 +22,7 @@ use crate::transport::transport;
 use longrein_proto::base::{MonoTime, Name};
 use longrein_proto::crypto::{Fleet, Peer};
 use longrein_proto::role::Role;
-use quinn_proto::{ClientConfig, EndpointConfig};
+use quinn_proto::{ClientConfig, EndpointConfig, RandomConnectionIdGenerator};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -368,7 +368,7 @@ impl<'a> Endpoints<'a> {
             .map_err(DialOutcome::NoSocket)?;
         let endpoint = self
             .engine
-            .open(socket, EndpointConfig::default(), None)
+            .open(socket, endpoint_config(), None)
             .map_err(other)?;
         Ok(Rc::clone(slot.insert(endpoint)))
     }
@@ -382,6 +382,15 @@ impl Drop for Endpoints<'_> {
     }
 }
 
+/// Each packet that a relay sends carries the node's connection id: a node has few connections, and needs no long one.
+fn endpoint_config() -> EndpointConfig {
+    let mut config = EndpointConfig::default();
+    config.cid_generator(|| Box::new(RandomConnectionIdGenerator::new(CONNECTION_ID_BYTES)));
+    config
+}
+
+/// Two bytes tell 65,536 connections apart; no two of a socket are the same.
+const CONNECTION_ID_BYTES: usize = 2;
 /// Between attempts: at 80 % loss both ways half of the handshakes are up after 3 of these. Their packets take half of a link of
 /// 1 Mbit/s.
 const ATTEMPT_EVERY: Duration = Duration::from_millis(100);

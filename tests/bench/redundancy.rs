@@ -26,6 +26,10 @@ pub fn run(args: &RedundancyArgs) {
     println!("{}", Figures::head());
     let row = |name: &str, trial: Trial| {
         if name.contains(&args.row) {
+            let mut trial = trial;
+            for link in &mut trial.desk {
+                link.queue = Link::access().queue;
+            }
             println!("{}", trial.run(args.seed).row(name));
         }
     };
@@ -64,7 +68,7 @@ pub fn run(args: &RedundancyArgs) {
                 long: Duration::from_millis(200),
                 loss: 1.0,
             }),
-            ..Link::good()
+            ..Link::access()
         };
         row(
             &format!("bursts 200 ms 80 %, {links} links"),
@@ -77,7 +81,7 @@ pub fn run(args: &RedundancyArgs) {
                 bytes_per_s: 64_000,
                 bytes_max: 32_000,
             }),
-            ..Link::good()
+            ..Link::access()
         };
         let trial = Trial {
             reliable_hz: hz,
@@ -98,7 +102,7 @@ pub fn run(args: &RedundancyArgs) {
             bytes_per_s: 64_000,
             burst_bytes: 3_000,
         }),
-        ..Link::good()
+        ..Link::access()
     };
     let trial = Trial {
         reliable_hz: 100,
@@ -120,6 +124,6 @@ pub fn run(args: &RedundancyArgs) {
 fn lossy(loss: f64) -> Link {
     Link {
         loss,
-        ..Link::good()
+        ..Link::access()
     }
 }

@@ -78,10 +78,9 @@ impl Chaos {
             if self.chance.happens(0.8) {
                 self.next_id += 1;
             }
-            let mut id = [0; 16];
-            id[..8].copy_from_slice(&self.next_id.to_be_bytes());
+            let id = ApplicationId(self.next_id.to_be_bytes());
             let ttl = Duration::from_millis(100 + self.chance.below(5_000));
-            let _ = self.world.deliver(operator, agent, ApplicationId(id), ttl);
+            let _ = self.world.deliver(operator, agent, id, ttl);
         }
         if self.chance.happens(0.05) {
             let truck = self.world.name_of(agent).clone();

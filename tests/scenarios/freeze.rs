@@ -90,7 +90,7 @@ fn reliable_commands_that_expired_during_a_stop_are_reported_and_not_applied() {
         world.open(set.alice, set.agent);
         world.take(set.alice, set.agent, Vehicle::TUNNEL);
         world.freeze(set.agent);
-        let id = ApplicationId([9; 16]);
+        let id = ApplicationId([9; 8]);
         world
             .deliver(set.alice, set.agent, id, Duration::from_millis(400))
             .expect("the lease is held");

@@ -31,7 +31,7 @@ fn drive_beside(seed: u64, tamper: Tamper) -> World {
     for tick in 1..500_u16 {
         if tick % 5 == 0 {
             let [high, low] = tick.to_be_bytes();
-            let id = ApplicationId([high, low, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+            let id = ApplicationId([high, low, 0, 0, 0, 0, 0, 0]);
             world
                 .deliver(set.alice, set.agent, id, Duration::from_secs(5))
                 .expect("the lease is held");

@@ -40,7 +40,7 @@ fn what_a_relay_acknowledged_before_it_died_arrives_through_its_next_run() {
         world.open(set.alice, set.agent);
         world.take(set.alice, set.agent, Vehicle::TUNNEL);
         world.with_hostile(set.relays[0], |relay, _| relay.tamper = Tamper::Swallow);
-        let id = ApplicationId([1; 16]);
+        let id = ApplicationId([1; 8]);
         let sent = world.deliver(set.alice, set.agent, id, Duration::from_secs(9));
         sent.expect("the lease is held");
         world.run(Duration::from_millis(200));

@@ -13,7 +13,7 @@ const TTL: Duration = Duration::from_secs(10);
 
 fn id(number: u16) -> ApplicationId {
     let [high, low] = number.to_be_bytes();
-    ApplicationId([high, low, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    ApplicationId([high, low, 0, 0, 0, 0, 0, 0])
 }
 
 /// Sends commands 50 ms apart, and lets something happen before each.

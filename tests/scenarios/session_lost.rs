@@ -97,7 +97,7 @@ fn after_a_cut_that_outlives_the_session_the_controller_is_told_down_and_up() {
         world.take(set.alice, set.agent, Vehicle::TUNNEL);
         world.drive_for(set.alice, set.agent, Duration::from_secs(1));
         set.each_path(&mut world, |link| link.set_cut(true));
-        let id = ApplicationId([2; 16]);
+        let id = ApplicationId([2; 8]);
         world
             .deliver(set.alice, set.agent, id, Duration::from_secs(60))
             .expect("the lease is held");

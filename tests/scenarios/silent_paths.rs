@@ -82,7 +82,7 @@ fn after_half_a_minute_in_the_dark_the_old_connection_delivers_at_once() {
         let back = world.now();
         world.await_session(set.alice, from);
         world.take(set.alice, set.agent, Vehicle::TUNNEL);
-        let id = ApplicationId([7; 16]);
+        let id = ApplicationId([7; 8]);
         let sent = world.deliver(set.alice, set.agent, id, Duration::from_secs(5));
         sent.expect("the lease is held");
         world.run_until(Duration::from_secs(5), |world| world.receipt(id).is_some());

@@ -423,7 +423,7 @@ fn a_stop_overtakes_a_reliable_command_that_is_being_stored() {
         let set = StageSet::hostile(&mut world, Tamper::Nothing);
         world.open(set.alice, set.agent);
         world.take(set.alice, set.agent, Vehicle::TUNNEL);
-        let id = longrein_proto::base::ApplicationId([4; 16]);
+        let id = longrein_proto::base::ApplicationId([4; 8]);
         world
             .deliver(set.alice, set.agent, id, Duration::from_secs(5))
             .expect("the lease is held");

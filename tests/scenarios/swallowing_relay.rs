@@ -19,7 +19,7 @@ fn a_reliable_command_that_a_relay_swallowed_arrives_through_one_that_comes_late
         for path in [set.truck_paths[2], set.truck_paths[3]] {
             world.link(path).set_cut(true);
         }
-        let id = ApplicationId([1; 16]);
+        let id = ApplicationId([1; 8]);
         let patience = Duration::from_secs(10);
         let sent = world.deliver(set.alice, set.agent, id, patience);
         let sent = sent.expect("the lease is held");

@@ -25,7 +25,7 @@ fn send_late_commands(world: &mut World, by: Station, agent: Station) {
         world.run(Duration::from_millis(20));
     }
     world
-        .deliver(by, agent, ApplicationId([7; 16]), LONG)
+        .deliver(by, agent, ApplicationId([7; 8]), LONG)
         .expect("the lease is held");
 }
 
@@ -59,7 +59,7 @@ fn the_second_controller_is_refused_until_the_first_lapses_and_then_fences_it_of
         // Four of the five: one of `latest` may be overtaken by the next on its way.
         let refused = world.agent_role(set.agent).counters().0.refused - before;
         assert!(refused >= 5, "only {refused} were refused");
-        assert_eq!(world.receipt(ApplicationId([7; 16])), held_by(&world, bob));
+        assert_eq!(world.receipt(ApplicationId([7; 8])), held_by(&world, bob));
     });
 }
 
@@ -102,7 +102,7 @@ fn commands_of_a_controllers_own_older_lease_are_refused_by_token() {
         assert!(granted > Some(first));
         world.drive_for(set.alice, set.agent, Duration::from_secs(5));
         assert_eq!(
-            world.receipt(ApplicationId([7; 16])),
+            world.receipt(ApplicationId([7; 8])),
             Some(Resolution::Refused(Refusal::OldToken))
         );
     });
@@ -134,7 +134,7 @@ fn two_programs_of_one_operator_do_not_take_from_each_other_unawares() {
         world.take(other, set.agent, Vehicle::TUNNEL);
         world.drive_for(other, set.agent, Duration::from_secs(5));
         assert_eq!(
-            world.receipt(ApplicationId([7; 16])),
+            world.receipt(ApplicationId([7; 8])),
             Some(Resolution::Refused(Refusal::OldToken))
         );
     });

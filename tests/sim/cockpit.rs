@@ -200,7 +200,7 @@ impl World {
             let drive = self.drive(controller, agent, speed, resume);
             let mut wanted = vec![(Vehicle::DRIVE, drive)];
             if tick % 5 == 0 {
-                let mut id = ApplicationId([0; 16]);
+                let mut id = ApplicationId([0; 8]);
                 chance.fill(&mut id.0);
                 let sent = self.deliver(controller, agent, id, WORK_TTL);
                 wanted.push((Vehicle::TUNNEL, sent));

@@ -46,6 +46,17 @@ impl Link {
         }
     }
 
+    /// The same at 1 Mbit/s, behind a queue of 100 ms.
+    pub const fn access() -> Link {
+        Link {
+            queue: Some(Queue {
+                bytes_per_s: 125_000,
+                bytes_max: 12_500,
+            }),
+            ..Link::good()
+        }
+    }
+
     /// Cuts both directions, or mends them.
     pub fn set_cut(&mut self, cut: bool) {
         (self.cut_up, self.cut_down) = (cut, cut);

@@ -129,7 +129,7 @@ impl Trial {
                     continue;
                 }
                 next[which] = next[which] + Duration::from_secs(1) / hz[which];
-                let mut id = ApplicationId([0; 16]);
+                let mut id = ApplicationId([0; 8]);
                 chance.fill(&mut id.0);
                 let sent = if which == 0 {
                     let body = Vehicle::secret(&[0x5a; 74]);

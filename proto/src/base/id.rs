@@ -29,9 +29,10 @@ number! {
     FencingToken(u64)
 }
 
-/// Names one reliable command across restarts of the agent; random, chosen by the application.
+/// Names one reliable command across restarts of the agent; random, chosen by the application. An agent remembers the last 1,024:
+/// by chance one of 2^54 commands has the id of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ApplicationId(pub [u8; 16]);
+pub struct ApplicationId(pub [u8; 8]);
 
 /// Names one emergency stop; random, chosen by its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

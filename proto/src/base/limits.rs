@@ -98,13 +98,16 @@ pub const REPEAT_GAP: Duration = Duration::from_millis(2);
 pub const REPEAT_GAP_MAX: Duration = Duration::from_millis(4);
 /// The copies of a `latest` parcel are spread over this time: the period of a drive command, after which the next one comes.
 pub const LATEST_SPREAD: Duration = Duration::from_millis(20);
+/// The copies of a session's beat are spread over this time, the period of beats that hold a lease: there is no haste, and a
+/// good moment of a link that loses everything most of the time is not missed.
+pub const BEAT_SPREAD: Duration = Duration::from_millis(100);
 /// Bits a second on the wire that a link may use each way when its owner says nothing: several times what driving needs.
 pub const LINK_BUDGET_BITS_PER_S: u64 = 1_000_000;
 /// The most that its owner may say: half of what the fuse under QUIC lets through.
 pub const LINK_BUDGET_BITS_PER_S_MAX: u64 = 2_000_000;
-/// Bytes of a packet on the wire beside those of the leg: IPv4 and UDP (28), QUIC's short header with an 8-byte connection
-/// id, its tag and the frame (about 40).
-pub const WIRE_OVERHEAD_BYTES: usize = 68;
+/// Bytes of a packet on the wire beside those of the leg: IPv4 and UDP (28), QUIC's short header with a connection id of 2 or
+/// 8 bytes, its tag and the frame (23 or 29), and what IPv6 adds (20) counts half.
+pub const WIRE_OVERHEAD_BYTES: usize = 64;
 /// Sending at full rate for this long may happen at once, twice over when both compartments of a path's bucket are full: the
 /// copies of a command at 80 % loss, and no queue that harms (measured: 512 kbit/s with a deep queue stay below 30 ms).
 pub const BURST: Duration = Duration::from_millis(40);

@@ -247,7 +247,7 @@ impl Item {
         Item {
             place,
             class: demand.class,
-            target: demand.target,
+            target: demand.aim.doubt,
             doubt: demand.copies.doubt(views),
             deadline: demand.deadline,
             bytes,

@@ -219,8 +219,10 @@ impl Leg {
     // [WIRE-54]
     fn flush(&mut self, now: MonoTime, said: Option<(PathId, Chunk)>) {
         self.counters.expired += self.outbox.expire(now);
+        let mut other_probes = self.paths.values().any(|path| path.pace().is_probing());
         for path in self.paths.values_mut() {
-            path.refresh(now);
+            path.refresh(now, other_probes);
+            other_probes |= path.pace().is_probing();
         }
         if self.paths.is_empty() || (said.is_none() && self.is_idle(now)) {
             return;

@@ -7,7 +7,7 @@ use super::Origin;
 use super::copies::Copies;
 use super::newest::latest_number;
 use super::place::Place;
-use super::planner::{self, Demand, PathView};
+use super::planner::{Aim, Demand, PathView};
 use super::room::{Overflow, Room};
 use super::window::Window;
 use crate::base::limits::TTL_MAX;
@@ -37,7 +37,7 @@ pub(super) struct Outbox {
 struct Waiting {
     parcel: Arc<[u8]>,
     class: Class,
-    target: f64,
+    aim: Aim,
     /// Session, flow and number, when it is a `latest` one.
     newest: Option<(SessionId, u8, u64)>,
     deadline: MonoTime,
@@ -107,7 +107,7 @@ impl Outbox {
         self.insert(Waiting {
             parcel,
             class: head.class(),
-            target: planner::target(&head),
+            aim: Aim::of(&head),
             newest,
             deadline: deadline.min(now + TTL_MAX),
             origin,
@@ -177,7 +177,7 @@ impl Outbox {
         let waiting = self.waiting.get(&place)?;
         Some(Demand {
             class: waiting.class,
-            target: waiting.target,
+            aim: waiting.aim,
             deadline: waiting.deadline,
             copies: &waiting.copies,
         })

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::copies::Copies;
 use crate::base::limits::{
-    ACK_DELAY, DOUBT_MAX, DOUBT_MAX_BEAT, DOUBT_MAX_URGENT, LATEST_SPREAD, REPEAT_GAP, TTL_MAX,
+    ACK_DELAY, BEAT_SPREAD, DOUBT_MAX, DOUBT_MAX_BEAT, DOUBT_MAX_URGENT, LATEST_SPREAD, REPEAT_GAP,
+    TTL_MAX,
 };
 use crate::base::{Class, MonoTime, PathId};
 use crate::path::{Health, LinkId, PathStatus};
@@ -56,8 +57,8 @@ impl PathView {
 pub struct Demand<'a> {
     /// Its class; all but `latest` are acknowledged.
     pub class: Class,
-    /// The probability of not arriving at which it is left alone until its acknowledgement is overdue.
-    pub target: f64,
+    /// When it counts as repeated enough.
+    pub aim: Aim,
     /// Until when it is worth anything.
     pub deadline: MonoTime,
     /// What was sent of it.
@@ -65,34 +66,40 @@ pub struct Demand<'a> {
 }
 
 impl Demand<'_> {
-    /// The gap between its own repeats: as many copies as are needed are spread over the time until something newer comes.
+    /// The gap between its own repeats: as many copies as are needed are spread over the time that they have.
     pub fn gap(&self, usable: &[PathView]) -> Duration {
-        match self.class {
-            Class::Latest => {
-                let round: f64 = usable
-                    .iter()
-                    .map(|view| {
-                        let loss = self.copies.loss_of(view);
-                        if view.in_pairs { loss * loss } else { loss }
-                    })
-                    .product();
-                let rounds = (self.target.ln() / round.max(f64::MIN_POSITIVE).ln()).ceil();
-                LATEST_SPREAD.div_f64(rounds.max(1.0)).max(REPEAT_GAP)
-            }
-            Class::Unordered | Class::Reliable | Class::Stop => REPEAT_GAP,
-        }
+        let loss_of = |view: &PathView| {
+            let loss = self.copies.loss_of(view);
+            if view.in_pairs { loss * loss } else { loss }
+        };
+        let round: f64 = usable.iter().map(loss_of).product();
+        let rounds = (self.aim.doubt.ln() / round.max(f64::MIN_POSITIVE).ln()).ceil();
+        self.aim.spread.div_f64(rounds.max(1.0)).max(REPEAT_GAP)
     }
 }
 
-/// The target of a parcel: see [`Demand`].
-// [WIRE-58]
-pub const fn target(head: &ParcelHead) -> f64 {
-    match (head.class(), head) {
-        (Class::Latest, ParcelHead::Sealed(header)) if header.flow.channel.number() == 0 => {
-            DOUBT_MAX_BEAT
-        }
-        (Class::Latest | Class::Stop, _) => DOUBT_MAX_URGENT,
-        (Class::Unordered | Class::Reliable, _) => DOUBT_MAX,
+/// How surely a parcel is to arrive, and within what time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Aim {
+    /// The probability of not arriving at which it is left alone until its acknowledgement is overdue.
+    pub doubt: f64,
+    /// Its copies go within this time: until something newer comes, or as soon as they can.
+    pub spread: Duration,
+}
+
+impl Aim {
+    /// What a parcel with this head needs.
+    // [WIRE-58]
+    pub const fn of(head: &ParcelHead) -> Aim {
+        let (doubt, spread) = match (head.class(), head) {
+            (Class::Latest, ParcelHead::Sealed(header)) if header.flow.channel.number() == 0 => {
+                (DOUBT_MAX_BEAT, BEAT_SPREAD)
+            }
+            (Class::Latest, _) => (DOUBT_MAX_URGENT, LATEST_SPREAD),
+            (Class::Stop, _) => (DOUBT_MAX_URGENT, Duration::ZERO),
+            (Class::Unordered | Class::Reliable, _) => (DOUBT_MAX, Duration::ZERO),
+        };
+        Aim { doubt, spread }
     }
 }
 

@@ -87,7 +87,7 @@ impl Pace {
     /// Repeats that go faster than the wire takes them only queue, and what is new queues behind them.
     fn apart_at(&self, now: MonoTime) -> MonoTime {
         let apart = self.loaded_at.map_or(now, |at| at + self.gap);
-        apart.max(self.wire_free_at)
+        apart.max(self.wire_free_at.before(WIRE_SLACK))
     }
 
     /// When a chunk of this class and size may go.
@@ -125,9 +125,13 @@ impl Pace {
     fn on_wire(&mut self, now: MonoTime, bytes: usize) {
         self.rate.on_sent(now, bytes);
         let bits = u32::try_from(bytes * 8).unwrap_or(u32::MAX);
-        let takes =
-            Duration::from_secs_f64(f64::from(bits) / (self.rate.wire_bits_per_s() * WIRE_GAIN));
+        let takes = Duration::from_secs_f64(f64::from(bits) / self.rate.wire_bits_per_s());
         self.wire_free_at = (self.wire_free_at.max(now) + takes).min(now + WIRE_AHEAD_MAX);
+    }
+
+    /// Whether it looks for a policer now.
+    pub const fn is_probing(&self) -> bool {
+        self.rate.is_probing()
     }
 
     /// Bits a second that may be sent now.
@@ -150,9 +154,10 @@ impl Pace {
 const CLUMPED: f64 = 2.0;
 /// What a packet costs beside its chunks: on the wire, and its own head with report and acknowledgement.
 const PACKET_COST: usize = WIRE_OVERHEAD_BYTES + 24;
-/// Repeats go by so much faster than the wire is taken to be: its owner's figure is a round one, and a packet that waits at the
-/// wire is early when an earlier one is lost. The queue that this makes is gone before the next message.
-const WIRE_GAIN: f64 = 1.25;
+/// A repeat may go so long before the wire is free: a wake-up that comes late leaves no wire idle, and what is new waits for no
+/// more than this (measured at 80 % loss in 1 Mbit/s: 96 % of the slots of a drive flow, 82 to 91 % with repeats that go by a
+/// quarter faster than the wire takes them).
+const WIRE_SLACK: Duration = Duration::from_millis(2);
 /// A burst of what is new holds repeats up for no longer than this: half of a watchdog's shortest limit.
 const WIRE_AHEAD_MAX: Duration = Duration::from_millis(50);
 /// Longer waits are looked at again.

@@ -120,9 +120,10 @@ impl Path {
         self.allowance.on_said(now);
     }
 
-    /// Brings the pace up to now; before everything that asks for it.
-    pub fn refresh(&mut self, now: MonoTime) {
+    /// Brings the pace up to now; before everything that asks for it. Of the paths of a leg one looks for a policer at a time.
+    pub fn refresh(&mut self, now: MonoTime, other_probes: bool) {
         let signs = Signs {
+            other_probes,
             queue: self.estimate.queue(),
             loss: self.estimate.loss(),
             reported: self.estimate.reported(),

@@ -79,6 +79,7 @@ enum Probe {
         until: MonoTime,
         /// The probe before this found that they are.
         suspicion: bool,
+        cleared: Cleared,
     },
     Running {
         until: MonoTime,
@@ -87,7 +88,30 @@ enum Probe {
         delivered: f64,
         began: Reported,
         suspicion: bool,
+        cleared: Cleared,
     },
+}
+
+/// How often looks in a row found that losses are not our own, and how high those were.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cleared {
+    times: u32,
+    loss: f64,
+}
+
+impl Cleared {
+    /// It was found again.
+    fn again(self, loss: f64) -> Cleared {
+        Cleared {
+            times: (self.times + 1).min(PROBE_DOUBLINGS_MAX),
+            loss,
+        }
+    }
+
+    /// Whether losses are so much higher now that it says nothing of them.
+    fn is_outdated(self, loss: f64) -> bool {
+        self.times > 0 && loss > self.loss + PROBE_LOSS_NEWS
+    }
 }
 
 /// What the path knows at a step.
@@ -99,6 +123,8 @@ pub struct Signs {
     pub loss: f64,
     /// What the peer reported last.
     pub reported: Reported,
+    /// Another path of the leg looks for a policer: one at a time.
+    pub other_probes: bool,
 }
 
 /// Why a path sends less than its budget.
@@ -131,8 +157,14 @@ impl Rate {
             probe: Probe::Waiting {
                 until: now + PROBE_INTERVAL,
                 suspicion: false,
+                cleared: Cleared::default(),
             },
         }
+    }
+
+    /// Whether it looks for a policer now.
+    pub const fn is_probing(&self) -> bool {
+        matches!(self.probe, Probe::Running { .. })
     }
 
     /// The budget is this from now on.
@@ -228,8 +260,13 @@ impl Rate {
     /// The policer probe.
     fn probe(&mut self, now: MonoTime, signs: &Signs) {
         match self.probe {
-            Probe::Waiting { until, .. } if now < until => {}
-            Probe::Waiting { suspicion, .. } => {
+            Probe::Waiting { cleared, .. } if cleared.is_outdated(signs.loss) => {
+                self.wait_for_probe(now, false, Cleared::default());
+            }
+            Probe::Waiting { until, .. } if now < until || signs.other_probes => {}
+            Probe::Waiting {
+                suspicion, cleared, ..
+            } => {
                 let limit = (self.current / 2.0).max(FLOOR);
                 let worth_it = signs.loss > PROBE_LOSS_MIN && self.sent.bits_per_s > limit;
                 if worth_it {
@@ -240,9 +277,10 @@ impl Rate {
                         delivered: self.sent.bits_per_s * (1.0 - signs.loss),
                         began: signs.reported,
                         suspicion,
+                        cleared,
                     };
                 } else {
-                    self.raise_ceiling(now);
+                    self.raise_ceiling(now, cleared);
                 }
             }
             Probe::Running { until, .. } if now < until => {}
@@ -251,6 +289,7 @@ impl Rate {
                 delivered,
                 began,
                 suspicion,
+                cleared,
                 ..
             } => {
                 let packets = signs.reported.highest.saturating_sub(began.highest);
@@ -260,32 +299,33 @@ impl Rate {
                 if fell && (suspicion || self.ceiling < self.budget) {
                     self.ceiling = (delivered * PROBE_MARGIN).clamp(FLOOR, self.budget);
                     self.current = self.current.min(self.ceiling);
-                    self.wait_for_probe(now, true);
+                    self.wait_for_probe(now, true, Cleared::default());
                 } else if fell {
-                    self.wait_for_probe(now, true);
+                    self.wait_for_probe(now, true, Cleared::default());
                 } else {
-                    self.raise_ceiling(now);
+                    self.raise_ceiling(now, cleared.again(signs.loss));
                 }
             }
         }
     }
 
     /// No policer was found: it may have gone.
-    fn raise_ceiling(&mut self, now: MonoTime) {
+    fn raise_ceiling(&mut self, now: MonoTime, cleared: Cleared) {
         self.ceiling = (self.ceiling * CEILING_GROWTH).min(self.budget);
-        self.wait_for_probe(now, false);
+        self.wait_for_probe(now, false, cleared);
     }
 
-    fn wait_for_probe(&mut self, now: MonoTime, suspicion: bool) {
+    fn wait_for_probe(&mut self, now: MonoTime, suspicion: bool, cleared: Cleared) {
         let policed = suspicion || self.ceiling < self.budget;
         let wait = if policed {
             PROBE_INTERVAL_POLICED
         } else {
-            PROBE_INTERVAL
+            PROBE_INTERVAL * (1 << cleared.times)
         };
         self.probe = Probe::Waiting {
             until: now + wait,
             suspicion,
+            cleared,
         };
     }
 }
@@ -317,6 +357,10 @@ const STEPS_MAX: f64 = 2.0;
 const PROBE_PACKETS_MIN: u64 = 20;
 /// Loss that falls below this share of what it was had been our own.
 const PROBE_RELIEF: f64 = 0.6;
+/// Each look that finds nothing doubles the time to the next one so often at most: it halves the rate of a path that needs it.
+const PROBE_DOUBLINGS_MAX: u32 = 3;
+/// Losses that are so much higher than at the last look may be our own again.
+const PROBE_LOSS_NEWS: f64 = 0.15;
 /// What is tried above the rate that got through.
 const PROBE_MARGIN: f64 = 1.1;
 /// By what the ceiling grows when no policer shows.
@@ -339,6 +383,7 @@ mod tests {
         reported: Reported,
         /// By how much longer each of so many packets in turn takes.
         jitter_ms: [u64; 4],
+        other_probes: bool,
     }
 
     impl Run {
@@ -348,6 +393,7 @@ mod tests {
                 now_ms: 0,
                 reported: Reported::default(),
                 jitter_ms: [0; 4],
+                other_probes: false,
             }
         }
 
@@ -375,6 +421,7 @@ mod tests {
                     queue: Duration::from_millis(queue_ms + jitter_ms),
                     loss: lost(speed),
                     reported: self.reported,
+                    other_probes: self.other_probes,
                 };
                 self.rate.advance(now, &signs);
             }
@@ -424,6 +471,35 @@ mod tests {
         assert!(rate.max(run.rate.bits_per_s(at(run.now_ms))) > 999_000.0);
     }
 
+    /// When it began to look for a policer, in milliseconds.
+    fn looks(run: &mut Run, ms: u64, loss: f64) -> Vec<u64> {
+        let mut looks = Vec::new();
+        for _ in 0..ms / 100 {
+            let before = run.rate.is_probing();
+            run.run(100, 0, |_| loss);
+            if run.rate.is_probing() && !before {
+                looks.push(run.now_ms / 1_000);
+            }
+        }
+        looks
+    }
+
+    #[test]
+    fn losses_that_are_not_our_own_are_looked_at_ever_more_rarely_until_they_grow() {
+        let mut run = Run::new();
+        assert_eq!(looks(&mut run, 200_000, 0.5), [10, 30, 71, 152]);
+        assert_eq!(looks(&mut run, 40_000, 0.8), [210, 230]);
+    }
+
+    #[test]
+    fn one_path_looks_at_a_time() {
+        let mut run = Run::new();
+        run.other_probes = true;
+        assert_eq!(looks(&mut run, 30_000, 0.8), []);
+        run.other_probes = false;
+        assert_eq!(looks(&mut run, 1_000, 0.8), [30]);
+    }
+
     #[test]
     fn a_policer_is_found_and_left_again_when_it_goes() {
         let mut run = Run::new();
@@ -449,6 +525,7 @@ mod tests {
                 highest,
                 missing: 0,
             },
+            other_probes: false,
         };
         rate.on_sent(at(100), 100);
         rate.advance(at(10_099), &signs(0));

@@ -114,7 +114,7 @@ fn read(body: &[u8]) -> Result<AgentRecord, DecodeError> {
 }
 
 /// Names the file's kind and version.
-const MAGIC: &[u8] = b"longrein-agent-1\n";
+const MAGIC: &[u8] = b"longrein-agent-2\n";
 
 #[cfg(test)]
 mod tests {
@@ -128,7 +128,7 @@ mod tests {
         record.stop.latched = true;
         record.stop.generation = 7;
         record.stop.ids.push(StopId([3; 16]));
-        record.note_applied(ApplicationId([9; 16]));
+        record.note_applied(ApplicationId([9; 8]));
         record
     }
 
@@ -162,13 +162,13 @@ mod tests {
         let mut record = AgentRecord::default();
         for n in 0..=APPLICATION_IDS_MAX {
             record.note_applied(ApplicationId(
-                u128::try_from(n).expect("small").to_be_bytes(),
+                u64::try_from(n).expect("small").to_be_bytes(),
             ));
         }
         assert_eq!(record.applied.len(), APPLICATION_IDS_MAX);
         assert_eq!(
             record.applied.front(),
-            Some(&ApplicationId(1_u128.to_be_bytes()))
+            Some(&ApplicationId(1_u64.to_be_bytes()))
         );
     }
 }

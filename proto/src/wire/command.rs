@@ -16,7 +16,7 @@ use crate::base::{ApplicationId, FencingToken};
 ///      .  ..     or opaque bytes, to the end
 ///
 /// 09 07 03e8 ff9c
-/// 04 07 000102030405060708090a0b0c0d0e0f 6f70656e
+/// 04 07 0001020304050607 6f70656e
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
@@ -164,14 +164,12 @@ mod tests {
             token: FencingToken(7),
             dead_man: false,
             resume: false,
-            application_id: Some(ApplicationId([
-                0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
-            ])),
+            application_id: Some(ApplicationId([0, 1, 2, 3, 4, 5, 6, 7])),
             body: Body::Opaque(b"open".to_vec()),
         };
         for (picture, command) in [
             ("09 07 03e8 ff9c", drive),
-            ("04 07 000102030405060708090a0b0c0d0e0f 6f70656e", open),
+            ("04 07 0001020304050607 6f70656e", open),
         ] {
             assert_vector(picture, &command, Command::encode, Command::decode);
         }

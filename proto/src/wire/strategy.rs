@@ -195,7 +195,7 @@ pub fn command() -> impl Strategy<Value = Command> {
         token(),
         any::<bool>(),
         any::<bool>(),
-        option::of(any::<[u8; 16]>().prop_map(ApplicationId)),
+        option::of(any::<[u8; 8]>().prop_map(ApplicationId)),
         prop_oneof![
             drive.prop_map(Body::Drive),
             vec(any::<u8>(), 0..80).prop_map(Body::Opaque)

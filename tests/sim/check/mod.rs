@@ -55,7 +55,7 @@ fn drive() -> (World, crate::Station) {
         let sent = world.deliver(
             set.alice,
             set.agent,
-            ApplicationId([number; 16]),
+            ApplicationId([number; 8]),
             Duration::from_secs(1),
         );
         sent.expect("the lease is held");
