@@ -8,7 +8,7 @@ use longrein_io::files::{FileError, make_private_directory};
 use longrein_proto::role::{AgentRecord, RecordError};
 use rustix::fs::{FlockOperation, flock};
 
-use crate::slots::{FILE_BYTES, Slots, newest};
+use crate::slots::{FILE_BYTES, Flaw, Slots, newest};
 
 /// The state directory, which no other process may use: two agents with one record would grant the same fencing token twice.
 #[derive(Debug)]
@@ -105,11 +105,18 @@ impl State {
             return Ok((record, Slots::create(&self.record, &bytes)?));
         }
         let newest = newest(&bytes).map_err(unusable)?;
-        if newest.other_is_torn {
-            tracing::warn!(file = %self.record.display(), "the last write of the record is not whole: the one before it is used");
+        let file = self.record.display();
+        match newest.flaw {
+            None => {}
+            Some(Flaw::Mendable) => {
+                tracing::warn!(%file, "part of the record is not whole: its copy is used");
+            }
+            Some(Flaw::CutOff) => {
+                tracing::warn!(%file, "the last write of the record is not whole: the one before it is used");
+            }
         }
         let record = AgentRecord::decode(newest.record).map_err(unusable)?;
-        Ok((record, Slots::open(&self.record, newest.generation)?))
+        Ok((record, Slots::open(&self.record, &newest)?))
     }
 }
 

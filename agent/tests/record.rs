@@ -1,4 +1,5 @@
-//! [SAFE-5] The fencing token only grows, also when the agent is killed in the middle of a write.
+//! [SAFE-5] [SAFE-12] The fencing token only grows, also when the agent is killed in the middle of a write, and when a place of
+//! its file is damaged after that.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,11 +10,12 @@
 mod support;
 
 use std::env;
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use longrein_agent::state::State;
+use longrein_agent::state::{RECORD_FILE, State};
 use longrein_agent::store::Store;
 use longrein_proto::base::{ApplicationId, FencingToken, Name, NodeName};
 use longrein_proto::role::AgentRecord;
@@ -59,7 +61,7 @@ fn grant_until_killed() {
 #[test]
 fn a_record_that_was_on_disk_is_there_after_any_kill() {
     let folder = Folder::new("agent-kills");
-    let state = inside(&folder, "state");
+    let (state, damaged) = (inside(&folder, "state"), inside(&folder, "damaged"));
     let mut last = 0;
     for round in 0..40 {
         let mut child = Command::new(env::current_exe().unwrap())
@@ -92,22 +94,45 @@ fn a_record_that_was_on_disk_is_there_after_any_kill() {
             found >= said,
             "round {round}: {found} after {said} was on disk"
         );
+        for place in 0..PLACES {
+            let _ = fs::remove_dir_all(&damaged);
+            fs::create_dir(&damaged).unwrap();
+            fs::copy(state.join(RECORD_FILE), damaged.join(RECORD_FILE)).unwrap();
+            damage(&damaged, place);
+            if let Ok((record, _)) = State::open(&damaged).unwrap().load() {
+                let found = token(&record);
+                assert!(found >= said, "round {round}: {found} after {said}");
+            }
+        }
         last = found;
     }
 }
 
+/// Changes a byte of one place of the record's file.
+fn damage(state: &Path, place: usize) {
+    let file = state.join(RECORD_FILE);
+    let mut bytes = fs::read(&file).unwrap();
+    let at = place * bytes.len() / PLACES + 40;
+    *bytes.get_mut(at).unwrap() ^= 1;
+    fs::write(file, bytes).unwrap();
+}
+
+/// Two of the newest record, two of the one before it.
+const PLACES: usize = 4;
+
 #[test]
-fn each_run_of_a_killed_agent_grants_a_larger_token() {
+fn each_run_of_a_killed_agent_grants_a_larger_token_whatever_place_is_damaged() {
     let folder = Folder::new("agent-tokens");
     let fleet = Fleet::new("yard");
     let relay = TestRelay::start(&fleet.issue(folder.path(), "relay/east"));
     let identity = fleet.issue(folder.path(), "agent/truck-17");
-    let config = config(&identity, &inside(&folder, "state"), relay.address());
+    let state = inside(&folder, "state");
+    let config = config(&identity, &state, relay.address());
     let file = text(&folder.file("agent.toml", &config));
     let truck: NodeName = "agent/truck-17".parse().unwrap();
     let desk = fleet.issue(folder.path(), "controller/desk");
     let mut tokens = Vec::new();
-    for _ in 0..3 {
+    for run in 0..=PLACES {
         let agent = Program::start(AGENT, &["--config", &file]);
         relay.joined(&truck);
         let operator = Operator::start(&desk, relay.address());
@@ -115,6 +140,7 @@ fn each_run_of_a_killed_agent_grants_a_larger_token() {
         tokens.push(operator.take(&truck));
         agent.signal(Signal::KILL);
         agent.ended();
+        damage(&state, run % PLACES);
     }
     assert!(
         tokens.is_sorted_by(|before, after| before < after),
