@@ -18,7 +18,7 @@ use longrein_proto::base::{
 };
 use longrein_proto::crypto::{Credential, Fleet};
 use longrein_proto::role::{
-    Controller, Input, Order, Role, SendCommandError, Transmit, VehicleStatus,
+    Controller, Input, Order, Redial, Role, SendCommandError, Transmit, VehicleStatus,
 };
 use longrein_proto::session::{Dictionaries, Resolution};
 use tokio::sync::{oneshot, watch};
@@ -372,7 +372,14 @@ impl Role for Desk {
         None
     }
 
+    fn poll_redial(&mut self) -> Option<Redial> {
+        self.controller.poll_redial()
+    }
+
     fn next_timeout(&self) -> Option<MonoTime> {
         self.controller.next_timeout()
     }
 }
+
+#[cfg(test)]
+mod tests;

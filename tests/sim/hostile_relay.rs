@@ -7,7 +7,7 @@ use std::time::Duration;
 use longrein_proto::base::limits::VERSION;
 use longrein_proto::base::{Channel, Class, Entropy, Flow, MonoTime, NodeName, PathId, SessionId};
 use longrein_proto::leg::{Leg, Origin};
-use longrein_proto::role::{Input, Role, Transmit};
+use longrein_proto::role::{Input, Redial, Role, Transmit};
 use longrein_proto::wire::{
     AckState, Chunk, Notice, Packet, Parcel, ParcelHead, RouteRefusal, Trail,
 };
@@ -361,6 +361,10 @@ impl Role for HostileRelay {
     }
 
     fn poll_event(&mut self) -> Option<()> {
+        None
+    }
+
+    fn poll_redial(&mut self) -> Option<Redial> {
         None
     }
 

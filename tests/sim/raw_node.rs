@@ -7,7 +7,7 @@ use std::time::Duration;
 use longrein_proto::base::limits::VERSION;
 use longrein_proto::base::{MonoTime, PathId};
 use longrein_proto::leg::{Leg, Origin};
-use longrein_proto::role::{Input, Role, Transmit};
+use longrein_proto::role::{Input, Redial, Role, Transmit};
 use longrein_proto::wire::{AckState, Chunk, Packet, Parcel};
 
 /// A hostile node.
@@ -111,6 +111,10 @@ impl Role for RawNode {
     }
 
     fn poll_event(&mut self) -> Option<()> {
+        None
+    }
+
+    fn poll_redial(&mut self) -> Option<Redial> {
         None
     }
 

@@ -96,6 +96,10 @@ impl longrein_proto::role::Role for AlwaysDue {
         None
     }
 
+    fn poll_redial(&mut self) -> Option<longrein_proto::role::Redial> {
+        None
+    }
+
     fn next_timeout(&self) -> Option<longrein_proto::base::MonoTime> {
         Some(longrein_proto::base::MonoTime::ZERO)
     }

@@ -39,9 +39,7 @@ pub trait Role {
 
     /// The next path whose connection the program shall replace, or shall replace no longer; only pops. A role that never dials
     /// has none.
-    fn poll_redial(&mut self) -> Option<Redial> {
-        None
-    }
+    fn poll_redial(&mut self) -> Option<Redial>;
 
     /// When [`Input::Timeout`] is due at the latest.
     fn next_timeout(&self) -> Option<MonoTime>;

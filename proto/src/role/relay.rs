@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use self::accounts::Accounts;
 use self::routes::Routes;
 use self::seat::{Seat, SeatId};
-use super::{Input, Role, Transmit};
+use super::{Input, Redial, Role, Transmit};
 use crate::base::limits::VERSION;
 use crate::base::{Entropy, MonoTime, Name, NodeName, PathId};
 use crate::path::Health;
@@ -294,6 +294,10 @@ impl Role for Relay {
 
     fn poll_event(&mut self) -> Option<RelayEvent> {
         self.events.pop_front()
+    }
+
+    fn poll_redial(&mut self) -> Option<Redial> {
+        None
     }
 
     fn next_timeout(&self) -> Option<MonoTime> {
