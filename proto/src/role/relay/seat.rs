@@ -67,6 +67,12 @@ impl Seat {
         self.paths.contains(&path) || self.paths.len() < PATHS_PER_LEG_MAX
     }
 
+    /// A path that is down.
+    pub(super) fn path_down(&self) -> Option<PathId> {
+        let down = self.down.iter().find(|(_, down)| **down);
+        down.map(|(path, _)| *path)
+    }
+
     /// Whether at least one path is not down.
     pub(super) fn present(&self) -> bool {
         self.down.values().any(|down| !down)

@@ -38,13 +38,13 @@ impl Relay {
         let Some(id) = taken else {
             return;
         };
-        let Some(seat) = self.seats.get_mut(&id) else {
-            return;
-        };
-        if !seat.has_room_for(path) {
+        if !self.has_room_for(now, id, path) {
             self.counters.refused_seats += 1;
             return;
         }
+        let Some(seat) = self.seats.get_mut(&id) else {
+            return;
+        };
         let welcome = Chunk::Welcome {
             version: VERSION,
             node_incarnation: incarnation,
@@ -72,6 +72,23 @@ impl Relay {
         if let Some(id) = self.paths.remove(&path).and_then(|path| path.seat) {
             self.leave_seat(now, id, path);
         }
+    }
+
+    /// Whether the leg takes a path, in place of one that is down if it has to.
+    // [WIRE-131]
+    fn has_room_for(&mut self, now: MonoTime, id: SeatId, path: PathId) -> bool {
+        let Some(seat) = self.seats.get(&id) else {
+            return false;
+        };
+        if seat.has_room_for(path) {
+            return true;
+        }
+        let Some(down) = seat.path_down() else {
+            return false;
+        };
+        self.on_path_down(now, down);
+        self.events.push_back(RelayEvent::Close { path: down });
+        true
     }
 
     // [WIRE-119]
@@ -214,5 +231,106 @@ impl Relay {
         let id = |incarnation| SeatId { node, incarnation };
         let seats = self.seats.range(id(0)..=id(u64::MAX));
         seats.map(|(seat, _)| *seat).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Entropy;
+    use crate::base::limits::PATHS_PER_LEG_MAX;
+    use crate::crypto::Peer;
+    use crate::role::{Input, RelayConfig, Role};
+    use crate::wire::{AckState, Packet};
+
+    struct Zeros;
+
+    impl Entropy for Zeros {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            bytes.fill(0);
+        }
+    }
+
+    fn at(ms: u64) -> MonoTime {
+        MonoTime::from_us(ms * 1_000)
+    }
+
+    /// A relay, and a node that uses all the paths that it may.
+    fn crowded() -> (Relay, u32) {
+        let mut relay = Relay::new(RelayConfig::default(), Box::new(Zeros));
+        let paths = u32::try_from(PATHS_PER_LEG_MAX).unwrap();
+        for path in 1..=paths {
+            assert!(is_welcomed(&mut relay, at(0), PathId(path)));
+        }
+        (relay, paths)
+    }
+
+    /// A new path says hello; whether it is welcomed.
+    fn is_welcomed(relay: &mut Relay, now: MonoTime, path: PathId) -> bool {
+        let peer = Peer {
+            node: "agent/truck-17".parse().unwrap(),
+            groups: Vec::new(),
+            not_after: rustls_pki_types::UnixTime::now(),
+            fingerprint: [0; 32],
+        };
+        let link: Name = "lte".parse().unwrap();
+        let up = Input::PathUp {
+            path,
+            link: link.clone(),
+            peer,
+        };
+        relay.handle(now, up);
+        let hello = Chunk::Hello {
+            version_min: VERSION,
+            version_max: VERSION,
+            incarnation: 7,
+            features: 0,
+            link,
+        };
+        let bytes = &greeting(now, hello);
+        relay.handle(now, Input::Packet { path, bytes });
+        let sent = std::iter::from_fn(|| relay.poll_transmit());
+        sent.filter(|transmit| transmit.path == path).count() > 0
+    }
+
+    fn closed(relay: &mut Relay) -> Vec<PathId> {
+        let events = std::iter::from_fn(|| relay.poll_event());
+        let close = |event| match event {
+            RelayEvent::Close { path } => Some(path),
+            RelayEvent::Joined { .. }
+            | RelayEvent::Left { .. }
+            | RelayEvent::RunsTwice { .. }
+            | RelayEvent::PathJoined { .. } => None,
+        };
+        events.filter_map(close).collect()
+    }
+
+    /// [WIRE-131]
+    #[test]
+    fn a_path_that_is_down_gives_way_to_a_new_one_and_no_other_does() {
+        let (mut relay, paths) = crowded();
+        assert!(!is_welcomed(&mut relay, at(10), PathId(90)));
+        // All but the third go on.
+        for path in (1..=paths).filter(|path| *path != 3) {
+            let packet = Packet {
+                path_sequence: 1,
+                tx_time_us: 0,
+                report: None,
+                ack: AckState::default(),
+                chunks: Vec::new(),
+            };
+            let bytes = &packet.encode();
+            let path = PathId(path);
+            relay.handle(at(2_000), Input::Packet { path, bytes });
+        }
+        while relay.next_timeout().is_some_and(|due| due <= at(3_000)) {
+            relay.handle(relay.next_timeout().unwrap(), Input::Timeout);
+        }
+        assert_eq!(closed(&mut relay), []);
+        assert!(is_welcomed(&mut relay, at(3_010), PathId(91)));
+        assert_eq!(closed(&mut relay), [PathId(3)]);
+        assert!(!is_welcomed(&mut relay, at(3_020), PathId(92)));
+        assert_eq!(closed(&mut relay), []);
+        assert_eq!(relay.counters().refused_seats, 2);
     }
 }
