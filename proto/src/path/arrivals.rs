@@ -151,7 +151,7 @@ fn expand(sequence: u32, near: u64) -> u64 {
     }
 }
 
-fn low32(wide: u64) -> u32 {
+pub(super) fn low32(wide: u64) -> u32 {
     let [.., a, b, c, d] = wide.to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::arrivals::low32;
 use super::{Allowance, Estimate, Fact, Health, Pace, Signs, Silence, Strain};
 use crate::base::limits::LINK_BUDGET_BITS_PER_S_MAX;
 use crate::base::{MonoTime, PathId};
@@ -147,7 +148,7 @@ impl Path {
         self.silence.on_sent(now);
         Packet {
             path_sequence: self.estimate.on_sent(now),
-            tx_time_us: tx_time_us(now),
+            tx_time_us: low32(now.as_us()),
             report: self.estimate.report(now),
             ack,
             chunks: Vec::new(),
@@ -254,11 +255,6 @@ impl Path {
         self.health = next;
         changed.then_some(next)
     }
-}
-
-fn tx_time_us(now: MonoTime) -> u32 {
-    let [.., a, b, c, d] = now.as_us().to_be_bytes();
-    u32::from_be_bytes([a, b, c, d])
 }
 
 #[cfg(test)]
