@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossterm::terminal;
 use longrein_proto::base::Stage;
-use longrein_proto::path::Health;
+use longrein_proto::path::{Health, Strain};
 use longrein_proto::role::PathView;
 use longrein_proto::wire::LegTimes;
 
@@ -153,7 +153,15 @@ fn path(view: &PathView) -> String {
         Health::Live | Health::Suspect => {
             let rtt = status.rtt.map(milliseconds);
             let loss = status.loss * 100.0;
-            format!("{name} loss {loss:.0} % {}", rtt.unwrap_or_default())
+            let strain = match status.strain {
+                Strain::None => "",
+                Strain::Clogged => " CLOGGED",
+                Strain::Broken => " BROKEN",
+            };
+            format!(
+                "{name} loss {loss:.0} % {}{strain}",
+                rtt.unwrap_or_default()
+            )
         }
     }
 }
@@ -161,7 +169,7 @@ fn path(view: &PathView) -> String {
 #[cfg(test)]
 mod tests {
     use longrein_proto::base::PathId;
-    use longrein_proto::path::{LinkId, PathStatus, Strain};
+    use longrein_proto::path::{LinkId, PathStatus};
 
     use super::*;
 
@@ -238,6 +246,19 @@ mod tests {
             .push(view("relay-b", "cable", Health::Down, 0.0));
         let line = narrow(&shown);
         assert!(line.contains("DOWN relay-b/cable"), "{line}");
+    }
+
+    #[test]
+    fn a_path_that_hardly_sends_says_why() {
+        for (strain, text) in [
+            (Strain::None, "relay-a/modem-1 loss 5 % 40.0 ms"),
+            (Strain::Clogged, "relay-a/modem-1 loss 5 % 40.0 ms CLOGGED"),
+            (Strain::Broken, "relay-a/modem-1 loss 5 % 40.0 ms BROKEN"),
+        ] {
+            let mut view = view("relay-a", "modem-1", Health::Live, 0.05);
+            view.status.as_mut().unwrap().strain = strain;
+            assert_eq!(path(&view), text);
+        }
     }
 
     #[test]
