@@ -5,7 +5,8 @@ use crate::dial::Route;
 use crate::log::Level;
 use crate::socket::Bind;
 use longrein_proto::base::limits::{
-    LINK_BUDGET_BITS_PER_S, LINK_BUDGET_BITS_PER_S_MAX, PATHS_PER_LEG_MAX, RELAYS_MAX,
+    LINK_BUDGET_BITS_PER_S, LINK_BUDGET_BITS_PER_S_MAX, PATHS_PER_LEG_MAX, RATE_FLOOR_BITS_PER_S,
+    RELAYS_MAX,
 };
 use longrein_proto::base::{Name, NameError};
 use serde::{Deserialize, Serialize};
@@ -124,10 +125,12 @@ pub fn routes(relays: &[RelaySection], links: &[LinkSection]) -> Result<Vec<Rout
             let what = format!("`relay_addresses` names {name:?}, which is no [[relay]]");
             return Err(wrong(&place, what));
         }
-        let budgets = BUDGET_KBIT_S_MIN..=kbit_s(LINK_BUDGET_BITS_PER_S_MAX);
+        let paths = u32::try_from(relays.len()).unwrap_or(u32::MAX);
+        let least = BUDGET_KBIT_S_MIN.max(paths.saturating_mul(kbit_s(PATH_BITS_PER_S_MIN)));
+        let budgets = least..=kbit_s(LINK_BUDGET_BITS_PER_S_MAX);
         if !budgets.contains(&link.budget_kbit_s) {
             let what = format!(
-                "`budget_kbit_s` is {} to {}",
+                "`budget_kbit_s` is {} to {} with so many relays",
                 budgets.start(),
                 budgets.end()
             );
@@ -166,6 +169,8 @@ fn kbit_s(bits_per_s: u64) -> u32 {
     u32::try_from(bits_per_s / 1_000).unwrap_or(u32::MAX)
 }
 
+/// No path keeps to less than this: what a link may carry has to be enough for one to each relay.
+const PATH_BITS_PER_S_MIN: u64 = RATE_FLOOR_BITS_PER_S as u64;
 /// With less than twice what a drive flow takes, nothing is left for copies and the rest.
 const BUDGET_KBIT_S_MIN: u32 = 128;
 /// The link of a configuration that names none.
@@ -236,6 +241,30 @@ mod tests {
             (routes[0].link.as_str(), &routes[0].bind),
             ("default", &Bind::Any)
         );
+    }
+
+    /// [WIRE-123]
+    #[test]
+    fn a_budget_is_enough_for_a_path_to_each_relay_and_no_more_than_links_may_have() {
+        let routed = |relays: u32, budget_kbit_s: u32| {
+            let relays: Vec<_> = (0..relays)
+                .map(|number| relay(&format!("relay-{number}"), "a:1"))
+                .collect();
+            let link = LinkSection {
+                budget_kbit_s,
+                ..link("lte")
+            };
+            routes(&relays, &[link]).map_err(|error| error.to_string())
+        };
+        for (relays, least) in [(1, 128), (2, 128), (3, 192), (8, 512)] {
+            assert!(routed(relays, least).is_ok());
+            assert!(routed(relays, 2_000).is_ok());
+            for wrong in [least - 1, 2_001] {
+                let said = format!("`budget_kbit_s` is {least} to 2000");
+                let error = routed(relays, wrong).unwrap_err();
+                assert!(error.contains(&said), "{error}");
+            }
+        }
     }
 
     #[test]

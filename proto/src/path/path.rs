@@ -292,6 +292,26 @@ mod tests {
     }
 
     #[test]
+    fn an_allowance_of_any_size_is_held_to_the_bounds() {
+        // [WIRE-123]
+        for (kbit_s, least, most) in [
+            (0, 64_000.0, 64_000.0),
+            (63, 64_000.0, 64_000.0),
+            (u32::MAX, 64_000.0, 2_000_000.0),
+        ] {
+            let mut relay = path();
+            let mut packet = path().open_packet(at(0), AckState::default());
+            packet.chunks.push(Chunk::Allowance { kbit_s });
+            relay.on_packet(at(10), &packet);
+            for ms in (0..60_000).step_by(100) {
+                relay.refresh(at(10 + ms));
+                let bits_per_s = relay.status().bits_per_s;
+                assert!((least..=most).contains(&bits_per_s), "{bits_per_s}");
+            }
+        }
+    }
+
+    #[test]
     fn a_heartbeat_is_due_200_ms_after_the_last_packet() {
         // [WIRE-50]
         let mut path = Path::new(at(1_150), PathId(1), LinkId(1));
