@@ -367,7 +367,8 @@ impl Node {
         self.counters.malformed_parcels += 1;
     }
 
-    /// Shares each link's budget out over its paths. One that is down leaves its share to the others.
+    /// Shares each link's budget out over its paths. One that is down leaves its share to the others: nobody knows that it is of
+    /// use, and what it sends takes their room.
     // [WIRE-123]
     fn share_budgets(&mut self) {
         let mut sharers: BTreeMap<Name, u32> = BTreeMap::new();
@@ -379,12 +380,16 @@ impl Node {
             if let Some(health) = uplink.leg.health(*id) {
                 let up = health != Health::Down;
                 *sharers.entry(path.link.clone()).or_default() += u32::from(up);
-                members.push((*id, path.relay.clone(), path.link.clone()));
+                members.push((*id, path.relay.clone(), path.link.clone(), up));
             }
         }
-        for (id, relay, link) in members {
-            let share =
-                self.budgets.kbit_s(&link) / sharers.get(&link).copied().unwrap_or(1).max(1);
+        for (id, relay, link, up) in members {
+            let up_here = sharers.get(&link).copied().unwrap_or(1).max(1);
+            let share = if up {
+                self.budgets.kbit_s(&link) / up_here
+            } else {
+                0
+            };
             if let Some(uplink) = self.relays.get_mut(&relay) {
                 uplink.leg.set_share(id, share, share);
             }

@@ -89,8 +89,17 @@ impl World {
 
     /// How long a packet to a node would wait before its link now.
     pub fn queue_of(&self, node: Station, link: &str) -> Duration {
+        self.wait_of(node, link, End::Relay)
+    }
+
+    /// How long a packet of a node would wait before its link now.
+    pub fn queue_from(&self, node: Station, link: &str) -> Duration {
+        self.wait_of(node, link, End::Node)
+    }
+
+    fn wait_of(&self, node: Station, link: &str, from: End) -> Duration {
         let name: Name = link.parse().expect("a valid link name");
-        let medium = self.media.get(&((node, name), End::Relay));
+        let medium = self.media.get(&((node, name), from));
         medium.map_or(Duration::ZERO, |medium| medium.wait(self.now))
     }
 
@@ -176,21 +185,17 @@ impl World {
             End::Node => (link.delay_up, link.cut_up, End::Relay),
             End::Relay => (link.delay_down, link.cut_down, End::Node),
         };
-        let Some((station, path)) = self
-            .ends
-            .iter()
-            .find(|(_, other)| **other == (index, to))
-            .map(|(end, _)| *end)
-        else {
-            return;
-        };
         if cut {
             return;
         }
+        // Nobody may be there any more: the way is as long.
+        let there = self.ends.iter().find(|(_, other)| **other == (index, to));
+        let there = there.map(|(end, _)| *end);
         let way = (self.paths[index].node, self.paths[index].link_name.clone());
         let medium = self.media.entry((way, end)).or_default();
         for _ in 0..=DUPLICATES_MAX {
-            if let Some(taken) = medium.carry(self.now, &link, length, &mut self.chance) {
+            let taken = medium.carry(self.now, &link, length, &mut self.chance);
+            if let (Some(taken), Some((station, path))) = (taken, there) {
                 self.next_arrival += 1;
                 let at = (self.now + delay + taken, self.next_arrival);
                 self.arrivals
