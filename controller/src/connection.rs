@@ -15,11 +15,11 @@ use tokio::time::timeout;
 
 use crate::contact::Contact;
 use crate::desk::Desk;
-use crate::engine::Engine;
+use crate::engine::{Engine, Place};
 use crate::{ConnectError, OpenError, QueryError, Settings, StopError, Vehicle};
 
-/// A connection to a fleet: over every link to every relay at once, kept up by a thread of its own. Clones are handles to
-/// the same one, which ends with the last of them and of the vehicles opened by it.
+/// A connection to a fleet: over every link to every relay at once, kept up by a thread of its own or by the caller's. Clones
+/// are handles to the same one, which ends with the last of them and of the vehicles opened by it.
 ///
 /// Its methods need a tokio runtime with timers, of any kind.
 #[derive(Clone)]
@@ -56,6 +56,25 @@ impl Connection {
     /// # Errors
     /// [`ConnectError`]: what is wrong with the identity, the settings or every relay, on one line that says what to do.
     pub async fn connect(settings: Settings) -> Result<Connection, ConnectError> {
+        Connection::start(settings, Place::OwnThread).await
+    }
+
+    /// As [`Connection::connect`], kept up by the thread and the runtime of the caller: a command that is sent there is with
+    /// the kernel when the call returns, and no other thread has to wake up for it.
+    ///
+    /// For programs that keep this thread free: while it is blocked, nothing is sent and no lease renewed, and the
+    /// connection ends with the runtime.
+    ///
+    /// # Errors
+    /// As [`Connection::connect`].
+    ///
+    /// # Panics
+    /// Outside of a `tokio::runtime::LocalRuntime` or `tokio::task::LocalSet`, as `tokio::task::spawn_local` does.
+    pub async fn connect_local(settings: Settings) -> Result<Connection, ConnectError> {
+        Connection::start(settings, Place::Here).await
+    }
+
+    async fn start(settings: Settings, place: Place) -> Result<Connection, ConnectError> {
         let identity = Identity::load(&settings.identity)?;
         identity.expect_kind(NodeKind::Controller)?;
         let routes = routes(&settings.relays, &settings.links)?;
@@ -66,7 +85,8 @@ impl Connection {
             .collect();
         let (contact, seen) = watch::channel(Contact::new(routes.len()));
         let me = identity.node().clone();
-        let engine = Engine::start(identity, routes, dictionaries, Arc::new(contact)).await?;
+        let engine =
+            Engine::start(place, identity, routes, dictionaries, Arc::new(contact)).await?;
         let connection = Connection(Arc::new(Inner {
             me,
             relays,

@@ -1,4 +1,4 @@
-//! The thread on which the drive loop runs.
+//! Where the drive loop runs.
 
 use std::convert::Infallible;
 use std::io;
@@ -18,18 +18,28 @@ use crate::ConnectError;
 use crate::contact::Contact;
 use crate::desk::Desk;
 
-/// A drive loop on a thread of its own.
+/// A drive loop under way.
 pub(crate) struct Engine {
     pub(crate) desk: Remote<Desk>,
-    /// Asks the thread to end.
+    /// Asks it to end.
     pub(crate) end: Arc<Notify>,
-    /// Closed when the thread has ended.
+    /// Closed when it has ended.
     pub(crate) running: watch::Receiver<()>,
 }
 
+/// On which thread a drive loop runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On one of its own.
+    OwnThread,
+    /// On that of the local runtime which starts it.
+    Here,
+}
+
 impl Engine {
-    /// Starts the thread, which dials every route.
+    /// Starts the drive loop, which dials every route.
     pub(crate) async fn start(
+        place: Place,
         identity: Identity,
         routes: Vec<Route>,
         dictionaries: Dictionaries,
@@ -39,46 +49,43 @@ impl Engine {
         let (runs, running) = watch::channel(());
         let end = Arc::new(Notify::new());
         let wish = Arc::clone(&end);
-        thread::Builder::new()
-            .name("longrein".to_string())
-            .spawn(move || {
-                run(identity, routes, dictionaries, contact, &wish, ready);
-                drop(runs);
-            })?;
+        let serve = async move || {
+            let driver = set_up(&identity, routes, dictionaries, contact);
+            serve(driver, &wish, ready).await;
+            drop(runs);
+        };
+        match place {
+            Place::Here => drop(tokio::task::spawn_local(serve())),
+            Place::OwnThread => drop(thread::Builder::new().name("longrein".to_string()).spawn(
+                move || {
+                    if let Err(error) = runtime::run(serve) {
+                        tracing::error!(%error, "the drive loop cannot run");
+                    }
+                },
+            )?),
+        }
         let desk = started
             .await
-            .map_err(|_| io::Error::other("the drive loop's thread has ended"))??;
+            .map_err(|_| io::Error::other("the drive loop has ended"))??;
         Ok(Engine { desk, end, running })
     }
 }
 
 type Ready = oneshot::Sender<Result<Remote<Desk>, ConnectError>>;
 
-fn run(
-    identity: Identity,
-    routes: Vec<Route>,
-    dictionaries: Dictionaries,
-    contact: Arc<watch::Sender<Contact>>,
-    end: &Notify,
-    ready: Ready,
-) {
-    let ran = runtime::run(|| async move {
-        let driver = match set_up(&identity, routes, dictionaries, contact) {
-            Ok(driver) => driver,
-            Err(why) => {
-                drop(ready.send(Err(why)));
-                return;
-            }
-        };
-        // Whoever wanted the connection may have given up: then its end is wished for already.
-        drop(ready.send(Ok(driver.remote())));
-        end.notified().await;
-        driver.with(|desk, now| desk.say_goodbye(now));
-        driver.close().await;
-    });
-    if let Err(error) = ran {
-        tracing::error!(%error, "the drive loop cannot run");
-    }
+async fn serve(driver: Result<Driver<Desk>, ConnectError>, end: &Notify, ready: Ready) {
+    let driver = match driver {
+        Ok(driver) => driver,
+        Err(why) => {
+            drop(ready.send(Err(why)));
+            return;
+        }
+    };
+    // Whoever wanted the connection may have given up: then its end is wished for already.
+    drop(ready.send(Ok(driver.remote())));
+    end.notified().await;
+    driver.with(|desk, now| desk.say_goodbye(now));
+    driver.close().await;
 }
 
 fn set_up(

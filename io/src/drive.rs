@@ -11,11 +11,12 @@ use crate::remote::{Call, Remote};
 use longrein_proto::base::{MonoTime, Name, PathId};
 use longrein_proto::crypto::Peer;
 use longrein_proto::role::{Input, Role, Transmit};
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -87,6 +88,11 @@ impl<R: Role + 'static> Driver<R> {
             closing: Cell::new(false),
             ended: Notify::new(),
         }));
+        let here: Weak<Inner<R>> = Rc::downgrade(&driver.0);
+        HERE.with_borrow_mut(|drivers| {
+            drivers.retain(|driver| driver.strong_count() > 0);
+            drivers.push(here);
+        });
         tokio::task::spawn_local(driver.clone().keep_time());
         driver.spawn(driver.clone().tell_wall_clock());
         driver.spawn(driver.clone().take_calls(waiting));
@@ -332,17 +338,54 @@ impl<R: Role + 'static> Driver<R> {
 
     async fn take_calls(self, mut waiting: mpsc::Receiver<Call<R>>) {
         while let Some(call) = waiting.recv().await {
-            // Whoever is woken might take the processor from this thread: all is sent before.
-            if let Some(afterwards) = self.with(|role, now| call(role, now)) {
-                afterwards();
-            }
+            self.carry_out(call);
         }
+    }
+
+    fn carry_out(&self, call: Call<R>) {
+        // Whoever is woken might take the processor from this thread: all is sent before.
+        if let Some(afterwards) = self.with(|role, now| call(role, now)) {
+            afterwards();
+        }
+    }
+
+    /// Whether a call can be carried out now: from within another it cannot, and none overtakes those that wait.
+    fn is_idle(&self) -> bool {
+        let busy = self.0.flushing.get() || self.0.closing.get();
+        let waiting = self.0.calls.capacity() < CALLS_MAX;
+        !busy && !waiting && self.0.role.try_borrow_mut().is_ok()
     }
 
     fn count(&self, add: impl FnOnce(&mut DriveCounts)) {
         let mut counts = self.0.counts.get();
         add(&mut counts);
         self.0.counts.set(counts);
+    }
+}
+
+thread_local! {
+    /// The drive loops of this thread.
+    static HERE: RefCell<Vec<Weak<dyn Any>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Carries out a call at once if its drive loop runs on this thread and is idle; otherwise gives it back.
+pub(crate) fn call_here<R: Role + 'static>(
+    calls: &mpsc::Sender<Call<R>>,
+    call: Call<R>,
+) -> Option<Call<R>> {
+    let driver = HERE.try_with(|drivers| {
+        let drivers = drivers.borrow();
+        let mut inners = drivers
+            .iter()
+            .filter_map(|driver| driver.upgrade()?.downcast().ok());
+        inners.find(|inner: &Rc<Inner<R>>| inner.calls.same_channel(calls))
+    });
+    match driver.ok().flatten().map(Driver) {
+        Some(driver) if driver.is_idle() => {
+            driver.carry_out(call);
+            None
+        }
+        Some(_) | None => Some(call),
     }
 }
 

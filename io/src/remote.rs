@@ -1,9 +1,12 @@
 //! Calls into the drive loop from other threads.
 
+use crate::drive::call_here;
 use longrein_proto::base::MonoTime;
+use longrein_proto::role::Role;
 use tokio::sync::{mpsc, oneshot};
 
-/// A handle to a role that may go to other threads; the calls run on the drive loop's own.
+/// A handle to a role that may go to other threads; the calls run on the drive loop's own. Made there, they run before
+/// they return, and what they have to send is with the kernel then.
 #[derive(Debug)]
 pub struct Remote<R> {
     calls: mpsc::Sender<Call<R>>,
@@ -22,7 +25,7 @@ impl<R> Clone for Remote<R> {
     }
 }
 
-impl<R: 'static> Remote<R> {
+impl<R: Role + 'static> Remote<R> {
     pub(crate) fn new(calls: mpsc::Sender<Call<R>>) -> Remote<R> {
         Remote { calls }
     }
@@ -86,6 +89,9 @@ impl<R: 'static> Remote<R> {
     }
 
     fn post(&self, call: Call<R>) -> Result<(), RemoteError> {
+        let Some(call) = call_here(&self.calls, call) else {
+            return Ok(());
+        };
         self.calls.try_send(call).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => RemoteError::Busy,
             mpsc::error::TrySendError::Closed(_) => RemoteError::Ended,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use longrein::demo::{AppliedCommand, AppliedLines};
 use longrein::local_fleet::{LocalFleet, Plan};
 use longrein::{Body, Class, Connection, Order};
-use longrein_io::clock;
+use longrein_io::{clock, runtime};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::raw::Raw;
@@ -26,6 +26,9 @@ pub struct LatencyArgs {
     /// Commands a second; the targets are for 100
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=500))]
     rate_hz: u64,
+    /// Keeps the controller's connection up by a thread of its own instead of the caller's
+    #[arg(long)]
+    own_thread: bool,
 }
 
 /// One run.
@@ -42,22 +45,24 @@ pub fn run(args: &LatencyArgs) -> anyhow::Result<()> {
     } else {
         (5, Duration::from_secs(10))
     };
+    let keeper = if args.own_thread {
+        "a thread of its own"
+    } else {
+        "the caller's thread"
+    };
     eprintln!(
         "Question: how long from a controller's call until a command takes effect at the vehicle, through one relay?\n\
          Method: relay, agent and controller are processes on this machine, joined by loopback. {} commands of \
-         {BYTES} bytes a second, class latest, sealed; from just before the library's call to the agent's control thread, \
-         both on CLOCK_BOOTTIME. Beside it, alternating: a datagram of {BYTES} bytes through a forwarder process that only \
-         receives and sends. {runs} runs of {} s; best {} of {runs} count.\n",
+         {BYTES} bytes a second, class latest, sealed; from just before the library's call, whose connection is kept up by \
+         {keeper}, to the agent's control thread, both on CLOCK_BOOTTIME. Beside it, alternating: a datagram of {BYTES} \
+         bytes through a forwarder process that only receives and sends. {runs} runs of {} s; best {} of {runs} count.\n",
         args.rate_hz,
         span.as_secs(),
         best_of(runs),
     );
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
     let mut results = Vec::new();
     for number in 1..=runs {
-        let result = runtime.block_on(measure(span, args.rate_hz))?;
+        let result = runtime::run(|| measure(span, args))??;
         if args.json {
             let line = serde_json::json!({"run": number, "longrein": result.longrein.json(), "raw_udp": result.raw.json()});
             println!("{line}");
@@ -106,7 +111,7 @@ pub fn run(args: &LatencyArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn measure(span: Duration, rate_hz: u64) -> anyhow::Result<Run> {
+async fn measure(span: Duration, args: &LatencyArgs) -> anyhow::Result<Run> {
     let device = UdpSocket::bind("127.0.0.1:0")?;
     let functions = format!(
         "[[function]]\nname = \"probe\"\nkind = \"opaque\"\nwatchdog = false\nadapter = {{ kind = \"udp\", send_to = \"{}\" }}\n",
@@ -119,7 +124,12 @@ async fn measure(span: Duration, rate_hz: u64) -> anyhow::Result<Run> {
         ..Plan::demo(Plan::sibling_programs()?)
     };
     let mut fleet = LocalFleet::start(plan)?;
-    let connection = Connection::connect(longrein::demo::settings(&fleet)?).await?;
+    let settings = longrein::demo::settings(&fleet)?;
+    let connection = if args.own_thread {
+        Connection::connect(settings).await?
+    } else {
+        Connection::connect_local(settings).await?
+    };
     let vehicle = connection.open(&"truck-17".parse()?).await?;
     let lease = vehicle.take(&"probe".parse()?).await?;
     let raw_delays = Arc::new(Mutex::new(Vec::new()));
@@ -132,9 +142,9 @@ async fn measure(span: Duration, rate_hz: u64) -> anyhow::Result<Run> {
     })?;
 
     let mut sent = BTreeMap::new();
-    let mut ticks = interval(Duration::from_micros(1_000_000 / rate_hz / 2));
+    let mut ticks = interval(Duration::from_micros(1_000_000 / args.rate_hz / 2));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let count = usize::try_from(span.as_secs() * rate_hz)?;
+    let count = usize::try_from(span.as_secs() * args.rate_hz)?;
     for _ in 0..WARM_UP + count {
         // The two alternate, half a period apart, so that neither wakes the other's threads.
         ticks.tick().await;

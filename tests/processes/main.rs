@@ -23,6 +23,7 @@ mod controllers_killed;
 mod dead_relay;
 mod demo;
 mod garbage;
+mod local_connection;
 mod mavlink;
 mod mavproxy;
 mod plain_errors;

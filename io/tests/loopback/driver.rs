@@ -126,15 +126,67 @@ fn other_threads_call_the_role_and_get_answers() {
 }
 
 #[test]
+fn a_call_on_the_drive_loops_own_thread_is_carried_out_at_once() {
+    runtime::run(async || {
+        let node = Node::start(Echo::default());
+        let remote = node.driver.remote();
+        let mut answer = remote
+            .question(|role, _| role.events.push_back(Event::Persisted(9)))
+            .unwrap();
+        assert_eq!(answer.try_recv(), Ok(()));
+        assert_eq!(node.count(|event| *event == Event::Persisted(9)), 1);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_call_from_within_a_call_or_an_event_waits_for_its_end() {
+    runtime::run(async || {
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let log = Rc::clone(&seen);
+        let driver = Driver::start(Echo::default(), move |driver: &Driver<Echo>, event| {
+            if event == Event::Persisted(1) {
+                let say = |role: &mut Echo, _| role.events.push_back(Event::Persisted(3));
+                driver.remote().call(say).unwrap();
+            }
+            log.borrow_mut().push(event);
+        })
+        .unwrap();
+        let remote = driver.remote();
+        driver.with(|role, _| {
+            let say = |role: &mut Echo, _| role.events.push_back(Event::Persisted(2));
+            remote.call(say).unwrap();
+            role.events.push_back(Event::Persisted(1));
+        });
+        assert_eq!(*seen.borrow(), [Event::Persisted(1)]);
+        let calls = || {
+            let seen = seen.borrow();
+            let calls = seen
+                .iter()
+                .filter(|event| matches!(event, Event::Persisted(_)));
+            calls.cloned().collect::<Vec<Event>>()
+        };
+        until("both calls", || calls().len() == 3, calls).await;
+        assert_eq!(calls(), [1, 2, 3].map(Event::Persisted));
+    })
+    .unwrap();
+}
+
+#[test]
 fn calls_of_other_threads_are_bounded_and_end_with_the_driver() {
     runtime::run(async || {
         let node = Node::start(Echo::default());
         let remote = node.driver.remote();
         // Nothing is taken while this task keeps the thread.
-        let taken = (0..5_000)
-            .filter(|_| remote.call(|_, _| {}).is_ok())
-            .count();
-        assert_eq!(taken, longrein_io::drive::CALLS_MAX);
+        let caller = remote.clone();
+        let calls = thread::spawn(move || {
+            let taken = (0..5_000)
+                .filter(|_| caller.call(|_, _| {}).is_ok())
+                .count();
+            assert_eq!(taken, longrein_io::drive::CALLS_MAX);
+        });
+        calls.join().unwrap();
+        // On this thread too none overtakes those that wait.
         assert_eq!(remote.call(|_, _| {}), Err(RemoteError::Busy));
 
         node.driver.close().await;
