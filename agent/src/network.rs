@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
-use longrein_io::date;
 use longrein_io::dial::{Route, dial};
 use longrein_io::drive::Driver;
 use longrein_io::entropy::SystemEntropy;
 use longrein_io::keys::Identity;
 use longrein_io::remote::Remote;
 use longrein_io::shutdown::Shutdown;
+use longrein_io::{clock, date};
 use longrein_proto::role::{Agent, AgentConfig, AgentRecord};
 use longrein_proto::session::Dictionaries;
 use tokio::sync::{Notify, mpsc::Receiver, oneshot, watch};
@@ -67,6 +68,11 @@ impl Network {
             let dispatch = Rc::clone(&dispatch);
             move |driver, event| dispatch.on_event(driver, event)
         })?;
+        if available_parallelism().is_ok_and(|processors| processors.get() > 1) {
+            // On another processor the control thread wakes up while this one opens the packet.
+            let control = self.control.handle().clone();
+            driver.on_arrival(move || control.wake_ahead(clock::now()));
+        }
         driver.spawn(tell_persisted(driver.clone(), on_disk));
         let control_ended = Rc::new(Notify::new());
         driver.spawn({

@@ -121,6 +121,12 @@ impl<R: Role + 'static> Driver<R> {
         Remote::new(self.0.calls.clone())
     }
 
+    /// Has `hook` called whenever packets have arrived, before they are read and handled: what they are for may get ready
+    /// meanwhile. There is one; a second is not taken.
+    pub fn on_arrival(&self, hook: impl Fn() + 'static) {
+        self.0.engine.on_arrival(hook);
+    }
+
     /// Closes a path; the role hears of it as of any path that ends.
     pub fn hang_up(&self, path: PathId) {
         if let Some(path) = self.path(path) {

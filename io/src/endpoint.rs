@@ -3,6 +3,7 @@
 use crate::alarm::Alarm;
 use crate::connection::Connection;
 use crate::ending::Ending;
+use crate::engine::OnArrival;
 use crate::path::CLOSE_DONE;
 use crate::port::{Inbox, Port, Received, ecn};
 use crate::repeats::{Allowance, Onset, Repeats};
@@ -27,6 +28,7 @@ pub(crate) struct Endpoint {
     port: Rc<Port>,
     alarm: Rc<Alarm>,
     inbox: Rc<RefCell<Inbox>>,
+    on_arrival: OnArrival,
     this: Weak<Endpoint>,
     connections: RefCell<BTreeMap<ConnectionHandle, Rc<Connection>>>,
     incoming: RefCell<VecDeque<Incoming>>,
@@ -45,6 +47,7 @@ impl Endpoint {
         server: Option<ServerConfig>,
         alarm: Rc<Alarm>,
         inbox: Rc<RefCell<Inbox>>,
+        on_arrival: OnArrival,
     ) -> io::Result<Rc<Endpoint>> {
         let port = Rc::new(Port::new(socket)?);
         let quic = quinn_proto::Endpoint::new(
@@ -58,6 +61,7 @@ impl Endpoint {
             port,
             alarm,
             inbox,
+            on_arrival,
             this: Weak::clone(this),
             connections: RefCell::default(),
             incoming: RefCell::default(),
@@ -188,6 +192,9 @@ impl Endpoint {
     /// Reads its socket until that fails.
     pub(crate) async fn read(self: Rc<Self>) {
         while self.port.readable().await.is_ok() {
+            if let Some(hook) = self.on_arrival.get() {
+                hook();
+            }
             if self.receive() == Received::More {
                 yield_now().await;
             }

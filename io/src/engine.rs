@@ -4,17 +4,21 @@ use crate::alarm::Alarm;
 use crate::endpoint::Endpoint;
 use crate::port::Inbox;
 use quinn_proto::{EndpointConfig, ServerConfig};
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::io;
 use std::net::UdpSocket;
 use std::rc::{Rc, Weak};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
 
+/// What is called when something has arrived, before it is read.
+pub(crate) type OnArrival = Rc<OnceCell<Box<dyn Fn()>>>;
+
 /// The endpoints of one drive loop. Nothing waits in a channel between a packet that arrives and one that leaves for it.
 pub(crate) struct Engine {
     alarm: Rc<Alarm>,
     inbox: Rc<RefCell<Inbox>>,
+    on_arrival: OnArrival,
     endpoints: RefCell<Vec<Tended>>,
 }
 
@@ -31,6 +35,7 @@ impl Engine {
         Ok(Engine {
             alarm: Rc::new(Alarm::new()?),
             inbox: Rc::new(RefCell::new(Inbox::new())),
+            on_arrival: OnArrival::default(),
             endpoints: RefCell::default(),
         })
     }
@@ -38,6 +43,12 @@ impl Engine {
     /// Its wake-up.
     pub(crate) fn alarm(&self) -> &Alarm {
         &self.alarm
+    }
+
+    /// Has `hook` called whenever something has arrived, before it is read. There is one; a second is not taken.
+    pub(crate) fn on_arrival(&self, hook: impl Fn() + 'static) {
+        // Whoever comes second is left out, as documented.
+        drop(self.on_arrival.set(Box::new(hook)));
     }
 
     /// Uses a socket until it is released and its last connection is drained.
@@ -51,7 +62,8 @@ impl Engine {
         server: Option<ServerConfig>,
     ) -> io::Result<Rc<Endpoint>> {
         let (alarm, inbox) = (Rc::clone(&self.alarm), Rc::clone(&self.inbox));
-        let endpoint = Endpoint::new(socket, config, server, alarm, inbox)?;
+        let on_arrival = Rc::clone(&self.on_arrival);
+        let endpoint = Endpoint::new(socket, config, server, alarm, inbox, on_arrival)?;
         let mut endpoints = self.endpoints.borrow_mut();
         endpoints.retain(|tended| !tended.task.is_finished());
         endpoints.push(Tended {

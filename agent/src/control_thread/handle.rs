@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use longrein_proto::base::{Channel, MonoTime, Refusal, Stage};
 use longrein_proto::control::Progress;
@@ -95,6 +96,14 @@ impl ControlHandle {
         }
         shared.waker.wake();
         if sent { Ok(()) } else { Err(Refusal::TooOften) }
+    }
+
+    /// Has the thread make a turn, as a command may follow: it is awake when that comes, and does not have to wake up while the
+    /// command waits.
+    pub fn wake_ahead(&self, now: MonoTime) {
+        if now.since(self.last_turn()) >= AWAKE {
+            self.shared.waker.wake();
+        }
     }
 
     /// The function's stage as of the thread's last turn.
@@ -200,5 +209,37 @@ impl Shared {
             return Err(Refusal::TooOften);
         }
         Ok(())
+    }
+}
+
+/// A thread that made a turn within this is still awake, or so soon asleep that it wakes quickly. Also bounds how often a flood
+/// of packets wakes it.
+const AWAKE: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    use super::*;
+
+    #[test]
+    fn a_thread_is_woken_ahead_unless_it_made_a_turn_just_before() {
+        let turned = MonoTime::from_us(5_000_000);
+        let shared = Arc::new(Shared::new([].into_iter(), false, turned).unwrap());
+        let control = ControlHandle::new(sync_channel(1).0, Arc::clone(&shared));
+        let is_woken = || {
+            let mut fds = [PollFd::new(&shared.waker, PollFlags::IN)];
+            let at_once = Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            };
+            poll(&mut fds, Some(&at_once)).unwrap() == 1
+        };
+        control.wake_ahead(turned + (AWAKE - Duration::from_micros(1)));
+        assert!(!is_woken());
+        control.wake_ahead(turned + AWAKE);
+        assert!(is_woken());
     }
 }

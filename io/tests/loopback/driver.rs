@@ -4,7 +4,7 @@ use longrein_io::clock;
 use longrein_io::drive::Driver;
 use longrein_io::remote::RemoteError;
 use longrein_io::runtime;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::UdpSocket;
 use std::rc::Rc;
 use std::thread;
@@ -121,6 +121,29 @@ fn other_threads_call_the_role_and_get_answers() {
         let answered = || thread.is_finished();
         until("the answer", answered, || node.events()).await;
         assert_eq!(thread.join().unwrap(), Ok(Some(b"words".to_vec())));
+    })
+    .unwrap();
+}
+
+#[test]
+fn whoever_asked_is_told_that_packets_have_arrived_before_they_are_handled() {
+    runtime::run(async || {
+        let fleet = Fleet::new();
+        let (relay, listener) = relay(&fleet, "east");
+        let paths_at_first = Rc::new(Cell::new(None));
+        let (noted, driver) = (Rc::clone(&paths_at_first), relay.driver.clone());
+        relay.driver.on_arrival(move || {
+            let paths = noted.get().unwrap_or(driver.paths().len());
+            noted.set(Some(paths));
+        });
+        let truck = caller(&fleet, "agent/truck-17", "east", listener.address());
+        until(
+            "an echo",
+            || truck.got("agent/truck-17") > 0,
+            || truck.events(),
+        )
+        .await;
+        assert_eq!(paths_at_first.get(), Some(0));
     })
     .unwrap();
 }
