@@ -26,11 +26,7 @@ pub fn run(args: &RedundancyArgs) {
     println!("{}", Figures::head());
     let row = |name: &str, trial: Trial| {
         if name.contains(&args.row) {
-            let mut trial = trial;
-            for link in &mut trial.desk {
-                link.queue = Link::access().queue;
-            }
-            println!("{}", trial.run(args.seed).row(name));
+            println!("{}", from_a_desk(trial).run(args.seed).row(name));
         }
     };
     for loss in [0.0, 0.2, 0.5, 0.8, 0.9] {
@@ -119,6 +115,14 @@ pub fn run(args: &RedundancyArgs) {
             row(&format!("drive 50 Hz, loss {loss}, {links} links"), trial);
         }
     }
+}
+
+/// The same with a rate on the operator's links too.
+fn from_a_desk(mut trial: Trial) -> Trial {
+    for link in &mut trial.desk {
+        link.queue = Link::access().queue;
+    }
+    trial
 }
 
 fn lossy(loss: f64) -> Link {

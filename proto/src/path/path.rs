@@ -304,7 +304,7 @@ mod tests {
             packet.chunks.push(Chunk::Allowance { kbit_s });
             relay.on_packet(at(10), &packet);
             for ms in (0..60_000).step_by(100) {
-                relay.refresh(at(10 + ms));
+                relay.refresh(at(10 + ms), false);
                 let bits_per_s = relay.status().bits_per_s;
                 assert!((least..=most).contains(&bits_per_s), "{bits_per_s}");
             }
