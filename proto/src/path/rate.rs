@@ -31,6 +31,9 @@ pub struct Rate {
     unreported_since: Option<MonoTime>,
     sent: Sent,
     probe: Probe,
+    /// The probe before found that losses are our own.
+    suspicion: bool,
+    cleared: Cleared,
 }
 
 /// The shortest queue of the reports since the last judgement: jitter comes and goes between packets, a queue stands.
@@ -77,9 +80,6 @@ struct Sent {
 enum Probe {
     Waiting {
         until: MonoTime,
-        /// The probe before this found that they are.
-        suspicion: bool,
-        cleared: Cleared,
     },
     Running {
         until: MonoTime,
@@ -87,8 +87,6 @@ enum Probe {
         loss: f64,
         delivered: f64,
         began: Reported,
-        suspicion: bool,
-        cleared: Cleared,
     },
 }
 
@@ -156,9 +154,9 @@ impl Rate {
             sent: Sent::default(),
             probe: Probe::Waiting {
                 until: now + PROBE_INTERVAL,
-                suspicion: false,
-                cleared: Cleared::default(),
             },
+            suspicion: false,
+            cleared: Cleared::default(),
         }
     }
 
@@ -260,13 +258,11 @@ impl Rate {
     /// The policer probe.
     fn probe(&mut self, now: MonoTime, signs: &Signs) {
         match self.probe {
-            Probe::Waiting { cleared, .. } if cleared.is_outdated(signs.loss) => {
+            Probe::Waiting { .. } if self.cleared.is_outdated(signs.loss) => {
                 self.wait_for_probe(now, false, Cleared::default());
             }
-            Probe::Waiting { until, .. } if now < until || signs.other_probes => {}
-            Probe::Waiting {
-                suspicion, cleared, ..
-            } => {
+            Probe::Waiting { until } if now < until || signs.other_probes => {}
+            Probe::Waiting { .. } => {
                 let limit = (self.current / 2.0).max(FLOOR);
                 let worth_it = signs.loss > PROBE_LOSS_MIN && self.sent.bits_per_s > limit;
                 if worth_it {
@@ -276,11 +272,9 @@ impl Rate {
                         loss: signs.loss,
                         delivered: self.sent.bits_per_s * (1.0 - signs.loss),
                         began: signs.reported,
-                        suspicion,
-                        cleared,
                     };
                 } else {
-                    self.raise_ceiling(now, cleared);
+                    self.raise_ceiling(now, self.cleared);
                 }
             }
             Probe::Running { until, .. } if now < until => {}
@@ -288,22 +282,20 @@ impl Rate {
                 loss,
                 delivered,
                 began,
-                suspicion,
-                cleared,
                 ..
             } => {
                 let packets = signs.reported.highest.saturating_sub(began.highest);
                 let lost = signs.reported.missing.saturating_sub(began.missing);
                 let share = ratio(lost, packets);
                 let fell = packets >= PROBE_PACKETS_MIN && share < loss * PROBE_RELIEF;
-                if fell && (suspicion || self.ceiling < self.budget) {
+                if fell && (self.suspicion || self.ceiling < self.budget) {
                     self.ceiling = (delivered * PROBE_MARGIN).clamp(FLOOR, self.budget);
                     self.current = self.current.min(self.ceiling);
                     self.wait_for_probe(now, true, Cleared::default());
                 } else if fell {
                     self.wait_for_probe(now, true, Cleared::default());
                 } else {
-                    self.raise_ceiling(now, cleared.again(signs.loss));
+                    self.raise_ceiling(now, self.cleared.again(signs.loss));
                 }
             }
         }
@@ -316,17 +308,14 @@ impl Rate {
     }
 
     fn wait_for_probe(&mut self, now: MonoTime, suspicion: bool, cleared: Cleared) {
+        (self.suspicion, self.cleared) = (suspicion, cleared);
         let policed = suspicion || self.ceiling < self.budget;
         let wait = if policed {
             PROBE_INTERVAL_POLICED
         } else {
             PROBE_INTERVAL * (1 << cleared.times)
         };
-        self.probe = Probe::Waiting {
-            until: now + wait,
-            suspicion,
-            cleared,
-        };
+        self.probe = Probe::Waiting { until: now + wait };
     }
 }
 
@@ -471,7 +460,7 @@ mod tests {
         assert!(rate.max(run.rate.bits_per_s(at(run.now_ms))) > 999_000.0);
     }
 
-    /// When it began to look for a policer, in milliseconds.
+    /// When it began to look for a policer, in seconds.
     fn looks(run: &mut Run, ms: u64, loss: f64) -> Vec<u64> {
         let mut looks = Vec::new();
         for _ in 0..ms / 100 {
