@@ -68,6 +68,9 @@ pub struct Demand<'a> {
 impl Demand<'_> {
     /// The gap between its own repeats: as many copies as are needed are spread over the time that they have.
     pub fn gap(&self, usable: &[PathView]) -> Duration {
+        if self.aim.spread <= REPEAT_GAP {
+            return REPEAT_GAP;
+        }
         let loss_of = |view: &PathView| {
             let loss = self.copies.loss_of(view);
             if view.in_pairs { loss * loss } else { loss }
