@@ -157,17 +157,17 @@ pub fn start(
         .map(|relay| programs.relay(site, relay))
         .collect::<anyhow::Result<_>>()?;
     let (mut desks, mut agents, mut devices) = (Vec::new(), Vec::new(), Vec::new());
-    let lease_ttl_ms = if class == Class::Reliable {
-        RELIABLE_TTL.as_millis()
+    let lease = if class == Class::Reliable {
+        format!("lease_ttl_ms = {}\n", RELIABLE_TTL.as_millis())
     } else {
-        DRIVE_LEASE_TTL.as_millis()
+        String::new()
     };
     for (pair, arrivals) in arrivals.iter().enumerate() {
         let socket = site
             .vehicle(pair)
             .enter(|| UdpSocket::bind("127.0.0.1:0"))?;
         let function = format!(
-            "[[function]]\nname = \"{FUNCTION}\"\nkind = \"opaque\"\nwatchdog = false\nlease_ttl_ms = {lease_ttl_ms}\n\
+            "[[function]]\nname = \"{FUNCTION}\"\nkind = \"opaque\"\nwatchdog = false\n{lease}\
              adapter = {{ kind = \"udp\", send_to = \"{}\" }}\n",
             socket.local_addr()?
         );
@@ -363,13 +363,11 @@ fn node(kind: NodeKind, name: &str, index: usize) -> anyhow::Result<NodeName> {
 }
 
 pub const CONFIGURATION: &str = "defaults; one function of opaque commands to a UDP device; reliable with 5 s to live under a \
-     lease that lapses after as long, latest with 200 ms under one of 500 ms";
+     lease that lapses after as long, latest with 200 ms under the default of 500 ms";
 const FUNCTION: &str = "probe";
 const PORT: u16 = 4_433;
 /// Until then a reliable message is worth something.
 pub const RELIABLE_TTL: Duration = Duration::from_secs(5);
-/// A lease lapses after this without a renewal, unless a function says otherwise.
-const DRIVE_LEASE_TTL: Duration = Duration::from_millis(500);
 /// Until then a command is.
 pub const LATEST_TTL: Duration = Duration::from_millis(200);
 /// Before it is tried again.
