@@ -14,7 +14,6 @@ mod clock;
 mod clock_drift;
 mod compression;
 mod controllers_killed;
-mod dark;
 mod device_lost;
 mod duplicate_storm;
 mod false_operator;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use longrein_proto::base::ApplicationId;
 use longrein_proto::session::Resolution;
-use longrein_tests::{StageSet, Vehicle, World, each_seed};
+use longrein_tests::{Link, StageSet, Vehicle, World, each_seed};
 
 /// After which time of silence each path was to be dialled anew, with the number of its path.
 fn redials_of(world: &World, since_us: u64) -> Vec<(usize, u64)> {
@@ -71,12 +71,22 @@ fn after_half_a_minute_in_the_dark_the_old_connection_delivers_at_once() {
     each_seed(|seed| {
         let mut world = World::new(seed);
         let set = StageSet::new(&mut world);
+        set.each_path(&mut world, |link| link.queue = Link::access().queue);
         world.open(set.alice, set.agent);
+        world.take(set.alice, set.agent, Vehicle::TUNNEL);
         world.run(Duration::from_secs(2));
         for path in set.truck_paths {
             world.link(path).set_cut(true);
         }
-        world.run(Duration::from_secs(30));
+        let into_the_dark = [1, 2, 3, 4].map(|number| ApplicationId([number; 8]));
+        for id in into_the_dark {
+            let sent = world.deliver(set.alice, set.agent, id, Duration::from_secs(5));
+            sent.expect("nobody knows yet that it is dark");
+            world.run(Duration::from_millis(100));
+        }
+        // Where in the heartbeats' rhythm a link comes back is chance.
+        let more = Duration::from_millis(world.branch().below(200));
+        world.run(Duration::from_secs(30) + more);
         let from = world.controller_events(set.alice).len();
         world.link(set.truck_paths[1]).set_cut(false);
         let back = world.now();
@@ -89,5 +99,15 @@ fn after_half_a_minute_in_the_dark_the_old_connection_delivers_at_once() {
         let took = world.now().since(back);
         assert_eq!(world.receipt(id), Some(Resolution::Applied));
         assert!(took < Duration::from_millis(500), "{took:?}");
+        let applied = world.vehicle(set.agent).applied.iter();
+        let applied: Vec<_> = applied.map(|command| command.application_id).collect();
+        assert_eq!(applied, [Some(id)]);
+        for id in into_the_dark {
+            let receipt = world.receipt(id);
+            assert!(matches!(
+                receipt,
+                Some(Resolution::Unknown | Resolution::Expired)
+            ));
+        }
     });
 }
