@@ -137,12 +137,7 @@ fn whoever_asked_is_told_that_packets_have_arrived_before_they_are_handled() {
             noted.set(Some(paths));
         });
         let truck = caller(&fleet, "agent/truck-17", "east", listener.address());
-        until(
-            "an echo",
-            || truck.got("agent/truck-17") > 0,
-            || truck.events(),
-        )
-        .await;
+        truck.heard("agent/truck-17").await;
         assert_eq!(paths_at_first.get(), Some(0));
     })
     .unwrap();
@@ -225,12 +220,7 @@ fn closing_sends_the_last_words_and_then_closes() {
         let fleet = Fleet::new();
         let (relay, listener) = relay(&fleet, "east");
         let truck = caller(&fleet, "agent/truck-17", "east", listener.address());
-        until(
-            "an echo",
-            || truck.got("agent/truck-17") > 0,
-            || truck.events(),
-        )
-        .await;
+        truck.heard("agent/truck-17").await;
 
         truck.driver.with(|role, _| {
             for path in role.paths.clone() {
@@ -253,8 +243,7 @@ fn a_driver_that_is_closed_gives_its_port_back() {
         let (relay, listener) = relay(&fleet, "east");
         let address = listener.address();
         let truck = caller(&fleet, "agent/truck-17", "east", address);
-        let heard = || truck.got("agent/truck-17") > 0;
-        until("an echo", heard, || truck.events()).await;
+        truck.heard("agent/truck-17").await;
 
         relay.driver.close().await;
         drop((relay, listener));
@@ -271,12 +260,7 @@ fn a_relay_that_closes_is_left_at_once() {
         let fleet = Fleet::new();
         let (relay, listener) = relay(&fleet, "east");
         let truck = caller(&fleet, "agent/truck-17", "east", listener.address());
-        until(
-            "an echo",
-            || truck.got("agent/truck-17") > 0,
-            || truck.events(),
-        )
-        .await;
+        truck.heard("agent/truck-17").await;
 
         relay.driver.close().await;
 

@@ -185,6 +185,11 @@ impl Node {
     pub fn got(&self, words: &str) -> usize {
         self.count(|event| matches!(event, Event::Got(_, bytes) if bytes == words.as_bytes()))
     }
+
+    /// Waits until these words arrived.
+    pub async fn heard(&self, words: &str) {
+        until(words, || self.got(words) > 0, || self.events()).await;
+    }
 }
 
 /// A relay that echoes, and what it needs to be started.

@@ -48,12 +48,7 @@ fn a_relay_that_was_killed_and_started_again_is_reached_again() {
         let first = Mortal::start(directory.clone(), any_port());
         let address = first.address;
         let truck = caller(&fleet, "agent/truck-17", "east", address);
-        until(
-            "an echo",
-            || truck.got("agent/truck-17") > 0,
-            || truck.events(),
-        )
-        .await;
+        truck.heard("agent/truck-17").await;
 
         first.kill();
         let second = Mortal::start(directory, address);
@@ -80,12 +75,7 @@ fn a_path_that_shall_be_replaced_stays_until_the_new_one_is_up() {
         let fleet = Fleet::new();
         let (relay, listener) = relay(&fleet, "east");
         let truck = caller(&fleet, "agent/truck-17", "east", listener.address());
-        until(
-            "a path",
-            || truck.got("agent/truck-17") > 0,
-            || truck.events(),
-        )
-        .await;
+        truck.heard("agent/truck-17").await;
         let old = truck.driver.paths()[0].id();
 
         redial(&truck, old, true);
