@@ -54,8 +54,10 @@ pub struct Thin {
     fuse: Fuse,
     mtu_bytes: u64,
     rate_bps: u64,
-    /// What was sent is paid for until then at the current rate; the window is open when that is past.
-    paid_until: Instant,
+    /// Bits that were sent faster than the rate, as of `counted_at`. Not the time that they take: a rate that recovers is rid
+    /// of them at once.
+    owed_bits: u64,
+    counted_at: Instant,
     rate_changed: Instant,
     /// First packet sent after the last acknowledgement.
     unanswered_since: Option<Instant>,
@@ -69,7 +71,8 @@ impl Thin {
             fuse,
             mtu_bytes: u64::from(mtu),
             rate_bps: fuse.budget_bps,
-            paid_until: now,
+            owed_bits: 0,
+            counted_at: now,
             rate_changed: now,
             unanswered_since: None,
             recent: WindowedMin::new(RECENT_HALF, now),
@@ -89,8 +92,16 @@ impl Thin {
         }
     }
 
+    fn owed_at(&self, now: Instant) -> u64 {
+        let paid = bits(
+            self.rate_at(now),
+            now.saturating_duration_since(self.counted_at),
+        );
+        self.owed_bits.saturating_sub(paid)
+    }
+
     fn window_at(&self, now: Instant) -> u64 {
-        if self.paid_until <= now + self.fuse.burst {
+        if self.owed_at(now) <= bits(self.rate_at(now), self.fuse.burst) {
             OPEN
         } else {
             2 * self.mtu_bytes
@@ -119,10 +130,9 @@ impl Thin {
 impl Controller for Thin {
     fn on_sent(&mut self, now: Instant, bytes: u64, _last_packet_number: u64) {
         self.unanswered_since.get_or_insert(now);
-        let rate = self.rate_at(now).max(1);
-        let cost = Duration::from_nanos(bytes.saturating_mul(8_000_000_000) / rate);
-        let debt_max = now + self.fuse.burst + DEBT_MAX;
-        self.paid_until = (self.paid_until.max(now) + cost).min(debt_max);
+        let owed_max = bits(self.rate_at(now), self.fuse.burst + DEBT_MAX);
+        self.owed_bits = (self.owed_at(now) + bytes.saturating_mul(8)).min(owed_max);
+        self.counted_at = now;
     }
 
     fn on_ack(
@@ -170,6 +180,12 @@ impl Controller for Thin {
     fn into_any(self: Box<Self>) -> Box<dyn Any> {
         self
     }
+}
+
+/// What this many bits a second send in this time.
+fn bits(rate_bps: u64, time: Duration) -> u64 {
+    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    rate_bps.saturating_mul(micros) / 1_000_000
 }
 
 /// The least sample of the last one to two `half` spans.
@@ -326,6 +342,20 @@ mod tests {
         assert_eq!(thin.rate_at(now + Duration::from_secs(10)), 16_000);
         thin.unanswered_since = None;
         assert_eq!(thin.rate_at(now + Duration::from_secs(11)), 4_000_000);
+    }
+
+    #[test]
+    fn what_was_sent_into_the_dark_does_not_close_the_window_of_a_path_that_is_back() {
+        let now = Instant::now();
+        let mut thin = thin(now);
+        thin.on_sent(now, 100, 0);
+        let dark = now + Duration::from_secs(30);
+        for _ in 0..100 {
+            thin.on_sent(dark, 1_200, 0);
+        }
+        assert_eq!(thin.window_at(dark), 2_400);
+        thin.unanswered_since = None;
+        assert_eq!(thin.window_at(dark), OPEN);
     }
 
     #[test]
