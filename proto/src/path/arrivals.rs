@@ -38,7 +38,7 @@ impl Arrivals {
             delay_us: 0,
             delay_min_us: Minimum::new(now),
             queue_us: 0,
-            loss: Loss::new(),
+            loss: Loss::new(now),
             clumps: Clumps::default(),
             news: false,
         }
@@ -48,7 +48,7 @@ impl Arrivals {
     pub fn on_packet(&mut self, now: MonoTime, path_sequence: u32, tx_time_us: u32) -> Duration {
         self.count(now, expand(path_sequence, self.highest));
         let missing = u32::try_from(self.missing()).unwrap_or(u32::MAX);
-        self.loss.on_report(self.highest, missing);
+        self.loss.on_report(now, self.highest, missing);
         self.news = true;
         self.measure(now, tx_time_us)
     }

@@ -30,7 +30,7 @@ impl Estimate {
     /// Of a path that is new.
     pub fn new(now: MonoTime) -> Estimate {
         Estimate {
-            loss: Loss::new(),
+            loss: Loss::new(now),
             round_trip: RoundTrip::new(now),
             arrivals: Arrivals::new(now),
             queue: Duration::ZERO,
@@ -64,7 +64,7 @@ impl Estimate {
         }
         let missing = u64::from(report.missing).min(highest);
         self.loss
-            .on_report(highest, u32::try_from(missing).unwrap_or(u32::MAX));
+            .on_report(now, highest, u32::try_from(missing).unwrap_or(u32::MAX));
         if highest >= self.reported.highest {
             self.queue = Duration::from_micros(u64::from(report.queue_100us) * 100);
             self.reported = Reported { highest, missing };

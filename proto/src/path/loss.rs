@@ -1,24 +1,35 @@
 //! How much of what is sent on a path gets lost.
 
+use crate::base::MonoTime;
+use crate::base::limits::DOWN_AFTER;
+
 /// Share of the sent packets that do not arrive, from what the peer reports: an average that forgets.
 ///
 /// Method and constants: `research/quic-loss.md`, section 8.
+///
+/// What gets lost while nothing arrives at all for [`DOWN_AFTER`] does not count: it says how long the path was dark, and not how
+/// many copies a path needs that is back. What comes then weighs as on a new path.
 #[derive(Clone, Debug)]
 pub struct Loss {
     share: f64,
     highest: u64,
     missing: u32,
+    /// The newest number reported, and when it was.
+    newest: u64,
+    newest_at: MonoTime,
     /// Packets that the average is made of, up to [`PACKETS_FULL_WEIGHT`].
     known: f64,
 }
 
 impl Loss {
     /// Before the first report: [`Loss::START`].
-    pub const fn new() -> Loss {
+    pub const fn new(now: MonoTime) -> Loss {
         Loss {
             share: Loss::START,
             highest: 0,
             missing: 0,
+            newest: 0,
+            newest_at: now,
             known: 0.0,
         }
     }
@@ -37,7 +48,14 @@ impl Loss {
 
     /// The peer says: up to `highest`, `missing` packets did not arrive. Reports that are older than the last one, or cover
     /// too few packets since, are skipped.
-    pub fn on_report(&mut self, highest: u64, missing: u32) {
+    pub fn on_report(&mut self, now: MonoTime, highest: u64, missing: u32) {
+        if highest > self.newest {
+            let was_dark = now.since(self.newest_at) >= DOWN_AFTER;
+            (self.newest, self.newest_at) = (highest, now);
+            if was_dark {
+                (self.highest, self.missing, self.known) = (highest, missing, 0.0);
+            }
+        }
         let packets = u32::try_from(highest.saturating_sub(self.highest)).unwrap_or(u32::MAX);
         if packets < PACKETS_MIN {
             return;
@@ -55,12 +73,6 @@ impl Loss {
     }
 }
 
-impl Default for Loss {
-    fn default() -> Loss {
-        Loss::new()
-    }
-}
-
 /// Fewest packets of one sample.
 const PACKETS_MIN: u32 = 20;
 /// The average forgets in this many packets.
@@ -73,9 +85,9 @@ mod tests {
     #[test]
     fn loss_converges_to_what_is_reported() {
         for (one_in, expected) in [(2, 0.5), (5, 0.2)] {
-            let mut loss = Loss::new();
+            let mut loss = Loss::new(MonoTime::ZERO);
             for highest in 1..2_000_u32 {
-                loss.on_report(highest.into(), highest / one_in);
+                loss.on_report(MonoTime::ZERO, highest.into(), highest / one_in);
             }
             assert!((loss.share() - expected).abs() < 0.02, "{}", loss.share());
         }
@@ -83,39 +95,64 @@ mod tests {
 
     #[test]
     fn loss_stays_within_its_bounds_whatever_is_reported() {
-        let mut loss = Loss::new();
-        loss.on_report(1_000, 0);
+        let mut loss = Loss::new(MonoTime::ZERO);
+        loss.on_report(MonoTime::ZERO, 1_000, 0);
         assert!((loss.share() - Loss::MIN).abs() < 1e-9);
-        loss.on_report(2_000, u32::MAX);
+        loss.on_report(MonoTime::ZERO, 2_000, u32::MAX);
         assert!((loss.share() - Loss::MAX).abs() < 1e-9);
-        loss.on_report(u64::MAX, 0);
+        loss.on_report(MonoTime::ZERO, u64::MAX, 0);
         assert!((loss.share() - Loss::MIN).abs() < 1e-9);
     }
 
     #[test]
     fn the_first_sample_replaces_the_assumption() {
-        let mut loss = Loss::new();
-        loss.on_report(20, 0);
+        let mut loss = Loss::new(MonoTime::ZERO);
+        loss.on_report(MonoTime::ZERO, 20, 0);
         assert!((loss.share() - Loss::MIN).abs() < 1e-9);
-        loss.on_report(40, 10);
+        loss.on_report(MonoTime::ZERO, 40, 10);
         assert!((loss.share() - 0.25).abs() < 0.001);
     }
 
     #[test]
     fn few_packets_and_old_reports_change_nothing() {
-        let mut loss = Loss::new();
-        loss.on_report(19, 19);
+        let mut loss = Loss::new(MonoTime::ZERO);
+        loss.on_report(MonoTime::ZERO, 19, 19);
         assert!((loss.share() - Loss::START).abs() < 1e-9);
-        loss.on_report(1_000, 0);
-        loss.on_report(500, 500);
+        loss.on_report(MonoTime::ZERO, 1_000, 0);
+        loss.on_report(MonoTime::ZERO, 500, 500);
         assert!((loss.share() - Loss::MIN).abs() < 1e-9);
     }
 
     #[test]
+    fn what_is_lost_in_the_dark_says_nothing_about_the_path_that_is_back() {
+        let at = |ms| MonoTime::ZERO + std::time::Duration::from_millis(ms);
+        for (dark_ms, expected) in [(2_999, 0.9), (3_000, 0.25)] {
+            let mut loss = Loss::new(at(0));
+            for step in 1..=100_u32 {
+                loss.on_report(at(0), (step * 20).into(), step * 5);
+            }
+            // Repeated reports of what is known already end no darkness.
+            loss.on_report(at(2_000), 2_000, 500);
+            let back = at(dark_ms);
+            loss.on_report(back, 4_000, 2_499);
+            assert!((loss.share() - expected).abs() < 0.1, "{}", loss.share());
+            // The first sample afterwards weighs as on a new path.
+            loss.on_report(back, 4_020, 2_499 + 10);
+            let weight = if dark_ms < 3_000 { 0.1 } else { 1.0 };
+            let moved = expected + weight * (0.5 - expected);
+            assert!((loss.share() - moved).abs() < 0.1, "{}", loss.share());
+        }
+    }
+
+    #[test]
     fn reordered_packets_are_not_lost_ones() {
-        let mut loss = Loss::new();
+        let mut loss = Loss::new(MonoTime::ZERO);
         for step in 1..200_u32 {
-            loss.on_report((step * 20).into(), if step % 2 == 0 { 0 } else { 3 });
+            loss.on_report(
+                MonoTime::ZERO,
+                (step * 20).into(),
+                if step % 2 == 0 { 0 } else { 3 },
+            );
         }
         assert!(loss.share() < 0.03, "{}", loss.share());
     }
