@@ -62,18 +62,18 @@ fn queries_and_handshakes_are_held_to_one_rate_whatever_run_sends_them() {
                     to: to.clone(),
                 };
                 send(world, run, Parcel::Notice(route).encode());
-                for _ in 0..20 {
+                for ask in 0..20 {
                     let kind = NodeKind::Agent;
-                    let query = Parcel::Notice(Notice::Query { ask: 1, kind });
+                    let query = Parcel::Notice(Notice::Query { ask, kind });
                     send(world, run, query.encode());
                 }
                 world.run(Duration::from_millis(50));
-                for _ in 0..60 {
+                for number in 0..60 {
                     let step = Parcel::Handshake {
                         session,
                         step: 1,
                         to: Some(to.clone()),
-                        body: vec![1; 32].into(),
+                        body: vec![number; 32].into(),
                     };
                     send(world, run, step.encode());
                 }

@@ -21,7 +21,7 @@ pub struct Counters {
     pub duplicates: u64,
     /// Parcels whose deadline passed before they were acknowledged, or sent.
     pub expired: u64,
-    /// `latest` parcels that gave way to a newer one, in the queue or on arrival.
+    /// `latest` parcels that gave way to a newer one, in the queue or on arrival, and others that waited already.
     pub superseded: u64,
     /// Parcels that were refused because a bound was reached.
     pub overflow: u64,

@@ -118,7 +118,7 @@ impl Leg {
                 self.counters.parcels_sent += 1;
                 self.counters.superseded += 1;
             }
-            Offered::Superseded => self.counters.superseded += 1,
+            Offered::Superseded | Offered::Known => self.counters.superseded += 1,
             Offered::Expired => self.counters.expired += 1,
         }
         self.flush(now, None);
@@ -262,7 +262,9 @@ impl Leg {
         let mut needed = Vec::new();
         if self.floor.is_due(now, floor) {
             self.floor.on_sent(planner::answer_due(now, usable));
-            needed.clone_from(&ids);
+            // Where nothing comes the heartbeats carry it.
+            let hears = |view: &&PathView| view.health == Health::Live;
+            needed.extend(usable.iter().filter(hears).map(|view| view.path));
         }
         let carried = !load.is_empty() || !needed.is_empty();
         let asked = self.acks.take_due(now, &ids, carried);

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Origin;
 use super::copies::Copies;
 use super::newest::latest_number;
 use super::place::Place;
 use super::planner::{Aim, Demand, PathView};
 use super::room::{Overflow, Room};
 use super::window::Window;
+use super::{Origin, Source};
 use crate::base::limits::TTL_MAX;
 use crate::base::{Class, MonoTime, PathId, SessionId};
 use crate::wire::{AckState, Chunk, Parcel};
@@ -29,6 +29,8 @@ pub(super) struct Outbox {
     deadlines: BTreeSet<(MonoTime, Place)>,
     /// The `latest` parcel of each flow.
     siblings: BTreeMap<(SessionId, u8), Place>,
+    /// The `unordered` and `reliable` parcels of each source.
+    known: BTreeMap<(Option<Source>, Arc<[u8]>), Place>,
     room: Room,
 }
 
@@ -56,6 +58,8 @@ pub(super) enum Offered {
     Replaced,
     /// A newer sibling waits: it is dropped.
     Superseded,
+    /// It waits already: one of both goes, until the later deadline.
+    Known,
     /// Its deadline has passed: it is dropped.
     Expired,
 }
@@ -71,6 +75,7 @@ impl Outbox {
             in_doubt: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             siblings: BTreeMap::new(),
+            known: BTreeMap::new(),
             room: Room::default(),
         }
     }
@@ -91,6 +96,13 @@ impl Outbox {
         if deadline <= now {
             return Ok(Offered::Expired);
         }
+        let deadline = deadline.min(now + TTL_MAX);
+        if is_plain(head.class())
+            && let Some(place) = self.known.get(&(origin.source, Arc::clone(&parcel)))
+        {
+            self.extend(*place, deadline);
+            return Ok(Offered::Known);
+        }
         let newest = latest_number(&head);
         let older = newest.and_then(|(session, flow, _)| {
             let place = self.siblings.get(&(session, flow))?;
@@ -109,7 +121,7 @@ impl Outbox {
             class: head.class(),
             aim: Aim::of(&head),
             newest,
-            deadline: deadline.min(now + TTL_MAX),
+            deadline,
             origin,
             id: None,
             copies: Copies::default(),
@@ -280,6 +292,17 @@ impl Outbox {
         }
     }
 
+    // [WIRE-132]
+    fn extend(&mut self, place: Place, deadline: MonoTime) {
+        if let Some(waiting) = self.waiting.get_mut(&place)
+            && waiting.deadline < deadline
+        {
+            self.deadlines.remove(&(waiting.deadline, place));
+            self.deadlines.insert((deadline, place));
+            waiting.deadline = deadline;
+        }
+    }
+
     fn insert(&mut self, waiting: Waiting) {
         let place = Place::new(waiting.class, self.serial);
         self.serial += 1;
@@ -292,6 +315,10 @@ impl Outbox {
             self.siblings.insert((session, flow), place);
         }
         let source = waiting.origin.source;
+        if is_plain(waiting.class) {
+            self.known
+                .insert((source, Arc::clone(&waiting.parcel)), place);
+        }
         self.room.take(waiting.class, source, waiting.parcel.len());
         self.waiting.insert(place, waiting);
     }
@@ -312,7 +339,15 @@ impl Outbox {
         let source = waiting.origin.source;
         self.room
             .give_back(waiting.class, source, waiting.parcel.len());
+        if is_plain(waiting.class) {
+            self.known.remove(&(source, waiting.parcel));
+        }
     }
+}
+
+/// Whether it has no class of its own room: stops that are said again go again at once, and of `latest` ones the newest waits.
+fn is_plain(class: Class) -> bool {
+    matches!(class, Class::Unordered | Class::Reliable)
 }
 
 #[cfg(test)]
@@ -320,7 +355,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::leg::Source;
     use crate::leg::tests::sealed_of;
 
     impl Outbox {
@@ -351,6 +385,12 @@ mod tests {
             assert_eq!(self.siblings.len(), latest.clone().count());
             for ((session, flow, _), place) in latest {
                 assert_eq!(self.siblings.get(&(session, flow)), Some(place));
+            }
+            let known = waiting().filter(|(_, w)| is_plain(w.class));
+            assert_eq!(self.known.len(), known.clone().count());
+            for (place, w) in known {
+                let key = (w.origin.source, Arc::clone(&w.parcel));
+                assert_eq!(self.known.get(&key), Some(place));
             }
             let mut room = Room::default();
             waiting().for_each(|(_, w)| room.take(w.class, w.origin.source, w.parcel.len()));

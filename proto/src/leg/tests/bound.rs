@@ -79,14 +79,12 @@ fn the_stops_of_one_source_leave_room_for_those_of_others() {
 #[test]
 fn long_parcels_are_bounded_in_bytes() {
     let mut leg = Leg::new(NOW);
-    let mut bytes = 0;
-    let refusal = loop {
-        match offer(&mut leg, 1, Class::Unordered, 1_060) {
-            Ok(()) => bytes += 1_060,
-            Err(refusal) => break refusal,
-        }
-    };
-    assert_eq!(refusal, Overflow::Bytes);
+    let mut long = |session| offer(&mut leg, session, Class::Unordered, 1_060);
+    let fitted = (0..2_000).take_while(|session| long(*session).is_ok());
+    let fitted = fitted.count();
+    let refusal = long(2_000);
+    assert_eq!(refusal, Err(Overflow::Bytes));
+    let bytes = fitted * 1_060;
     let reserved = (OUTBOX_LATEST_MAX + OUTBOX_STOPS_MAX) * PARCEL_BYTES_MAX;
     assert!(bytes + reserved <= OUTBOX_BYTES_MAX);
     assert_eq!(offer(&mut leg, 1, Class::Stop, 1_060), Ok(()));
@@ -165,4 +163,34 @@ fn no_deadline_is_farther_than_the_longest_time_to_live() {
         .unwrap();
     leg.on_timeout(NOW + ms(60_000));
     assert_eq!((leg.waiting(), leg.counters().expired), (0, 1));
+}
+
+#[test]
+fn what_waits_already_waits_once_and_until_the_later_deadline() {
+    // [WIRE-132]
+    let source = |number| Origin {
+        source: Some(Source(number)),
+        ..Origin::here(NOW)
+    };
+    for class in [Class::Unordered, Class::Reliable, Class::Stop] {
+        let mut leg = Leg::new(NOW);
+        let again = |leg: &mut Leg, ttl, origin| {
+            leg.send(NOW, sealed(class, 1), NOW + ms(ttl), origin)
+                .unwrap();
+        };
+        for ttl in [500, 900, 100] {
+            again(&mut leg, ttl, source(1));
+        }
+        // Stops are said again on purpose; and nobody's parcels hold up those of others.
+        let own = if class == Class::Stop { 3 } else { 1 };
+        assert_eq!(leg.waiting(), own, "{class:?}");
+        again(&mut leg, 500, source(2));
+        assert_eq!(leg.waiting(), own + 1, "{class:?}");
+        leg.on_timeout(NOW + ms(899));
+        assert_eq!(leg.waiting(), 1, "{class:?}");
+        leg.on_timeout(NOW + ms(900));
+        assert_eq!(leg.waiting(), 0, "{class:?}");
+        again(&mut leg, 1_500, source(1));
+        assert_eq!(leg.waiting(), 1, "{class:?}");
+    }
 }
