@@ -198,7 +198,16 @@ impl Connection {
         self.quic.borrow_mut().handle_event(event);
         self.take_news();
         self.deliver();
+        self.finish_handshake();
         self.drive();
+    }
+
+    /// Nothing of a handshake is repeated any more once the far side is through it too.
+    fn finish_handshake(&self) {
+        let mut repeats = self.repeats.borrow_mut();
+        if !repeats.is_over() && self.quic.borrow().stats().frame_rx.handshake_done > 0 {
+            repeats.finish();
+        }
     }
 
     /// The deadline `at`, for which it was listed, has come.
@@ -207,6 +216,7 @@ impl Connection {
             return;
         }
         self.listed.set(None);
+        self.repeats.borrow_mut().on_timeout();
         self.quic.borrow_mut().handle_timeout(now);
         self.take_news();
         self.drive();

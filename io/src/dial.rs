@@ -1,7 +1,7 @@
 //! A node's side: one connection for each link to each relay, kept up.
 //!
-//! At 80 % loss one handshake takes seconds, as its timer doubles; so its packets go several times, and attempts race, a new one
-//! every 100 ms: the first that is up wins. While nobody answers there are fewer and fewer of them.
+//! At 80 % loss one handshake takes seconds, as its timer doubles; so its packets go again and again, and attempts race: the first
+//! that is up wins. While nobody answers there are fewer and fewer of them.
 
 use crate::backoff::Backoff;
 use crate::clock;
@@ -15,7 +15,7 @@ use crate::interfaces::Interfaces;
 use crate::keys::Identity;
 pub use crate::outcome::{DialOutcome, Route};
 use crate::path::{CLOSE_DONE, Path, PathFact};
-use crate::repeats::Onset;
+use crate::repeats::{Effort, UNHEARD_MAX};
 use crate::socket::{self, Bind, SocketError};
 use crate::tls;
 use crate::transport::transport;
@@ -213,7 +213,7 @@ impl<R: Role + 'static> Dialer<R> {
         self.unanswered = 0;
     }
 
-    /// Attempts that race, each from the start, as a handshake whose packets were lost only gets slower. They are fewer from round
+    /// Attempts that race, each from the start and maybe to another address. They are fewer from round
     /// to round while nobody answers, and as many as may be when somebody does.
     async fn round(&mut self) -> Result<Found, DialOutcome> {
         let addresses = self.resolve().await?;
@@ -235,13 +235,13 @@ impl<R: Role + 'static> Dialer<R> {
                     if answered {
                         self.unanswered = 0;
                     }
-                    let most = if answered { ATTEMPTS_MAX } else { few };
+                    let most = if answered { ATTEMPTS_ANSWERED_MAX } else { few };
                     if begun.len() < most {
                         let Some(&target) = targets.next() else { continue };
                         let endpoint = endpoints.for_target(target, &self.route.bind)?;
-                        let repeats = self.repeats(begun.is_empty());
+                        let effort = self.effort(begun.is_empty());
                         let connection = endpoint
-                            .connect(self.config.clone(), target, tls::SERVER_NAME, repeats)
+                            .connect(self.config.clone(), target, tls::SERVER_NAME, effort)
                             .map_err(|error| DialOutcome::Unresolved { why: error.to_string() })?;
                         begun.push(Rc::clone(&connection));
                         let attempt = Attempt::new(connection);
@@ -276,11 +276,11 @@ impl<R: Role + 'static> Dialer<R> {
         }
     }
 
-    fn repeats(&self, is_first: bool) -> Onset {
-        if self.unanswered > 0 || !is_first {
-            Onset::Now
-        } else {
-            Onset::Later
+    fn effort(&self, is_first: bool) -> Effort {
+        match (self.unanswered, is_first) {
+            (0, true) => Effort::Patient,
+            (0, false) => Effort::Keen,
+            _ => Effort::Brief,
         }
     }
 
@@ -391,15 +391,16 @@ fn endpoint_config() -> EndpointConfig {
 
 /// Two bytes tell 65,536 connections apart; no two of a socket are the same.
 const CONNECTION_ID_BYTES: usize = 2;
-/// Between attempts: at 80 % loss both ways half of the handshakes are up after 3 of these. Their packets take half of a link of
-/// 1 Mbit/s.
-const ATTEMPT_EVERY: Duration = Duration::from_millis(100);
+/// Between attempts: one goes on until the next begins.
+const ATTEMPT_EVERY: Duration = UNHEARD_MAX;
 /// After this an attempt only waits for its doubled timers.
 const ATTEMPT_LIFE: Duration = Duration::from_secs(2);
-/// Attempts of a round, and attempts alive at a time: of 40 handshakes at 80 % loss both ways none needed more than 9.
-const ATTEMPTS_MAX: usize = 16;
+/// Attempts of a round: of 40 handshakes at 80 % loss both ways none needed more than 3.
+const ATTEMPTS_MAX: usize = 6;
 /// Between two looks at what has changed on this machine: some interfaces have news all the time.
 const CHANGES_APART: Duration = Duration::from_secs(5);
+/// The same where somebody has answered.
+const ATTEMPTS_ANSWERED_MAX: usize = 16;
 /// Addresses of one relay that are tried.
 const ADDRESSES_MAX: usize = 4;
 /// For a name lookup.

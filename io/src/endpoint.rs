@@ -6,7 +6,7 @@ use crate::ending::Ending;
 use crate::engine::OnArrival;
 use crate::path::CLOSE_DONE;
 use crate::port::{Inbox, Port, Received, ecn};
-use crate::repeats::{Allowance, Onset, Repeats};
+use crate::repeats::{Allowance, Effort, Repeats};
 use quinn_proto::{
     ClientConfig, ConnectError, ConnectionEvent, ConnectionHandle, DatagramEvent, EndpointConfig,
     EndpointEvent, Incoming, ServerConfig, Transmit,
@@ -92,7 +92,7 @@ impl Endpoint {
         config: ClientConfig,
         remote: SocketAddr,
         server_name: &str,
-        repeats: Onset,
+        effort: Effort,
     ) -> Result<Rc<Connection>, ConnectError> {
         let now = Instant::now();
         let begun = self
@@ -100,7 +100,7 @@ impl Endpoint {
             .borrow_mut()
             .connect(now, config, remote, server_name);
         let (handle, quic) = begun?;
-        let repeats = Repeats::of_client(now, repeats);
+        let repeats = Repeats::of_client(now, effort);
         Ok(self.add(handle, quic, repeats))
     }
 

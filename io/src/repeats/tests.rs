@@ -42,39 +42,76 @@ fn sent(repeats: &mut Repeats, since: Instant) -> Vec<(u128, u8)> {
     sent
 }
 
+/// A packet that is no mere acknowledgement.
+fn flight(first: u8) -> [u8; 1_200] {
+    [first; 1_200]
+}
+
 #[test]
-fn a_packet_of_the_handshake_goes_four_times_again_and_another_one_does_not() {
+fn a_packet_of_the_handshake_goes_four_times_again_then_more_slowly_and_another_one_does_not() {
     let now = Instant::now();
-    let mut repeats = Repeats::of_client(now, Onset::Now);
-    assert!(repeats.on_packet(now + ms(5), &transmit(), &[0xc0]));
-    assert!(repeats.on_packet(now + ms(5), &transmit(), &[0x40]));
-    let expected = [7, 9, 11, 13].map(|at| (at, 0xc0));
-    assert_eq!(sent(&mut repeats, now), expected);
+    let mut repeats = Repeats::of_client(now, Effort::Keen);
+    assert!(repeats.on_packet(now + ms(5), &transmit(), &flight(0xc0)));
+    assert!(repeats.on_packet(now + ms(5), &transmit(), &flight(0x40)));
+    assert!(repeats.on_packet(now + ms(5), &transmit(), &[0xc1; 49]));
+    let fast = [7, 9, 11, 13];
+    let slow = (15..305).step_by(15);
+    let expected = fast.into_iter().chain(slow).map(|at| (at, 0xc0));
+    assert!(sent(&mut repeats, now).into_iter().eq(expected));
+
+    let mut repeats = Repeats::of_client(now, Effort::Brief);
+    assert!(repeats.on_packet(now + ms(5), &transmit(), &flight(0xc0)));
+    assert_eq!(sent(&mut repeats, now), fast.map(|at| (at, 0xc0)));
 }
 
 #[test]
 fn a_handshake_that_is_through_soon_repeats_nothing() {
     let now = Instant::now();
-    let mut repeats = Repeats::of_client(now, Onset::Later);
-    repeats.on_packet(now, &transmit(), &[0xc0]);
+    let mut repeats = Repeats::of_client(now, Effort::Patient);
+    repeats.on_packet(now, &transmit(), &flight(0xc0));
     assert_eq!(repeats.next_due(), Some(now + PATIENCE));
     repeats.finish();
     assert_eq!(repeats.next_due(), None);
     repeats.on_received(1);
-    assert!(repeats.on_packet(now + ms(99), &transmit(), &[0xc0]));
+    assert!(repeats.on_packet(now + ms(99), &transmit(), &flight(0xc0)));
     assert_eq!(repeats.next_due(), None);
 }
 
 #[test]
-fn packets_that_wait_are_few_and_the_newest() {
+fn what_a_client_answers_with_takes_the_place_of_what_it_began_with() {
+    let now = Instant::now();
+    let mut repeats = Repeats::of_client(now, Effort::Keen);
+    repeats.on_packet(now, &transmit(), &flight(0xc0));
+    // QUIC's own probes go only where nothing better does.
+    repeats.on_timeout();
+    assert!(!repeats.on_packet(now, &transmit(), &flight(0xc1)));
+    // Something came, but nothing to answer: the first packet goes on.
+    repeats.on_received(49);
+    assert_eq!(repeats.next_due(), Some(now + GAP));
+    repeats.on_packet(now + ms(1), &transmit(), &flight(0xe0));
+    let sent = sent(&mut repeats, now);
+    assert!(sent.iter().all(|(_, first)| *first == 0xe0));
+    // Until it hears that the server is through, or it takes too long.
+    assert!(sent.last().is_some_and(|(at, _)| (980..1_001).contains(at)));
+    // Then QUIC is left to itself.
+    repeats.on_timeout();
+    assert!(repeats.on_packet(now + ms(1_001), &transmit(), &flight(0xe1)));
+}
+
+#[test]
+fn packets_that_wait_are_few_and_the_longest() {
     let now = Instant::now();
     let mut repeats = Repeats::of_server(now, Allowance::Open);
-    for number in 0x80..0x8a {
-        repeats.on_packet(now, &transmit(), &[number]);
+    for number in [9, 2, 8, 1, 7, 6] {
+        let packet = vec![0x80 + number; 100 + usize::from(number)];
+        repeats.on_packet(now, &transmit(), &packet);
     }
     let kinds: Vec<u8> = sent(&mut repeats, now).iter().map(|sent| sent.1).collect();
-    assert_eq!(kinds[..4], [0x86, 0x87, 0x88, 0x89]);
+    assert_eq!(kinds[..4], [0x89, 0x88, 0x87, 0x86]);
     assert_eq!(kinds.len(), 4 * PACKETS_MAX);
+    // Who repeats lacks the answer.
+    repeats.on_received(1_200);
+    assert_eq!(sent(&mut repeats, now).len(), 3 * PACKETS_MAX);
 }
 
 #[test]
@@ -114,22 +151,31 @@ fn a_server_never_sends_more_than_three_times_what_an_unproved_address_sent() {
 #[test]
 fn handshakes_are_through_when_four_of_five_packets_get_lost_both_ways() {
     let mut times: Vec<u128> = (0..40)
-        .map(|seed| World::new(seed, 0.8).handshake())
+        .map(|seed| {
+            let mut world = World::new(seed, 0.8);
+            world.bits_per_s = Some(LINK_BITS_PER_S);
+            world.handshake()
+        })
         .collect();
     times.sort_unstable();
     println!("ms until both ends are up: {times:?}");
-    assert!(times[20] <= 500 && times[39] <= 3_000, "{times:?}");
+    assert!(times[20] <= 350 && times[39] <= 2_000, "{times:?}");
 }
 
 #[test]
-fn an_attempt_that_nobody_answers_is_five_packets() {
+fn an_attempt_that_nobody_answers_ends_when_the_next_begins() {
     let mut world = World::new(1, 1.0);
     let mut packets = world.client.connect(world.now).len();
+    let mut last = world.now;
     for _ in 0..2_000 {
-        packets += world.client.turn(world.now).len();
+        let sent = world.client.turn(world.now).len();
+        if sent > 0 {
+            (packets, last) = (packets + sent, world.now);
+        }
         world.now += ms(1);
     }
-    assert_eq!(packets, 5);
+    assert_eq!(packets, 23);
+    assert!(last < world.start + UNHEARD_MAX);
 }
 
 #[test]
@@ -151,6 +197,9 @@ struct World {
     delay: Duration,
     sent_bytes: usize,
     flying: Vec<(Instant, bool, Vec<u8>)>,
+    /// Bits a second of each way's link, if they matter, and when it has everything on the wire.
+    bits_per_s: Option<u32>,
+    free: [Instant; 2],
 }
 
 impl World {
@@ -167,6 +216,8 @@ impl World {
             delay: ms(10),
             sent_bytes: 0,
             flying: Vec::new(),
+            bits_per_s: None,
+            free: [now; 2],
         }
     }
 
@@ -179,7 +230,10 @@ impl World {
             }
             assert!(passed < 20_000, "no handshake");
             let mut sent = Vec::new();
-            if passed.is_multiple_of(100) && passed < 1_600 {
+            if passed.is_multiple_of(UNHEARD_MAX.as_millis())
+                && passed < 1_600
+                && self.client.up.is_none()
+            {
                 sent.extend(self.client.connect(self.now));
             }
             sent.extend(self.client.turn(self.now));
@@ -194,8 +248,16 @@ impl World {
     fn fly(&mut self, to_server: bool, sent: Vec<(Transmit, Vec<u8>)>) {
         for (_, bytes) in sent {
             self.sent_bytes += bytes.len();
+            let free = &mut self.free[usize::from(to_server)];
+            let begins = (*free).max(self.now);
+            if begins > self.now + LINK_QUEUE {
+                continue;
+            }
+            let bits = u32::try_from(bytes.len() + IP_BYTES).unwrap() * 8;
+            let takes = |bits_per_s| Duration::from_secs(1) * bits / bits_per_s;
+            *free = begins + self.bits_per_s.map_or(Duration::ZERO, takes);
             if self.dice.unit() >= self.loss {
-                self.flying.push((self.now + self.delay, to_server, bytes));
+                self.flying.push((*free + self.delay, to_server, bytes));
             }
         }
     }
@@ -219,6 +281,11 @@ impl World {
         self.server.take(self.now, client_address(), bytes);
     }
 }
+
+/// The links of the weak-network measurements.
+const LINK_BITS_PER_S: u32 = 1_000_000;
+const IP_BYTES: usize = 28;
+const LINK_QUEUE: Duration = Duration::from_millis(100);
 
 /// One endpoint, driven as `crate::connection` drives it.
 struct Side {
@@ -254,16 +321,16 @@ impl Side {
 
     fn connect(&mut self, now: Instant) -> Vec<(Transmit, Vec<u8>)> {
         let config = self.config.clone().unwrap();
-        let onset = if self.connections.is_empty() {
-            Onset::Later
+        let effort = if self.connections.is_empty() {
+            Effort::Patient
         } else {
-            Onset::Now
+            Effort::Keen
         };
         let begun = self
             .endpoint
             .connect(now, config, server_address(), SERVER_NAME);
         let (handle, connection) = begun.unwrap();
-        let repeats = Repeats::of_client(now, onset);
+        let repeats = Repeats::of_client(now, effort);
         self.connections.insert(handle, (connection, repeats));
         self.turn(now)
     }
@@ -293,14 +360,24 @@ impl Side {
     /// What is sent now.
     fn turn(&mut self, now: Instant) -> Vec<(Transmit, Vec<u8>)> {
         let mut sent = Vec::new();
+        // The dialler gives up the other attempts then.
+        let won = self.up.filter(|_| self.config.is_some());
+        self.connections
+            .retain(|handle, _| won.is_none_or(|won| won == *handle));
         for (handle, (connection, repeats)) in &mut self.connections {
             if connection.poll_timeout().is_some_and(|due| due <= now) {
+                repeats.on_timeout();
                 connection.handle_timeout(now);
             }
+            if connection.stats().frame_rx.handshake_done > 0 {
+                repeats.finish();
+            }
             while let Some(event) = connection.poll() {
-                if matches!(event, Event::Connected) && connection.side().is_server() {
-                    repeats.finish();
+                if matches!(event, Event::Connected) {
                     self.up.get_or_insert(*handle);
+                    if connection.side().is_server() {
+                        repeats.finish();
+                    }
                 }
             }
             let mut packet = Vec::new();
