@@ -241,8 +241,11 @@ pub const STOP_REPEAT_INTERVAL: Duration = Duration::from_millis(200);
 pub const HANDSHAKE_REPEAT_INTERVAL: Duration = Duration::from_millis(200);
 /// A handshake that is not through after this long is given up and begun anew with another session number.
 pub const ATTEMPT_LIFE: Duration = Duration::from_secs(5);
-/// Renewals of a lease in its time to live: four may be lost in a row.
+/// Renewals of a lease in its time to live, at least: four may be lost in a row.
 pub const RENEWALS_PER_TTL: u32 = 5;
+/// Longest time between beats of a session that holds a lease: where a link is dead for fractions of a second, one beat a second
+/// seldom meets the time between.
+pub const BEAT_INTERVAL_LEASED_MAX: Duration = Duration::from_millis(200);
 /// Application ids of reliable commands that an agent remembers over restarts (16 KiB).
 pub const APPLICATION_IDS_MAX: usize = 1_024;
 /// Bytes of an agent's record: 62 tokens, 256 stops and 1,024 commands take 25 KiB.

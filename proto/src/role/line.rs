@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::node::Node;
-use crate::base::limits::{BEAT_INTERVAL_IDLE, REOFFER_INTERVAL, SESSION_SILENCE};
+use crate::base::limits::{
+    BEAT_INTERVAL_IDLE, BEAT_INTERVAL_LEASED_MAX, RENEWALS_PER_TTL, REOFFER_INTERVAL,
+    SESSION_SILENCE,
+};
 use crate::base::{Channel, Class, Flow, MonoTime, Name, NodeName, SessionId};
 use crate::crypto::{Established, FEATURE_DICTIONARIES};
 use crate::session::{Delivery, Dictionaries, Outbound, SendError, Session};
@@ -67,8 +70,11 @@ impl Line {
         }
     }
 
-    /// Whether a beat is due; then the next one is due after `interval`.
-    pub(super) fn beat_due(&mut self, now: MonoTime, interval: Duration) -> bool {
+    /// Whether a beat is due; then the next one is due after what the shortest of the session's leases asks for.
+    pub(super) fn beat_due(&mut self, now: MonoTime, lease_ttl: Option<Duration>) -> bool {
+        let interval = lease_ttl.map_or(BEAT_INTERVAL_IDLE, |ttl| {
+            (ttl / RENEWALS_PER_TTL).min(BEAT_INTERVAL_LEASED_MAX)
+        });
         let due = now >= self.next_beat_at();
         if due {
             self.newest_beat = now;

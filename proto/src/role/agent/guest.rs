@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::limits::{BEAT_INTERVAL_IDLE, RENEWALS_PER_TTL, SESSION_LIFE, TELEMETRY_TTL};
+use crate::base::limits::{SESSION_LIFE, TELEMETRY_TTL};
 use crate::base::{Flow, MonoTime, Name, NodeName, SessionId};
 use crate::crypto::Established;
 use crate::role::line::{Line, session};
@@ -80,8 +80,7 @@ impl Guest {
         (stopped, stop_generation): (bool, u32),
         lease_ttl: Option<Duration>,
     ) {
-        let interval = lease_ttl.map_or(BEAT_INTERVAL_IDLE, |ttl| ttl / RENEWALS_PER_TTL);
-        if self.line.beat_due(now, interval) {
+        if self.line.beat_due(now, lease_ttl) {
             let (echo, flows) = self.line.session.report();
             let beat = AgentBeat {
                 echo,

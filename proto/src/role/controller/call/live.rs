@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::{ControllerEvent, Order, SendCommandError, VehicleStatus};
 use super::ways::Ways;
-use crate::base::limits::{ASKS_MAX, BEAT_INTERVAL_IDLE, RENEWALS_PER_TTL};
+use crate::base::limits::ASKS_MAX;
 use crate::base::{Channel, Class, FencingToken, Flow, MonoTime, NodeName, Refusal, SessionId};
 use crate::role::line::Line;
 use crate::role::node::Node;
@@ -114,8 +114,8 @@ impl Live {
         self.ways.work(now, node);
         self.line.session.on_timeout(now);
         self.take_deliveries(now, events);
-        let interval = self.beat_interval();
-        if self.line.beat_due(now, interval) {
+        let lease_ttl = self.leases.values().map(|lease| lease.ttl).min();
+        if self.line.beat_due(now, lease_ttl) {
             self.send_beat(now);
         }
         self.line.flush(now, node);
@@ -307,15 +307,6 @@ impl Live {
 
     /// A renewal goes every fifth of the shortest lease.
     // [SAFE-3]
-    fn beat_interval(&self) -> Duration {
-        let shortest = self
-            .leases
-            .values()
-            .map(|lease| lease.ttl / RENEWALS_PER_TTL)
-            .min();
-        shortest.unwrap_or(BEAT_INTERVAL_IDLE)
-    }
-
     fn send_beat(&mut self, now: MonoTime) {
         let (echo, flows) = self.line.session.report();
         let renewal = |(channel, lease): (&Channel, &Lease)| Renewal {
