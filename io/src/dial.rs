@@ -23,7 +23,7 @@ use longrein_proto::base::{MonoTime, Name};
 use longrein_proto::crypto::{Fleet, Peer};
 use longrein_proto::role::Role;
 use quinn_proto::{ClientConfig, EndpointConfig, RandomConnectionIdGenerator};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -44,7 +44,7 @@ pub fn dial<R: Role + 'static>(
     observe: impl FnMut(&Route, &DialOutcome) + 'static,
 ) -> Result<(), rustls::Error> {
     let observe: Rc<RefCell<Observer>> = Rc::new(RefCell::new(observe));
-    let mut links: BTreeMap<Name, Rc<Notify>> = BTreeMap::new();
+    let mut links: BTreeMap<Name, Rc<Link>> = BTreeMap::new();
     for route in routes {
         let mut config = ClientConfig::new(tls::client(identity, &route.relay)?);
         config.transport_config(transport(Fuse::default()));
@@ -52,7 +52,7 @@ pub fn dial<R: Role + 'static>(
             driver: driver.clone(),
             fleet: identity.fleet().clone(),
             config,
-            hope: Rc::clone(links.entry(route.link.clone()).or_default()),
+            link: Rc::clone(links.entry(route.link.clone()).or_default()),
             route,
             observe: Rc::clone(&observe),
             backoff: Backoff::new(),
@@ -66,20 +66,29 @@ pub fn dial<R: Role + 'static>(
 }
 
 /// Ends all pauses when the machine's interfaces or addresses have changed.
-async fn tell_changes(links: Vec<Rc<Notify>>) {
+async fn tell_changes(links: Vec<Rc<Link>>) {
     let Ok(interfaces) = Interfaces::watch() else {
         // Pauses end by themselves too.
         return;
     };
     while interfaces.changed().await.is_ok() {
         for link in &links {
-            link.notify_waiters();
+            link.hope.notify_waiters();
         }
         sleep(CHANGES_APART).await;
     }
 }
 
 type Observer = dyn FnMut(&Route, &DialOutcome);
+
+/// What the dialers of one link tell each other.
+#[derive(Default)]
+struct Link {
+    /// Told when something says that the link may work again: another path of it does, or the machine's interfaces changed.
+    hope: Notify,
+    /// Connections over it that are up.
+    up: Cell<usize>,
+}
 
 /// Keeps one route's connection up.
 struct Dialer<R: Role> {
@@ -88,8 +97,7 @@ struct Dialer<R: Role> {
     config: ClientConfig,
     route: Route,
     observe: Rc<RefCell<Observer>>,
-    /// Told when something says that the link may work again: another path of it does, or the machine's interfaces changed.
-    hope: Rc<Notify>,
+    link: Rc<Link>,
     backoff: Backoff,
     /// Rounds in a row in which nobody answered.
     unanswered: u32,
@@ -123,13 +131,14 @@ impl<R: Role + 'static> Dialer<R> {
                 });
                 let since = clock::now();
                 // The role asked for a new connection as the old one was silent; it stayed until here.
-                if let Some(Current { path: old, .. }) = current.replace(Current { path, since }) {
-                    old.close(CLOSE_DONE);
+                match current.replace(Current { path, since }) {
+                    Some(Current { path: old, .. }) => old.close(CLOSE_DONE),
+                    None => self.link.up.update(|up| up + 1),
                 }
             }
             self.unanswered = 0;
             // The link works: who dials another relay over it need not wait.
-            self.hope.notify_waiters();
+            self.link.hope.notify_waiters();
             if let Some(used) = current.take() {
                 current = self.watch(used).await;
             }
@@ -166,6 +175,7 @@ impl<R: Role + 'static> Dialer<R> {
                     why,
                 };
                 self.tell(&outcome);
+                self.link.up.update(|up| up - 1);
                 if outcome.is_refusal() {
                     sleep(self.backoff.pause_after_refusal()).await;
                 } else {
@@ -204,7 +214,7 @@ impl<R: Role + 'static> Dialer<R> {
         let pause = self.backoff.pause();
         tokio::select! {
             () = sleep(pause) => {}
-            () = self.hope.notified() => self.take_heart(),
+            () = self.link.hope.notified() => self.take_heart(),
         }
     }
 
@@ -213,13 +223,13 @@ impl<R: Role + 'static> Dialer<R> {
         self.unanswered = 0;
     }
 
-    /// Attempts that race, each from the start and maybe to another address. They are fewer from round
-    /// to round while nobody answers, and as many as may be when somebody does.
+    /// Attempts that race, each from the start and maybe to another address. They get fewer from round to round while nobody
+    /// answers, and are as many as may be when somebody does.
     async fn round(&mut self) -> Result<Found, DialOutcome> {
         let addresses = self.resolve().await?;
         let driver = self.driver.clone();
         let engine = driver.engine();
-        let hope = Rc::clone(&self.hope);
+        let link = Rc::clone(&self.link);
         let mut endpoints = Endpoints::new(engine);
         let mut attempts = JoinSet::new();
         let mut begun: Vec<Rc<Connection>> = Vec::new();
@@ -227,7 +237,7 @@ impl<R: Role + 'static> Dialer<R> {
         // Another address is first in the next round.
         let first = usize::try_from(self.unanswered).unwrap_or_default();
         let mut targets = addresses.iter().cycle().skip(first % addresses.len());
-        let mut few = (ATTEMPTS_MAX >> self.unanswered.min(ATTEMPTS_MAX.ilog2())).max(1);
+        let mut few = self.attempts();
         loop {
             tokio::select! {
                 _ = pace.tick() => {
@@ -254,7 +264,7 @@ impl<R: Role + 'static> Dialer<R> {
                         return Err(DialOutcome::NoAnswer);
                     }
                 }
-                () = hope.notified() => {
+                () = link.hope.notified() => {
                     self.take_heart();
                     few = ATTEMPTS_MAX;
                     // The old socket may be bound to what is gone.
@@ -276,12 +286,27 @@ impl<R: Role + 'static> Dialer<R> {
         }
     }
 
+    /// Attempts of a round.
+    fn attempts(&self) -> usize {
+        if self.is_keen() {
+            ATTEMPTS_MAX
+        } else {
+            (ATTEMPTS_MAX >> self.unanswered.min(ATTEMPTS_MAX.ilog2())).max(1)
+        }
+    }
+
     fn effort(&self, is_first: bool) -> Effort {
         match (self.unanswered, is_first) {
             (0, true) => Effort::Patient,
-            (0, false) => Effort::Keen,
+            _ if self.is_keen() => Effort::Keen,
             _ => Effort::Brief,
         }
+    }
+
+    /// Whether it is rather the link that gets nothing through than the relay that is not there: of a link that works for
+    /// others, commands take what the attempts leave.
+    fn is_keen(&self) -> bool {
+        self.unanswered == 0 || (self.unanswered < KEEN_ROUNDS && self.link.up.get() == 0)
     }
 
     fn identify(&self, attempt: Attempt) -> Result<Found, DialOutcome> {
@@ -399,7 +424,9 @@ const ATTEMPT_LIFE: Duration = Duration::from_secs(2);
 const ATTEMPTS_MAX: usize = 6;
 /// Between two looks at what has changed on this machine: some interfaces have news all the time.
 const CHANGES_APART: Duration = Duration::from_secs(5);
-/// The same where somebody has answered.
+/// Rounds that are made with all effort on a link over which nobody is reached.
+const KEEN_ROUNDS: u32 = 4;
+/// Attempts of a round where somebody has answered.
 const ATTEMPTS_ANSWERED_MAX: usize = 16;
 /// Addresses of one relay that are tried.
 const ADDRESSES_MAX: usize = 4;
