@@ -192,8 +192,8 @@ pub const HASTE_MAX: Duration = Duration::from_secs(10);
 pub const LOST_DOUBT: f64 = 1e-4;
 /// Losses of a silent path are not taken to have been higher, so that it is lost within [`HASTE_MAX`].
 pub const LOST_LOSS_MAX: f64 = 0.95;
-/// A path that has not been welcomed for this long is lost: at 90 % loss both ways, 500 hellos with three welcomes each all fail in
-/// one case of a million.
+/// A path that has not been welcomed for this long is lost: at 90 % loss both ways, 1,000 hellos with four welcomes each do not all
+/// fail.
 pub const WELCOME_MAX: Duration = Duration::from_secs(10);
 /// Packets of a path whose sending time is kept for round-trip samples: a second at 500 packets a second.
 pub const SENT_TIMES_MAX: usize = 512;
@@ -205,7 +205,7 @@ pub const VERSION: u8 = 1;
 /// Time between hellos on a path that is not welcomed yet, a small packet each: 100 kbit/s.
 pub const HELLO_INTERVAL: Duration = Duration::from_millis(10);
 /// Copies of the answer to a hello that comes again: at 80 % loss both ways one hello in eight is
-/// answered instead of one in 25, half of the paths after 60 ms.
+/// answered instead of one in 25.
 pub const WELCOMES_AGAIN: usize = 4;
 /// Longest life of a handshake message in queues; its sender repeats it.
 pub const HANDSHAKE_TTL: Duration = Duration::from_secs(2);

@@ -12,7 +12,7 @@ use super::outbox::{Offered, Outbox};
 use super::planner::{self, PathView};
 use super::room::Overflow;
 use super::{Arrival, Counters, Origin};
-use crate::base::limits::{PATHS_PER_LEG_MAX, TRANSMITS_PER_LEG_MAX};
+use crate::base::limits::{HEARTBEAT, PATHS_PER_LEG_MAX, TRANSMITS_PER_LEG_MAX};
 use crate::base::{MonoTime, PathId};
 use crate::path::{Health, LinkId, Path, PathStatus};
 use crate::wire::{Chunk, Packet};
@@ -261,10 +261,14 @@ impl Leg {
         let ids: Vec<PathId> = usable.iter().map(|view| view.path).collect();
         let mut needed = Vec::new();
         if self.floor.is_due(now, floor) {
-            self.floor.on_sent(planner::answer_due(now, usable));
             // Where nothing comes the heartbeats carry it.
             let hears = |view: &&PathView| view.health == Health::Live;
             needed.extend(usable.iter().filter(hears).map(|view| view.path));
+            self.floor.on_sent(if needed.is_empty() {
+                now + HEARTBEAT
+            } else {
+                planner::answer_due(now, usable)
+            });
         }
         let carried = !load.is_empty() || !needed.is_empty();
         let asked = self.acks.take_due(now, &ids, carried);

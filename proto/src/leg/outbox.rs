@@ -12,7 +12,7 @@ use super::window::Window;
 use super::{Origin, Source};
 use crate::base::limits::TTL_MAX;
 use crate::base::{Class, MonoTime, PathId, SessionId};
-use crate::wire::{AckState, Chunk, Parcel};
+use crate::wire::{AckState, Chunk, Parcel, ParcelHead};
 
 /// The parcels of one leg, in the order in which they are sent.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub(super) struct Outbox {
     deadlines: BTreeSet<(MonoTime, Place)>,
     /// The `latest` parcel of each flow.
     siblings: BTreeMap<(SessionId, u8), Place>,
-    /// The `unordered` and `reliable` parcels of each source.
+    /// The parcels of each source of which the same bytes do not wait twice.
     known: BTreeMap<(Option<Source>, Arc<[u8]>), Place>,
     room: Room,
 }
@@ -39,6 +39,8 @@ pub(super) struct Outbox {
 struct Waiting {
     parcel: Arc<[u8]>,
     class: Class,
+    /// See [`waits_once`].
+    once: bool,
     aim: Aim,
     /// Session, flow and number, when it is a `latest` one.
     newest: Option<(SessionId, u8, u64)>,
@@ -97,10 +99,10 @@ impl Outbox {
             return Ok(Offered::Expired);
         }
         let deadline = deadline.min(now + TTL_MAX);
-        if is_plain(head.class())
+        if waits_once(&head)
             && let Some(place) = self.known.get(&(origin.source, Arc::clone(&parcel)))
         {
-            self.extend(*place, deadline);
+            self.renew(*place, deadline, origin);
             return Ok(Offered::Known);
         }
         let newest = latest_number(&head);
@@ -119,6 +121,7 @@ impl Outbox {
         self.insert(Waiting {
             parcel,
             class: head.class(),
+            once: waits_once(&head),
             aim: Aim::of(&head),
             newest,
             deadline,
@@ -293,10 +296,11 @@ impl Outbox {
     }
 
     // [WIRE-132]
-    fn extend(&mut self, place: Place, deadline: MonoTime) {
+    fn renew(&mut self, place: Place, deadline: MonoTime, origin: Origin) {
         if let Some(waiting) = self.waiting.get_mut(&place)
             && waiting.deadline < deadline
         {
+            waiting.origin = origin;
             self.deadlines.remove(&(waiting.deadline, place));
             self.deadlines.insert((deadline, place));
             waiting.deadline = deadline;
@@ -315,7 +319,7 @@ impl Outbox {
             self.siblings.insert((session, flow), place);
         }
         let source = waiting.origin.source;
-        if is_plain(waiting.class) {
+        if waiting.once {
             self.known
                 .insert((source, Arc::clone(&waiting.parcel)), place);
         }
@@ -339,15 +343,22 @@ impl Outbox {
         let source = waiting.origin.source;
         self.room
             .give_back(waiting.class, source, waiting.parcel.len());
-        if is_plain(waiting.class) {
+        if waiting.once {
             self.known.remove(&(source, waiting.parcel));
         }
     }
 }
 
-/// Whether it has no class of its own room: stops that are said again go again at once, and of `latest` ones the newest waits.
-fn is_plain(class: Class) -> bool {
-    matches!(class, Class::Unordered | Class::Reliable)
+/// Whether the same bytes do not wait twice. Stops that are said again go again at once; of `latest` ones the newest waits; and
+/// notices may say the same again after another one.
+fn waits_once(head: &ParcelHead) -> bool {
+    match head {
+        ParcelHead::Sealed(header) => {
+            matches!(header.flow.class, Class::Unordered | Class::Reliable)
+        }
+        ParcelHead::Handshake { .. } => true,
+        ParcelHead::Signed | ParcelHead::Notice => false,
+    }
 }
 
 #[cfg(test)]
@@ -386,7 +397,7 @@ mod tests {
             for ((session, flow, _), place) in latest {
                 assert_eq!(self.siblings.get(&(session, flow)), Some(place));
             }
-            let known = waiting().filter(|(_, w)| is_plain(w.class));
+            let known = waiting().filter(|(_, w)| w.once);
             assert_eq!(self.known.len(), known.clone().count());
             for (place, w) in known {
                 let key = (w.origin.source, Arc::clone(&w.parcel));

@@ -14,8 +14,9 @@ pub struct Loss {
     share: f64,
     highest: u64,
     missing: u32,
-    /// The newest number reported, and when it was.
+    /// The newest number reported, how many were missing up to it, and when that was.
     newest: u64,
+    newest_missing: u32,
     newest_at: MonoTime,
     /// Packets that the average is made of, up to [`PACKETS_FULL_WEIGHT`].
     known: f64,
@@ -29,6 +30,7 @@ impl Loss {
             highest: 0,
             missing: 0,
             newest: 0,
+            newest_missing: 0,
             newest_at: now,
             known: 0.0,
         }
@@ -50,8 +52,10 @@ impl Loss {
     /// too few packets since, are skipped.
     pub fn on_report(&mut self, now: MonoTime, highest: u64, missing: u32) {
         if highest > self.newest {
-            let was_dark = now.since(self.newest_at) >= DOWN_AFTER;
-            (self.newest, self.newest_at) = (highest, now);
+            let lost = u64::from(missing.saturating_sub(self.newest_missing));
+            let arrived = (highest - self.newest).saturating_sub(lost);
+            let was_dark = now.since(self.newest_at) >= DOWN_AFTER && arrived <= DARK_ARRIVALS_MAX;
+            (self.newest, self.newest_missing, self.newest_at) = (highest, missing, now);
             if was_dark {
                 (self.highest, self.missing, self.known) = (highest, missing, 0.0);
             }
@@ -73,6 +77,8 @@ impl Loss {
     }
 }
 
+/// After so many arrivals at most a time without reports was dark: where reports get lost, more of what they tell of arrived.
+const DARK_ARRIVALS_MAX: u64 = 3;
 /// Fewest packets of one sample.
 const PACKETS_MIN: u32 = 20;
 /// The average forgets in this many packets.
@@ -134,14 +140,25 @@ mod tests {
             // Repeated reports of what is known already end no darkness.
             loss.on_report(at(2_000), 2_000, 500);
             let back = at(dark_ms);
-            loss.on_report(back, 4_000, 2_499);
+            loss.on_report(back, 4_000, 500 + 1_998);
             assert!((loss.share() - expected).abs() < 0.1, "{}", loss.share());
             // The first sample afterwards weighs as on a new path.
-            loss.on_report(back, 4_020, 2_499 + 10);
+            loss.on_report(back, 4_020, 500 + 1_998 + 10);
             let weight = if dark_ms < 3_000 { 0.1 } else { 1.0 };
             let moved = expected + weight * (0.5 - expected);
             assert!((loss.share() - moved).abs() < 0.1, "{}", loss.share());
         }
+    }
+
+    #[test]
+    fn reports_that_do_not_come_are_no_darkness() {
+        let mut loss = Loss::new(MonoTime::ZERO);
+        for step in 1..=20_u32 {
+            // Of 60 packets six arrive, and one of many reports.
+            let now = MonoTime::ZERO + std::time::Duration::from_secs(4) * step;
+            loss.on_report(now, (step * 60).into(), step * 54);
+        }
+        assert!((loss.share() - 0.9).abs() < 0.01, "{}", loss.share());
     }
 
     #[test]

@@ -70,6 +70,7 @@ impl Line {
         }
     }
 
+    // [SAFE-3]
     /// Whether a beat is due; then the next one is due after what the shortest of the session's leases asks for.
     pub(super) fn beat_due(&mut self, now: MonoTime, lease_ttl: Option<Duration>) -> bool {
         let interval = lease_ttl.map_or(BEAT_INTERVAL_IDLE, |ttl| {

@@ -305,8 +305,6 @@ impl Live {
         }
     }
 
-    /// A renewal goes every fifth of the shortest lease.
-    // [SAFE-3]
     fn send_beat(&mut self, now: MonoTime) {
         let (echo, flows) = self.line.session.report();
         let renewal = |(channel, lease): (&Channel, &Lease)| Renewal {
