@@ -321,6 +321,9 @@ impl Connection {
     /// What ended stays ended, with its first reason.
     fn set(&self, state: State) {
         if self.ending().is_none() {
+            if matches!(state, State::Ended(_)) {
+                self.repeats.borrow_mut().abandon();
+            }
             self.state.set(state);
             self.changed.notify_waiters();
         }

@@ -86,7 +86,7 @@ type Observer = dyn FnMut(&Route, &DialOutcome);
 struct Link {
     /// Told when something says that the link may work again: another path of it does, or the machine's interfaces changed.
     hope: Notify,
-    /// Connections over it that are up.
+    /// Connections over it that work as far as is known.
     up: Cell<usize>,
 }
 
@@ -131,9 +131,8 @@ impl<R: Role + 'static> Dialer<R> {
                 });
                 let since = clock::now();
                 // The role asked for a new connection as the old one was silent; it stayed until here.
-                match current.replace(Current { path, since }) {
-                    Some(Current { path: old, .. }) => old.close(CLOSE_DONE),
-                    None => self.link.up.update(|up| up + 1),
+                if let Some(Current { path: old, .. }) = current.replace(Current { path, since }) {
+                    old.close(CLOSE_DONE);
                 }
             }
             self.unanswered = 0;
@@ -160,7 +159,9 @@ impl<R: Role + 'static> Dialer<R> {
     /// Waits until another connection is needed; tells what is left of this one.
     async fn watch(&mut self, current: Current) -> Option<Current> {
         let Current { path, since } = &current;
+        self.link.up.update(|up| up + 1);
         let fact = path.fact().await;
+        self.link.up.update(|up| up - 1);
         if clock::now().since(*since) >= STABLE {
             self.backoff.reset();
         }
@@ -175,7 +176,6 @@ impl<R: Role + 'static> Dialer<R> {
                     why,
                 };
                 self.tell(&outcome);
-                self.link.up.update(|up| up - 1);
                 if outcome.is_refusal() {
                     sleep(self.backoff.pause_after_refusal()).await;
                 } else {
@@ -220,7 +220,9 @@ impl<R: Role + 'static> Dialer<R> {
 
     fn take_heart(&mut self) {
         self.backoff.reset();
-        self.unanswered = 0;
+        // Where the link works for others it is the relay that does not answer.
+        let least = u32::from(self.link.up.get() > 0);
+        self.unanswered = self.unanswered.min(least);
     }
 
     /// Attempts that race, each from the start and maybe to another address. They get fewer from round to round while nobody
@@ -266,7 +268,7 @@ impl<R: Role + 'static> Dialer<R> {
                 }
                 () = link.hope.notified() => {
                     self.take_heart();
-                    few = ATTEMPTS_MAX;
+                    few = self.attempts();
                     // The old socket may be bound to what is gone.
                     endpoints = Endpoints::new(engine);
                 }

@@ -6,7 +6,7 @@ use crate::ending::Ending;
 use crate::engine::OnArrival;
 use crate::path::CLOSE_DONE;
 use crate::port::{Inbox, Port, Received, ecn};
-use crate::repeats::{Allowance, Effort, Repeats};
+use crate::repeats::{Effort, Repeats};
 use quinn_proto::{
     ClientConfig, ConnectError, ConnectionEvent, ConnectionHandle, DatagramEvent, EndpointConfig,
     EndpointEvent, Incoming, ServerConfig, Transmit,
@@ -122,18 +122,13 @@ impl Endpoint {
     pub(crate) fn accept(&self, incoming: Incoming) -> Result<Rc<Connection>, Ending> {
         let mut answer = Vec::new();
         let now = Instant::now();
-        let allowance = if incoming.remote_address_validated() {
-            Allowance::Open
-        } else {
-            Allowance::FIRST
-        };
         let accepted = self
             .quic
             .borrow_mut()
             .accept(incoming, now, &mut answer, None);
         match accepted {
             Ok((handle, quic)) => {
-                let repeats = Repeats::of_server(now, allowance);
+                let repeats = Repeats::of_server(now);
                 Ok(self.add(handle, quic, repeats))
             }
             Err(error) => {

@@ -17,7 +17,7 @@ pub(crate) struct Repeats {
     is_unheard: bool,
     /// At a client: what waits was made before anything came.
     is_first_flight: bool,
-    /// The last that happened was that a timer ran out.
+    /// Nothing came since a timer ran out.
     is_probing: bool,
     waiting: Vec<Repeat>,
     /// At a client: goes on with what went a few times.
@@ -39,7 +39,7 @@ pub(crate) enum Effort {
 
 /// What may be sent to a remote address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Allowance {
+enum Allowance {
     /// Anything: it is known to receive there.
     Open,
     /// So many bytes: the address may be somebody else's (RFC 9000 §8.1).
@@ -89,8 +89,9 @@ impl Repeats {
         }
     }
 
-    /// Of a connection that is accepted now.
-    pub(crate) fn of_server(now: Instant, allowance: Allowance) -> Repeats {
+    /// Of a connection that is accepted now. Its address is not trusted with more even where it is proved: whoever is there has
+    /// shown no certificate yet.
+    pub(crate) fn of_server(now: Instant) -> Repeats {
         Repeats {
             from: now + PATIENCE,
             is_unheard: false,
@@ -98,12 +99,12 @@ impl Repeats {
             is_probing: false,
             persistence: None,
             waiting: Vec::new(),
-            allowance,
+            allowance: Allowance::FIRST,
             is_over: false,
         }
     }
 
-    /// What QUIC makes now, it makes because of a timer.
+    /// Time passed, and nothing came: what QUIC makes of the handshake now only probes.
     pub(crate) const fn on_timeout(&mut self) {
         self.is_probing = true;
     }
@@ -158,14 +159,15 @@ impl Repeats {
         }
         if let Some(persistence) = &mut self.persistence
             && persistence.due <= now
-            && now < persistence.until
-            && let Some(repeat) = self
-                .waiting
-                .get(persistence.turn % self.waiting.len().max(1))
         {
-            send(&repeat.transmit, &repeat.bytes);
-            persistence.turn += 1;
             persistence.due = now + GAP_LATER;
+            let turn = persistence.turn % self.waiting.len().max(1);
+            if now < persistence.until
+                && let Some(repeat) = self.waiting.get(turn)
+            {
+                send(&repeat.transmit, &repeat.bytes);
+                persistence.turn += 1;
+            }
         }
     }
 
@@ -182,6 +184,12 @@ impl Repeats {
     pub(crate) fn finish(&mut self) {
         self.is_over = true;
         self.allowance = Allowance::Open;
+        self.waiting = Vec::new();
+    }
+
+    /// The connection has ended: nothing is to be repeated, and no more may be sent than before.
+    pub(crate) fn abandon(&mut self) {
+        self.is_over = true;
         self.waiting = Vec::new();
     }
 
@@ -244,7 +252,7 @@ impl Repeats {
 
 impl Allowance {
     /// Of an address from which a first packet came: QUIC takes none in a shorter datagram.
-    pub(crate) const FIRST: Allowance = Allowance::Bytes(INITIAL_BYTES_MIN * AMPLIFICATION_MAX);
+    const FIRST: Allowance = Allowance::Bytes(INITIAL_BYTES_MIN * AMPLIFICATION_MAX);
 }
 
 /// Set in the first byte of a packet of the handshake.
