@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::minimum::Minimum;
 use super::{Clumps, Loss};
 use crate::base::MonoTime;
+use crate::base::limits::DOWN_AFTER;
 use crate::wire::PathReport;
 
 /// The receiving side of a path: counts what is missing and measures how long packets queued on the way.
@@ -87,12 +88,17 @@ impl Arrivals {
     fn count(&mut self, now: MonoTime, number: u64) {
         if number > self.highest {
             let ahead = number - self.highest;
-            self.settle(ahead);
-            self.recent = u32::try_from(ahead)
-                .ok()
-                .and_then(|ahead| self.recent.checked_shl(ahead))
-                .unwrap_or(0)
-                | 1;
+            if now.since(self.highest_at) < DOWN_AFTER {
+                self.settle(ahead);
+                self.recent = u32::try_from(ahead)
+                    .ok()
+                    .and_then(|ahead| self.recent.checked_shl(ahead))
+                    .unwrap_or(0)
+                    | 1;
+            } else {
+                // What is lost in the dark says nothing about how losses come on the path that is back: it is settled.
+                self.recent = u128::MAX;
+            }
             self.highest = number;
             self.highest_at = now;
             self.received += 1;
@@ -175,6 +181,22 @@ mod tests {
 
     fn at(ms: u64) -> MonoTime {
         MonoTime::ZERO + Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn darkness_is_no_burst() {
+        for (dark_ms, in_bursts) in [(2_900, true), (3_000, false)] {
+            let at = |ms| MonoTime::ZERO + Duration::from_millis(ms);
+            let mut arrivals = Arrivals::new(at(0));
+            for number in 1..=300 {
+                arrivals.on_packet(at(u64::from(number)), number, number * 1_000);
+            }
+            for number in 701..=900_u32 {
+                let ms = u64::from(number) + dark_ms - 401;
+                arrivals.on_packet(at(ms), number, number * 1_000);
+            }
+            assert_eq!(arrivals.clumps() > 2.0, in_bursts, "{}", arrivals.clumps());
+        }
     }
 
     #[test]

@@ -70,16 +70,12 @@ impl Line {
         }
     }
 
-    // [SAFE-3]
     /// Whether a beat is due; then the next one is due after what the shortest of the session's leases asks for.
     pub(super) fn beat_due(&mut self, now: MonoTime, lease_ttl: Option<Duration>) -> bool {
-        let interval = lease_ttl.map_or(BEAT_INTERVAL_IDLE, |ttl| {
-            (ttl / RENEWALS_PER_TTL).min(BEAT_INTERVAL_LEASED_MAX)
-        });
         let due = now >= self.next_beat_at();
         if due {
             self.newest_beat = now;
-            self.next_beat = now + interval;
+            self.next_beat = now + beat_interval(lease_ttl);
         }
         due
     }
@@ -168,4 +164,27 @@ pub(super) fn session(
         _ => dictionaries.clone(),
     };
     Session::new(id, peer.node, seal, open, Some(sample), dictionaries)
+}
+
+/// Time between the beats of a session whose shortest lease lives so long.
+// [SAFE-3]
+fn beat_interval(lease_ttl: Option<Duration>) -> Duration {
+    lease_ttl.map_or(BEAT_INTERVAL_IDLE, |ttl| {
+        (ttl / RENEWALS_PER_TTL).min(BEAT_INTERVAL_LEASED_MAX)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // [SAFE-3]
+    #[test]
+    fn a_lease_is_renewed_five_times_in_its_life_and_each_200_ms() {
+        for (ttl_ms, expected_ms) in [(100, 20), (500, 100), (1_000, 200), (5_000, 200)] {
+            let interval = beat_interval(Some(Duration::from_millis(ttl_ms)));
+            assert_eq!(interval, Duration::from_millis(expected_ms));
+        }
+        assert_eq!(beat_interval(None), Duration::from_secs(1));
+    }
 }

@@ -54,6 +54,25 @@ fn a_floor_is_repeated_until_it_is_acknowledged_and_then_no_more() {
 }
 
 #[test]
+fn in_the_dark_floors_go_with_the_heartbeats_only() {
+    // [WIRE-46] [WIRE-50]
+    let mut joined = Joined::new(6, &[0]);
+    joined.run(ms(1_000));
+    joined.links[0].cut = [true; 2];
+    joined.send(HERE, Class::Reliable, 1, ms(100));
+    joined.run(ms(12_000));
+    let before = joined.sent[HERE].len();
+    joined.run(ms(2_000));
+    let packets = &joined.sent[HERE][before..];
+    assert!((10..=11).contains(&packets.len()), "{}", packets.len());
+    let is_floor = |chunk: &Chunk| *chunk == Chunk::Floor { id: 2 };
+    let all = packets
+        .iter()
+        .all(|sent| sent.2.chunks.iter().any(is_floor));
+    assert!(all);
+}
+
+#[test]
 fn an_id_that_expires_between_others_does_not_block_them() {
     let mut joined = Joined::new(5, &[0]);
     joined.run(ms(1_000));
