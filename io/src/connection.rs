@@ -197,15 +197,25 @@ impl Connection {
         }
         self.quic.borrow_mut().handle_event(event);
         self.take_news();
-        self.deliver();
         self.finish_handshake();
+        self.deliver();
         self.drive();
     }
 
     /// Nothing of a handshake is repeated any more once the far side is through it too.
     fn finish_handshake(&self) {
         let mut repeats = self.repeats.borrow_mut();
-        if !repeats.is_over() && self.quic.borrow().stats().frame_rx.handshake_done > 0 {
+        if repeats.is_over() {
+            return;
+        }
+        let quic = self.quic.borrow();
+        let is_through = if quic.side().is_server() {
+            // It is through last.
+            self.state.get() == State::Up
+        } else {
+            self.heard.get() || quic.stats().frame_rx.handshake_done > 0
+        };
+        if is_through {
             repeats.finish();
         }
     }
@@ -286,17 +296,10 @@ impl Connection {
                 return;
             };
             match event {
-                Event::Connected => {
-                    self.set(State::Up);
-                    // The server is through last.
-                    if self.quic.borrow().side().is_server() {
-                        self.repeats.borrow_mut().finish();
-                    }
-                }
+                Event::Connected => self.set(State::Up),
                 Event::ConnectionLost { reason } => self.set(State::Ended(Ending::from(&reason))),
                 Event::DatagramReceived => {
                     if !self.heard.replace(true) {
-                        self.repeats.borrow_mut().finish();
                         self.changed.notify_waiters();
                     }
                 }

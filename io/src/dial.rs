@@ -424,12 +424,12 @@ const ATTEMPT_EVERY: Duration = UNHEARD_MAX;
 const ATTEMPT_LIFE: Duration = Duration::from_secs(2);
 /// Attempts of a round: of 40 handshakes at 80 % loss both ways none needed more than 3.
 const ATTEMPTS_MAX: usize = 6;
-/// Between two looks at what has changed on this machine: some interfaces have news all the time.
-const CHANGES_APART: Duration = Duration::from_secs(5);
-/// Rounds that are made with all effort on a link over which nobody is reached.
-const KEEN_ROUNDS: u32 = 4;
 /// Attempts of a round where somebody has answered.
 const ATTEMPTS_ANSWERED_MAX: usize = 16;
+/// Rounds that are made with all effort on a link over which nobody is reached.
+const KEEN_ROUNDS: u32 = 4;
+/// Between two looks at what has changed on this machine: some interfaces have news all the time.
+const CHANGES_APART: Duration = Duration::from_secs(5);
 /// Addresses of one relay that are tried.
 const ADDRESSES_MAX: usize = 4;
 /// For a name lookup.

@@ -182,9 +182,8 @@ impl Repeats {
 
     /// The far side is through the handshake too: nothing is to be repeated any more.
     pub(crate) fn finish(&mut self) {
-        self.is_over = true;
+        self.abandon();
         self.allowance = Allowance::Open;
-        self.waiting = Vec::new();
     }
 
     /// The connection has ended: nothing is to be repeated, and no more may be sent than before.

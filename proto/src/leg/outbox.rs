@@ -99,9 +99,8 @@ impl Outbox {
             return Ok(Offered::Expired);
         }
         let deadline = deadline.min(now + TTL_MAX);
-        if waits_once(&head)
-            && let Some(place) = self.known.get(&(origin.source, Arc::clone(&parcel)))
-        {
+        let once = waits_once(&head);
+        if once && let Some(place) = self.known.get(&(origin.source, Arc::clone(&parcel))) {
             self.renew(*place, deadline, origin);
             return Ok(Offered::Known);
         }
@@ -121,7 +120,7 @@ impl Outbox {
         self.insert(Waiting {
             parcel,
             class: head.class(),
-            once: waits_once(&head),
+            once,
             aim: Aim::of(&head),
             newest,
             deadline,

@@ -186,7 +186,6 @@ mod tests {
     #[test]
     fn darkness_is_no_burst() {
         for (dark_ms, in_bursts) in [(2_900, true), (3_000, false)] {
-            let at = |ms| MonoTime::ZERO + Duration::from_millis(ms);
             let mut arrivals = Arrivals::new(at(0));
             for number in 1..=300 {
                 arrivals.on_packet(at(u64::from(number)), number, number * 1_000);
