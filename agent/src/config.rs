@@ -1,5 +1,6 @@
 //! The configuration of an agent.
 
+mod allow;
 mod function;
 mod watchdog;
 
@@ -13,9 +14,11 @@ use longrein_io::sections::{
 };
 use longrein_proto::base::Channel;
 use longrein_proto::base::limits::FUNCTIONS_MAX;
+use longrein_proto::control::Policy;
 use longrein_proto::session::Dictionaries;
 use serde::{Deserialize, Serialize};
 
+pub use allow::{AllowSection, RightText, WhoText};
 pub use function::{FunctionKindWord, FunctionSection, LimitsSection};
 pub use watchdog::{WatchdogSection, WatchdogTimes};
 
@@ -25,6 +28,8 @@ pub use watchdog::{WatchdogSection, WatchdogTimes};
 pub struct Config {
     /// Where it keeps what it must know after a restart.
     pub state_directory: PathBuf,
+    /// Whether a reset of the emergency stop needs two persons.
+    pub reset_by_two: bool,
     /// Who it is.
     pub identity: IdentitySection,
     /// What is recorded.
@@ -37,6 +42,8 @@ pub struct Config {
     pub link: Vec<LinkSection>,
     /// What can be commanded; the first is channel 1.
     pub function: Vec<FunctionSection>,
+    /// Who may do what; what none of these allows is refused.
+    pub allow: Vec<AllowSection>,
     /// What makes messages smaller.
     pub dictionary: Vec<DictionarySection>,
 }
@@ -74,6 +81,16 @@ impl Config {
         for section in &self.function {
             section.check()?;
         }
+        let allowed = self.allow.iter().flat_map(|section| &section.functions);
+        for name in allowed {
+            if !self.function.iter().any(|section| section.name == *name) {
+                let what = format!("`functions` names {name}, which is no [[function]]");
+                return wrong("[[allow]]".to_string(), what);
+            }
+        }
+        if self.allow.len() > RULES_MAX {
+            return wrong("[[allow]]".to_string(), format!("at most {RULES_MAX}"));
+        }
         let named = self
             .dictionary
             .iter()
@@ -93,6 +110,12 @@ impl Config {
     /// Which section is wrong and what is allowed.
     pub fn routes(&self) -> Result<Vec<Route>, ConfigError> {
         routes(&self.relay, &self.link)
+    }
+
+    /// Who may do what.
+    pub fn policy(&self) -> Policy {
+        let rules = self.allow.iter().map(AllowSection::rule).collect();
+        Policy::new(rules).with_reset_by_two(self.reset_by_two)
     }
 
     /// The dictionaries, from their files.
@@ -120,6 +143,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             state_directory: "/var/lib/longrein/agent".into(),
+            reset_by_two: false,
             identity: IdentitySection {
                 directory: "/etc/longrein/agent".into(),
             },
@@ -128,10 +152,14 @@ impl Default for Config {
             relay: Vec::new(),
             link: Vec::new(),
             function: Vec::new(),
+            allow: Vec::new(),
             dictionary: Vec::new(),
         }
     }
 }
+
+/// Rules of a policy: each request of a controller looks through all of them.
+const RULES_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests;

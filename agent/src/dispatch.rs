@@ -69,6 +69,17 @@ impl Dispatch {
             } => {
                 tracing::info!(function = self.name(channel), operator = %holder, fence = token, "lease is granted");
             }
+            AgentEvent::LeaseHandedOver {
+                channel,
+                from,
+                holder,
+                token: FencingToken(token),
+            } => {
+                tracing::info!(function = self.name(channel), %from, operator = %holder, fence = token, "lease is handed over");
+            }
+            AgentEvent::NotAllowed { peer, right } => {
+                tracing::warn!(operator = %peer, right = right.as_str(), "refused by the policy");
+            }
             AgentEvent::Persist { ticket, record } => {
                 if let Some(store) = self.store.borrow().as_ref() {
                     store.put(ticket, record);

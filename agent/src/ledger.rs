@@ -65,6 +65,7 @@ impl Ledger {
             stops_repeated = stops.repeated,
             stops_forged = stops.forged,
             stops_too_often = stops.too_often,
+            stops_not_allowed = stops.not_allowed,
             paths_up = drive.paths_up,
             paths_down = drive.paths_down,
             dropped_no_path = drive.dropped_no_path,

@@ -37,7 +37,7 @@ use crate::flags::Flags;
 
 /// Does what the command line says; the exit code is as `--help` documents it.
 pub fn main() -> ExitCode {
-    match act(&Flags::parse()) {
+    match act(Flags::parse()) {
         Ok(()) => Exit::Done.into(),
         Err(error) => {
             eprintln!("longrein-agent: {error}");
@@ -46,7 +46,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn act(flags: &Flags) -> Result<(), AgentError> {
+fn act(flags: Flags) -> Result<(), AgentError> {
     let config = flags.config()?;
     if flags.print_config {
         return flags::print(&config.to_text());
@@ -59,5 +59,5 @@ fn act(flags: &Flags) -> Result<(), AgentError> {
         return Ok(());
     }
     log::start(config.log.level);
-    program::start(&config)?.wait()
+    program::start(&config, Box::new(move || flags.config()))?.wait()
 }

@@ -15,6 +15,7 @@ use longrein_io::shutdown::Shutdown;
 use longrein_io::{clock, date};
 use longrein_proto::role::{Agent, AgentConfig, AgentRecord};
 use longrein_proto::session::Dictionaries;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc::Receiver, oneshot, watch};
 use tokio::time::interval;
 
@@ -23,6 +24,7 @@ use crate::control_thread::{ControlInput, ControlOutput, ControlThread};
 use crate::dispatch::Dispatch;
 use crate::error::AgentError;
 use crate::ledger::Ledger;
+use crate::program::Reread;
 use crate::slots::Slots;
 use crate::state::State;
 use crate::store::Store;
@@ -39,6 +41,8 @@ pub(crate) struct Network {
     pub(crate) control: ControlThread,
     pub(crate) outputs: Receiver<ControlOutput>,
     pub(crate) ending: oneshot::Receiver<()>,
+    /// Reads the configuration again.
+    pub(crate) reread: Reread,
 }
 
 impl Network {
@@ -48,6 +52,7 @@ impl Network {
         tell: &mpsc::Sender<Remote<Agent>>,
     ) -> Result<(), AgentError> {
         let mut shutdown = Shutdown::new()?;
+        let mut hangup = signal(SignalKind::hangup())?;
         let routes = self.config.routes()?;
         let (written, on_disk) = watch::channel(0);
         let role = self.role(&routes)?;
@@ -102,6 +107,7 @@ impl Network {
                     break Ok(());
                 }
                 _ = &mut self.ending => break Ok(()),
+                _ = hangup.recv() => reload(&driver, &self.reread),
                 () = control_ended.notified() => break Err(AgentError::ControlEnded),
                 () = &mut stuck => break Err(AgentError::ControlStuck),
                 _ = minute.tick() => ledger.tell_news(),
@@ -134,6 +140,7 @@ impl Network {
                 .functions()
                 .map(|(_, section)| section.role())
                 .collect(),
+            policy: self.config.policy(),
         };
         let credential = self
             .identity
@@ -161,6 +168,19 @@ async fn close_devices(control: ControlThread, driver: &Driver<Agent>) {
     driver.with(|agent, now| agent.end(now));
     // A panic in there was logged by the thread itself.
     let _ = tokio::task::spawn_blocking(move || drop(control)).await;
+}
+
+/// Reads the configuration again and puts its policy in force; a file that is wrong changes nothing.
+fn reload(driver: &Driver<Agent>, reread: &Reread) {
+    let read = reread().and_then(|config| config.check().map(|()| config));
+    match read {
+        Ok(config) => {
+            let rules = config.allow.len();
+            driver.with(|agent, now| agent.set_policy(now, config.policy()));
+            tracing::info!(rules, "policy is reloaded");
+        }
+        Err(error) => tracing::error!(%error, "configuration is wrong, and the policy stays"),
+    }
 }
 
 async fn tell_persisted(driver: Driver<Agent>, mut on_disk: watch::Receiver<u64>) {

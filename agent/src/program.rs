@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
+use longrein_io::config::ConfigError;
 use longrein_io::keys::{Identity, IdentityError};
 use longrein_io::remote::Remote;
 use longrein_io::{clock, runtime};
@@ -92,11 +93,14 @@ pub fn load_identity(config: &Config) -> Result<Identity, IdentityError> {
     Ok(identity)
 }
 
+/// Reads the configuration again, on SIGHUP.
+pub type Reread = Box<dyn Fn() -> Result<Config, ConfigError> + Send>;
+
 /// Starts an agent: the control thread first, then the connections.
 ///
 /// # Errors
 /// What cannot be used, and what to do.
-pub fn start(config: &Config) -> Result<Program, AgentError> {
+pub fn start(config: &Config, reread: Reread) -> Result<Program, AgentError> {
     config.check()?;
     let identity = load_identity(config)?;
     let dictionaries = config.dictionaries()?;
@@ -117,6 +121,7 @@ pub fn start(config: &Config) -> Result<Program, AgentError> {
         control,
         outputs,
         ending,
+        reread,
     };
     let network = std::thread::Builder::new()
         .name("network".to_string())

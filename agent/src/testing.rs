@@ -46,7 +46,8 @@ pub fn accepted(body: Body, resume: bool, ttl: Duration) -> Accepted<Command> {
         body,
     };
     let latch = StopLatch::new(StopRecord::default());
-    gate(now(), kind, command, &who, now() + ttl, &lease, &latch).unwrap()
+    let held = lease.check(now(), &who, command.token);
+    gate(now(), kind, command, now() + ttl, held, &latch).unwrap()
 }
 
 /// A typed drive body.

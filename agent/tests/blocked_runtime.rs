@@ -6,6 +6,7 @@ mod support;
 
 use std::sync::mpsc::channel;
 
+use longrein_agent::config::Config;
 use longrein_agent::program;
 use longrein_io::config::Loader;
 use longrein_proto::base::{NodeName, Stage};
@@ -26,8 +27,9 @@ fn stages_pass_in_order_while_the_network_thread_is_blocked() {
         "agent.toml",
         &format!("{text}record = {{ applied = {log:?} }}\n"),
     );
-    let config = Loader::new(Some(&file)).unwrap().finish().unwrap();
-    let agent = program::start(&config).unwrap();
+    let config: Config = Loader::new(Some(&file)).unwrap().finish().unwrap();
+    let again = config.clone();
+    let agent = program::start(&config, Box::new(move || Ok(again.clone()))).unwrap();
 
     let truck: NodeName = "agent/truck-17".parse().unwrap();
     let desk = fleet.issue(folder.path(), "controller/desk");

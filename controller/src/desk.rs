@@ -14,13 +14,14 @@ use longrein_io::dial::Route;
 use longrein_io::entropy::SystemEntropy;
 use longrein_proto::base::{
     ApplicationId, Channel, Class, Entropy, FencingToken, MonoTime, Name, NodeKind, NodeName,
-    StopId,
+    OfferId, StopId,
 };
 use longrein_proto::crypto::{Credential, Fleet};
 use longrein_proto::role::{
     Controller, Input, Order, Redial, Role, SendCommandError, Transmit, VehicleStatus,
 };
 use longrein_proto::session::{Dictionaries, Resolution};
+use longrein_proto::wire::Request;
 use tokio::sync::{oneshot, watch};
 
 use self::ask::{Ask, Asks, Take};
@@ -30,7 +31,7 @@ use self::seat::Seat;
 pub(crate) use self::seat::SessionState;
 use crate::contact::Contact;
 use crate::events::Feed;
-use crate::{Lease, Quality, RequestError, SendError, Stopped, Vehicle};
+use crate::{Claim, Lease, Quality, RequestError, SendError, Stopped, Vehicle};
 
 /// The controller role with whoever waits for what it tells. Its events go to them at once, so it has none of its own.
 pub(crate) struct Desk {
@@ -181,16 +182,18 @@ impl Desk {
         }
     }
 
-    pub(crate) fn take(
+    /// Asks for the lease of a function.
+    pub(crate) fn claim(
         &mut self,
         now: MonoTime,
         vehicle: Vehicle,
         function: Name,
+        claim: Claim,
         answer: oneshot::Sender<Result<Lease, RequestError>>,
     ) {
         let node = vehicle.node().clone();
         let asked = self.channel(&node, &function).and_then(|channel| {
-            let ask = self.controller.take(now, &node, channel);
+            let ask = self.controller.request(now, &node, claim.request(channel));
             Ok((channel, ask.ok_or(RequestError::NoSession)?))
         });
         match asked {
@@ -231,19 +234,43 @@ impl Desk {
         self.dispatch(now);
     }
 
-    /// Gives back a lease that another session of the same identity holds.
-    pub(crate) fn release_other(
+    /// Asks for something about a function that is done or refused.
+    pub(crate) fn ask_plain(
         &mut self,
         now: MonoTime,
         vehicle: &NodeName,
         function: &Name,
-        token: FencingToken,
+        request: impl FnOnce(Channel) -> Request,
         answer: oneshot::Sender<Result<(), RequestError>>,
     ) {
         match self.channel(vehicle, function) {
             Ok(channel) => {
-                let ask = self.controller.release_token(now, vehicle, channel, token);
+                let ask = self.controller.request(now, vehicle, request(channel));
                 self.note_plain(ask, vehicle, answer);
+            }
+            Err(why) => drop(answer.send(Err(why))),
+        }
+        self.dispatch(now);
+    }
+
+    /// Offers a lease that this identity holds.
+    pub(crate) fn offer(
+        &mut self,
+        now: MonoTime,
+        vehicle: &NodeName,
+        (function, token): (&Name, FencingToken),
+        to: NodeName,
+        answer: oneshot::Sender<Result<OfferId, RequestError>>,
+    ) {
+        let asked = self.channel(vehicle, function).and_then(|channel| {
+            let request = Request::Offer { channel, token, to };
+            let ask = self.controller.request(now, vehicle, request);
+            ask.ok_or(RequestError::NoSession)
+        });
+        match asked {
+            Ok(ask) => {
+                let vehicle = vehicle.clone();
+                self.asks.insert(ask, Ask::Offer { vehicle, answer });
             }
             Err(why) => drop(answer.send(Err(why))),
         }

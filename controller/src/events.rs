@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use longrein_proto::base::{Name, NodeName};
 use longrein_proto::role::VehicleStatus;
 use longrein_proto::session::{Age, Resolution};
-use longrein_proto::wire::{Description, Telemetry};
+use longrein_proto::wire::{Description, News, Telemetry};
 use tokio::sync::Notify;
 
 use crate::{LeaseLoss, Vehicle};
@@ -18,6 +18,11 @@ pub enum VehicleEvent {
     /// A session stands. After an agent's restart its functions may be others.
     Up {
         /// What it is and does.
+        description: Description,
+    },
+    /// What this controller may do with it has changed.
+    Described {
+        /// What it is and does, and lets this controller do.
         description: Description,
     },
     /// The session is lost, and leases and unresolved messages with it; another is being opened.
@@ -53,6 +58,13 @@ pub enum VehicleEvent {
         number: u64,
         /// What became of it.
         outcome: Resolution,
+    },
+    /// What becomes of the offer of a lease; a lease that is taken away is [`VehicleEvent::LeaseLost`].
+    News {
+        /// The function.
+        function: Name,
+        /// What the vehicle says.
+        news: News,
     },
     /// A lease of this connection is over.
     LeaseLost {

@@ -9,7 +9,7 @@ use longrein_io::remote::RemoteError;
 use longrein_proto::base::{Channel, Class, FencingToken, Name, NodeName};
 use longrein_proto::role::Order;
 use longrein_proto::session::Resolution;
-use longrein_proto::wire::{Body, Drive};
+use longrein_proto::wire::{Body, Drive, Removal};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
@@ -36,6 +36,8 @@ pub enum LeaseLoss {
         /// By whom.
         by: NodeName,
     },
+    /// It was taken away.
+    Removed(Removal),
     /// The session with the vehicle ended.
     SessionEnded,
 }
@@ -45,6 +47,7 @@ impl fmt::Display for LeaseLoss {
         match self {
             LeaseLoss::Lapsed => f.write_str("the lease lapsed"),
             LeaseLoss::Taken { by } => write!(f, "the lease was taken by {by}"),
+            LeaseLoss::Removed(how) => write!(f, "the lease is lost: {how}"),
             LeaseLoss::SessionEnded => f.write_str("the session with the vehicle is lost"),
         }
     }

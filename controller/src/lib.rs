@@ -30,6 +30,7 @@
     )
 )]
 
+mod claim;
 pub mod cli;
 mod connection;
 mod contact;
@@ -47,6 +48,7 @@ mod quality;
 mod settings;
 mod vehicle;
 
+pub use claim::Claim;
 pub use connection::{Connection, Stopped, VehicleInfo};
 pub use error::{ConnectError, OpenError, QueryError, RequestError, SendError, StopError};
 pub use events::{Events, VehicleEvent};
@@ -56,11 +58,15 @@ pub use longrein_io::exit::Exit;
 pub use longrein_io::remote::RemoteError;
 pub use longrein_io::sections::{LinkSection, RelaySection};
 pub use longrein_proto::base::{
-    ApplicationId, Class, FencingToken, Name, NodeKind, NodeName, Refusal, Stage,
+    ApplicationId, Class, FencingToken, Name, NodeKind, NodeName, OfferId, Reason, Refusal, Right,
+    Rights, Stage,
 };
 pub use longrein_proto::role::{Order, PathView, SendCommandError, VehicleStatus};
 pub use longrein_proto::session::{Age, Resolution};
-pub use longrein_proto::wire::{Body, Description, Drive, FunctionKind, Telemetry, VehicleState};
+pub use longrein_proto::wire::{
+    Body, Description, Drive, FunctionDescription, FunctionKind, News, OfferEnd, Removal,
+    Telemetry, VehicleState,
+};
 pub use quality::Quality;
 pub use settings::Settings;
 pub use vehicle::Vehicle;

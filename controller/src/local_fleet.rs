@@ -42,6 +42,8 @@ pub struct Plan {
     pub controllers: Vec<String>,
     /// `[[function]]` sections of the agent's configuration (TOML).
     pub functions: String,
+    /// `[[allow]]` sections of the same: who may do what.
+    pub allow: String,
     /// Level of the programs' logs.
     pub log_level: String,
 }
@@ -111,6 +113,7 @@ impl Plan {
             links: vec!["lte".into(), "wifi".into()],
             controllers: vec!["desk".into()],
             functions: DRIVE.into(),
+            allow: ALLOW.into(),
             log_level: "info".into(),
         }
     }
@@ -373,7 +376,7 @@ impl LocalFleet {
                 addresses.join(", ")
             );
         }
-        Ok(text + &self.plan.functions)
+        Ok(text + &self.plan.allow + &self.plan.functions)
     }
 }
 
@@ -397,6 +400,13 @@ fn unix_now_s() -> u64 {
 
 /// Longest wait for a program to get ready: loading keys and binding sockets takes some 10 ms.
 const READY_MAX: Duration = Duration::from_secs(20);
+
+/// Everybody of the fleet may do everything.
+const ALLOW: &str = r#"
+[[allow]]
+who = ["anybody"]
+may = ["observe", "command", "stop", "reset", "supervise"]
+"#;
 
 /// A simulated vehicle.
 const DRIVE: &str = r#"

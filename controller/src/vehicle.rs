@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longrein_io::remote::RemoteError;
-use longrein_proto::base::{FencingToken, Name, NodeKind, NodeName};
+use longrein_proto::base::{Channel, FencingToken, Name, NodeKind, NodeName, OfferId, Reason};
 use longrein_proto::role::VehicleStatus;
-use longrein_proto::wire::Description;
+use longrein_proto::wire::{Description, Request};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::desk::SessionState;
 use crate::events::Feed;
 use crate::lease::answer_within;
-use crate::{Connection, Events, Lease, OpenError, Quality, RequestError, StopError, Stopped};
+use crate::{
+    Claim, Connection, Events, Lease, OpenError, Quality, RequestError, StopError, Stopped,
+};
 
 /// A vehicle with which a session is kept, and opened again whenever it is lost, until the last handle is dropped.
 #[derive(Clone)]
@@ -89,9 +91,7 @@ impl Vehicle {
     /// What it said last that it is and does.
     pub fn description(&self) -> Description {
         let session = self.0.session.borrow();
-        session.description.clone().unwrap_or(Description {
-            functions: Vec::new(),
-        })
+        session.description.clone().unwrap_or_default()
     }
 
     /// Whether the session stands now.
@@ -104,11 +104,76 @@ impl Vehicle {
     /// # Errors
     /// [`RequestError::Refused`] with the holder when somebody else has it, and the others.
     pub async fn take(&self, function: &Name) -> Result<Lease, RequestError> {
+        self.claim(function, Claim::Take).await
+    }
+
+    /// Comes to the lease of a function in one of several ways. Dropping the future gives up.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] with the holder when somebody else has it and keeps it, and the others.
+    pub async fn claim(&self, function: &Name, claim: Claim) -> Result<Lease, RequestError> {
         let (answer, answered) = oneshot::channel();
         let (vehicle, function) = (self.clone(), function.clone());
+        let patience = claim.patience();
         let desk = self.connection().desk();
-        desk.call(move |desk, now| desk.take(now, vehicle, function, answer))?;
-        answer_within(TAKE_MAX, answered).await
+        desk.call(move |desk, now| desk.claim(now, vehicle, function, claim, answer))?;
+        answer_within(patience, answered).await
+    }
+
+    /// Offers a lease that this controller's identity holds, in whichever of its programs, to another operator, who is asked
+    /// for 15 s; the token stands in the vehicle's status. [`VehicleEvent::News`] says what becomes of it.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] when the lease is not this identity's, or nobody of that name is there.
+    ///
+    /// [`VehicleEvent::News`]: crate::VehicleEvent::News
+    pub async fn offer(
+        &self,
+        function: &Name,
+        token: FencingToken,
+        to: &NodeName,
+    ) -> Result<OfferId, RequestError> {
+        let (answer, answered) = oneshot::channel();
+        let (node, function, to) = (self.node().clone(), function.clone(), to.clone());
+        let desk = self.connection().desk();
+        desk.call(move |desk, now| desk.offer(now, &node, (&function, token), to, answer))?;
+        answer_within(REQUEST_MAX, answered).await
+    }
+
+    /// Takes an offer back.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] when it is over, or another's.
+    pub async fn cancel(&self, function: &Name, offer: OfferId) -> Result<(), RequestError> {
+        self.ask(function, move |channel| Request::Cancel { channel, offer })
+            .await
+    }
+
+    /// Declines an offer; `busy` says that something else is being driven.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] when it is over, or another's.
+    pub async fn decline(
+        &self,
+        function: &Name,
+        offer: OfferId,
+        busy: bool,
+    ) -> Result<(), RequestError> {
+        let request = move |channel| Request::Decline {
+            channel,
+            offer,
+            busy,
+        };
+        self.ask(function, request).await
+    }
+
+    /// Ends the lease of whoever holds it, as a supervisor; its holder gets none for a while.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] when this controller may not, or nobody holds it.
+    pub async fn revoke(&self, function: &Name, reason: Reason) -> Result<(), RequestError> {
+        self.ask(function, move |channel| Request::Revoke { channel, reason })
+            .await
     }
 
     /// Gives back the lease of a function that another program with this controller's identity holds; its token stands in
@@ -121,10 +186,19 @@ impl Vehicle {
         function: &Name,
         token: FencingToken,
     ) -> Result<(), RequestError> {
+        self.ask(function, move |channel| Request::Release { channel, token })
+            .await
+    }
+
+    async fn ask(
+        &self,
+        function: &Name,
+        request: impl FnOnce(Channel) -> Request + Send + 'static,
+    ) -> Result<(), RequestError> {
         let (answer, answered) = oneshot::channel();
         let (node, function) = (self.node().clone(), function.clone());
         let desk = self.connection().desk();
-        desk.call(move |desk, now| desk.release_other(now, &node, &function, token, answer))?;
+        desk.call(move |desk, now| desk.ask_plain(now, &node, &function, request, answer))?;
         answer_within(REQUEST_MAX, answered).await
     }
 
@@ -223,9 +297,7 @@ impl Drop for Inner {
 const ABSENCE_GRACE: Duration = Duration::from_secs(2);
 /// For a vehicle that is there: two handshakes.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
-/// For a lease: the vehicle stores the token first, which a worn memory card may do slowly.
-const TAKE_MAX: Duration = Duration::from_secs(6);
-/// For everything else.
+/// For a request that waits for nobody.
 const REQUEST_MAX: Duration = Duration::from_secs(5);
 /// Between looks at the newest status; beats come once to ten times a second.
 const STATUS_EVERY: Duration = Duration::from_millis(20);

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use longrein_proto::base::{ApplicationId, Channel, Class, Entropy, FencingToken, Refusal, StopId};
+use longrein_proto::base::{
+    ApplicationId, Channel, Class, Entropy, FencingToken, OfferId, Refusal, StopId,
+};
 use longrein_proto::role::{ControllerEvent, Order, SendCommandError};
 use longrein_proto::session::Resolution;
-use longrein_proto::wire::{Body, Drive};
+use longrein_proto::wire::{Body, Drive, News, Request};
 
 use crate::{Station, Vehicle, World};
 
@@ -83,6 +85,42 @@ impl World {
     pub fn take(&mut self, controller: Station, agent: Station, channel: Channel) -> FencingToken {
         self.ask_lease(controller, agent, channel)
             .unwrap_or_else(|why| panic!("no lease: {why}"))
+    }
+
+    /// Asks a vehicle for something that is done, offered or refused; the answer's event.
+    pub fn ask(&mut self, controller: Station, agent: Station, request: Request) -> Answer {
+        let vehicle = self.name_of(agent).clone();
+        let from = self.controller_events(controller).len();
+        let asked =
+            self.with_controller(controller, |role, now| role.request(now, &vehicle, request));
+        let asked = asked.expect("the session stands");
+        let answer = self.await_event(controller, from, PATIENCE, |event| match event {
+            ControllerEvent::Granted { ask, token, .. } if *ask == asked => {
+                Some(Answer::Granted(*token))
+            }
+            ControllerEvent::Coming { ask, token, .. } if *ask == asked => {
+                Some(Answer::Coming(*token))
+            }
+            ControllerEvent::Offered { ask, offer, .. } if *ask == asked => {
+                Some(Answer::Offered(*offer))
+            }
+            ControllerEvent::Done { ask, .. } if *ask == asked => Some(Answer::Done),
+            ControllerEvent::Refused { ask, why, .. } if *ask == asked => {
+                Some(Answer::Refused(why.clone()))
+            }
+            _ => None,
+        });
+        answer.unwrap_or_else(|| panic!("no answer within {PATIENCE:?}"))
+    }
+
+    /// What vehicles said to a controller of leases, in order.
+    pub fn lease_news(&self, controller: Station) -> Vec<News> {
+        let events = self.controller_events(controller).iter();
+        let news = events.filter_map(|(_, event)| match event {
+            ControllerEvent::News { news, .. } => Some(news.clone()),
+            _ => None,
+        });
+        news.collect()
     }
 
     /// Sends a command.
@@ -289,6 +327,21 @@ fn order_to_drive(ttl: Duration, speed_mm_s: i16, resume: bool) -> Order {
             curvature_per_km: 0,
         }),
     }
+}
+
+/// What a vehicle answers to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A lease.
+    Granted(FencingToken),
+    /// A lease that comes with the handover.
+    Coming(FencingToken),
+    /// An offer is made.
+    Offered(OfferId),
+    /// It is done.
+    Done,
+    /// It is not.
+    Refused(Refusal),
 }
 
 /// 50 Hz.

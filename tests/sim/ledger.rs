@@ -154,6 +154,12 @@ impl Ledger {
                 channel,
                 token,
                 ..
+            }
+            | ControllerEvent::Coming {
+                vehicle,
+                channel,
+                token,
+                ..
             } => {
                 self.held.insert((by, vehicle.clone(), *channel), *token);
                 self.granted.insert((vehicle.clone(), *channel, *token), by);

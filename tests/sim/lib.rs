@@ -33,7 +33,7 @@ mod world;
 pub use account::Account;
 pub use chance::Chance;
 pub use clock::Clock;
-pub use cockpit::PERIOD;
+pub use cockpit::{Answer, PERIOD};
 pub use hostile_relay::HostileRelay;
 pub use identity::TestFleet;
 pub use ledger::{Key, Ledger, Sent};

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use longrein_proto::base::{
-    ApplicationId, Channel, Class, FencingToken, MonoTime, NodeName, Refusal, Stage,
+    ApplicationId, Channel, Class, FencingToken, MonoTime, NodeName, Refusal, Right, Stage,
 };
-use longrein_proto::control::{Actuation, ActuationConfig, WatchdogConfig};
+use longrein_proto::control::{Actuation, ActuationConfig, Policy, WatchdogConfig};
 use longrein_proto::role::{
     Agent, AgentConfig, Apply, FunctionConfig, Journey, LeaseEndReason, SessionEndReason,
 };
@@ -19,6 +19,8 @@ pub struct Vehicle {
     pub began: MonoTime,
     /// Every lease that was granted, in order.
     pub grants: Vec<Granted>,
+    /// Every handover of a lease, also among the grants: from whom.
+    pub handovers: Vec<(MonoTime, Channel, NodeName)>,
     /// Every end of a lease.
     pub lease_ends: Vec<(MonoTime, Channel)>,
     /// Every loss of a device.
@@ -44,6 +46,8 @@ pub struct Vehicle {
 pub struct Granted {
     /// When, on the agent's clock.
     pub at: MonoTime,
+    /// How many commands had taken effect before.
+    pub after: usize,
     /// The function.
     pub channel: Channel,
     /// To whom.
@@ -61,6 +65,8 @@ pub enum Audit {
     Reset(NodeName, u32),
     /// Whose lease ended, under which token, and why.
     LeaseEnded(Channel, NodeName, FencingToken, LeaseEndReason),
+    /// Who was refused what by the policy.
+    NotAllowed(NodeName, Right),
     /// Whose session ended, and why.
     SessionDown(NodeName, SessionEndReason),
 }
@@ -118,6 +124,7 @@ impl Vehicle {
             functions: vec![with_device(guarded), with_device(unguarded)],
             began,
             grants: Vec::new(),
+            handovers: Vec::new(),
             lease_ends: Vec::new(),
             device_losses: Vec::new(),
             full: Vec::new(),
@@ -162,7 +169,11 @@ impl Vehicle {
             function("drive", FunctionKind::Drive),
             function("tunnel", FunctionKind::Opaque),
         ];
-        AgentConfig { me, functions }
+        AgentConfig {
+            me,
+            functions,
+            policy: Policy::open(),
+        }
     }
 
     pub(crate) fn apply(&mut self, now: MonoTime, apply: Apply, role: &mut Agent) {

@@ -82,8 +82,8 @@ impl WanFleet {
         let (state, applied) = (folder.path().join("state"), applied_log(&folder));
         let text = format!(
             "state_directory = {state:?}\n[identity]\ndirectory = {identity:?}\n[record]\napplied = {applied:?}\n\
-             {log}{relay_sections}{links}{}",
-            plan.functions
+             {log}{relay_sections}{links}{}{}",
+            plan.allow, plan.functions
         );
         let config = folder.path().join("agent.toml");
         std::fs::write(&config, text)?;

@@ -105,7 +105,7 @@ fn an_unknown_key_names_file_key_and_what_is_allowed() {
         (
             "state_directory",
             "state_folder",
-            "agent.toml:7: unknown key `state_folder`; allowed here: `state_directory`, `identity`, `record`, `log`, `relay`, `link`, `function`, `dictionary`",
+            "agent.toml:7: unknown key `state_folder`; allowed here: `state_directory`, `reset_by_two`, `identity`, `record`, `log`, `relay`, `link`, `function`, `allow`, `dictionary`",
         ),
         (
             "lease_ttl_ms",
@@ -126,6 +126,11 @@ fn an_unknown_key_names_file_key_and_what_is_allowed() {
             "kind = \"sim\"",
             "kind = \"can\"",
             "unknown value `can`, expected one of `sim`, `udp`, `process`",
+        ),
+        (
+            "\"group/night-shift\"",
+            "\"night-shift\"",
+            "\"night-shift\" is nobody; allowed are \"anybody\", ",
         ),
         (
             "watchdog = false",
@@ -176,6 +181,11 @@ fn what_makes_no_sense_is_refused() {
             "adapter = { kind = \"sim\" }",
             "adapter = { kind = \"udp\", send_to = \"127.0.0.1:1\" }",
             "[[function]] drive: adapter \"udp\" takes opaque commands only",
+        ),
+        (
+            "\nfunctions = [\"drive\"]",
+            "\nfunctions = [\"wings\"]",
+            "[[allow]]: `functions` names wings, which is no [[function]]",
         ),
         (
             "name = \"west\"",

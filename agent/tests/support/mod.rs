@@ -32,7 +32,8 @@ pub fn config(identity: &Path, state: &Path, relay: impl Display) -> String {
         "state_directory = {state:?}\n\
          identity = {{ directory = {identity:?} }}\n\
          relay = [{{ name = \"east\", address = \"{relay}\" }}]\n\
-         function = [{{ name = \"drive\", adapter = {{ kind = \"sim\" }} }}]\n"
+         function = [{{ name = \"drive\", adapter = {{ kind = \"sim\" }} }}]\n\
+         allow = [{{ who = [\"anybody\"], may = [\"command\", \"stop\", \"reset\"] }}]\n"
     )
 }
 

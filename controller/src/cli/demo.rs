@@ -5,6 +5,7 @@ use std::time::Duration;
 use longrein_io::exit::Exit;
 use tokio::time::sleep;
 
+use super::claim_args::ClaimArgs;
 use super::connection::{ConnectionArgs, RelayAddress};
 use super::failure::Failure;
 use super::run::{or_signal, steady};
@@ -69,6 +70,7 @@ fn by_hand(plan: Plan) -> Result<(), Failure> {
     let fleet = LocalFleet::start(plan)?;
     let settings = demo::settings(&fleet)?;
     drive::run(drive::DriveArgs {
+        claim: ClaimArgs::default(),
         vehicle: demo::vehicle()?,
         function: demo::function()?,
         input: None,

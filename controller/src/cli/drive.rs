@@ -10,6 +10,7 @@ use longrein_proto::base::Name;
 use longrein_proto::wire::FunctionKind;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::claim_args::ClaimArgs;
 use super::connection::ConnectionArgs;
 use super::failure::Failure;
 use super::holder::Holder;
@@ -67,6 +68,10 @@ pub struct DriveArgs {
     #[arg(long)]
     pub json: bool,
 
+    /// How to come to the lease.
+    #[command(flatten)]
+    pub claim: ClaimArgs,
+
     /// How to connect.
     #[command(flatten)]
     pub connection: ConnectionArgs,
@@ -120,7 +125,9 @@ async fn drive(
     let vehicle = run::or_signal(shutdown, opening).await??;
     check_kind(&vehicle, &args.function)?;
     let mut events = vehicle.watch().await?;
-    let taking = Holder::take(&vehicle, &args.function);
+    let claiming = args.claim.clone().claim(&args.function, &mut events);
+    let claim = run::or_signal(shutdown, claiming).await??;
+    let taking = Holder::take(&vehicle, &args.function, claim);
     let holder = run::or_signal(shutdown, taking).await??;
     let mut input = match input {
         Some(input) => input,
@@ -154,14 +161,15 @@ async fn drive(
 
 fn check_kind(vehicle: &Vehicle, function: &Name) -> Result<(), Failure> {
     let functions = vehicle.description().functions;
-    match functions.iter().find(|(name, _)| name == function) {
-        Some((_, FunctionKind::Drive)) => Ok(()),
-        Some((_, FunctionKind::Opaque)) => {
+    let known = functions.iter().find(|known| known.name == *function);
+    match known.map(|known| known.kind) {
+        Some(FunctionKind::Drive) => Ok(()),
+        Some(FunctionKind::Opaque) => {
             let line = format!("function {function} takes bytes: use `longrein tunnel`");
             Err(Failure::new(Exit::Usage, line))
         }
         None => {
-            let known = functions.into_iter().map(|(name, _)| name).collect();
+            let known = functions.into_iter().map(|known| known.name).collect();
             let function = function.clone();
             Err(RequestError::NoSuchFunction { function, known }.into())
         }

@@ -8,7 +8,7 @@ use longrein_io::backoff::Backoff;
 use longrein_proto::base::Name;
 use tokio::time::sleep;
 
-use crate::{Lease, LeaseLoss, RequestError, Vehicle};
+use crate::{Claim, Lease, LeaseLoss, RequestError, Vehicle};
 
 /// Holds the lease of a function, and takes it again when its verb wants that.
 pub struct Holder {
@@ -39,9 +39,13 @@ impl Holder {
     /// Takes the lease for the first time.
     ///
     /// # Errors
-    /// As [`Vehicle::take`].
-    pub async fn take(vehicle: &Vehicle, function: &Name) -> Result<Holder, RequestError> {
-        let lease = vehicle.take(function).await?;
+    /// As [`Vehicle::claim`].
+    pub async fn take(
+        vehicle: &Vehicle,
+        function: &Name,
+        claim: Claim,
+    ) -> Result<Holder, RequestError> {
+        let lease = vehicle.claim(function, claim).await?;
         Ok(Holder {
             vehicle: vehicle.clone(),
             function: function.clone(),

@@ -10,6 +10,7 @@ macro_rules! after_help {
     };
 }
 
+mod claim_args;
 pub mod connection;
 pub mod demo;
 pub mod dictionary;
@@ -17,6 +18,7 @@ pub mod drive;
 pub mod failure;
 pub mod fleet;
 mod holder;
+pub mod lease;
 mod output;
 pub mod release;
 mod report;
@@ -59,6 +61,9 @@ pub enum Verb {
     /// Train dictionaries that make messages smaller.
     #[command(subcommand)]
     Dictionary(dictionary::DictionaryVerb),
+    /// Take, offer, accept, preempt, revoke and release leases.
+    #[command(subcommand)]
+    Lease(lease::LeaseVerb),
     Vehicles(vehicles::VehiclesArgs),
     Drive(drive::DriveArgs),
     Tunnel(tunnel::TunnelArgs),
@@ -75,6 +80,7 @@ pub fn main() -> ExitCode {
     let done = match cli.verb {
         Verb::Fleet(verb) => fleet::run(verb).map_err(Failure::from),
         Verb::Dictionary(verb) => dictionary::run(&verb),
+        Verb::Lease(verb) => lease::run(verb),
         Verb::Vehicles(args) => vehicles::run(&args),
         Verb::Drive(args) => drive::run(args),
         Verb::Tunnel(args) => tunnel::run(args),
@@ -132,12 +138,19 @@ mod tests {
         }
     }
 
-    fn verbs() -> [Command; 9] {
+    fn verbs() -> [Command; 16] {
         let named = Command::new;
         [
             demo::DemoArgs::augment_args(named("demo")),
             dictionary::TrainArgs::augment_args(named("train")),
             drive::DriveArgs::augment_args(named("drive")),
+            lease::AcceptArgs::augment_args(named("accept")),
+            lease::ListArgs::augment_args(named("list")),
+            lease::OfferArgs::augment_args(named("offer")),
+            lease::PreemptArgs::augment_args(named("preempt")),
+            lease::RefuseArgs::augment_args(named("refuse")),
+            lease::RevokeArgs::augment_args(named("revoke")),
+            lease::TakeArgs::augment_args(named("take")),
             release::ReleaseArgs::augment_args(named("release")),
             reset::ResetArgs::augment_args(named("reset")),
             stop::StopArgs::augment_args(named("stop")),

@@ -66,9 +66,9 @@ pub fn run(args: &ReleaseArgs) -> Result<(), Failure> {
 async fn release(vehicle: &Vehicle, function: &Name, me: &NodeName) -> Result<bool, Failure> {
     let status = vehicle.status().await?;
     let functions = vehicle.description().functions;
-    let place = functions.iter().position(|(name, _)| name == function);
+    let place = functions.iter().position(|known| known.name == *function);
     let Some(place) = place else {
-        let known = functions.into_iter().map(|(name, _)| name).collect();
+        let known = functions.into_iter().map(|known| known.name).collect();
         let function = function.clone();
         return Err(RequestError::NoSuchFunction { function, known }.into());
     };

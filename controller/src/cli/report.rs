@@ -2,10 +2,12 @@
 
 use std::fmt::Write;
 
-use longrein_proto::base::{Channel, Class, Flow, Name};
+use longrein_proto::base::{Channel, Class, Flow, Name, Right, Rights};
 use longrein_proto::role::VehicleStatus;
 use longrein_proto::session::{Age, Resolution};
-use longrein_proto::wire::{FunctionKind, LegTimes, Telemetry};
+use longrein_proto::wire::{
+    Description, FunctionDescription, FunctionKind, LegTimes, News, Telemetry,
+};
 use serde_json::{Value, json};
 
 use crate::{Vehicle, VehicleEvent};
@@ -15,11 +17,13 @@ pub fn json(vehicle: &Vehicle, event: &VehicleEvent) -> Value {
     let mut object = match event {
         VehicleEvent::Up { description } => json!({
             "event": "up",
-            "functions": description.functions.iter().map(|(name, kind)| json!({
-                "name": name.as_str(),
-                "kind": kind_word(*kind),
-            })).collect::<Vec<_>>(),
+            "functions": functions_json(description),
         }),
+        VehicleEvent::Described { description } => json!({
+            "event": "described",
+            "functions": functions_json(description),
+        }),
+        VehicleEvent::News { function, news } => news_json(function, news),
         VehicleEvent::Down => json!({ "event": "down" }),
         VehicleEvent::Presence { relay, present } => json!({
             "event": "presence",
@@ -57,6 +61,8 @@ pub fn json(vehicle: &Vehicle, event: &VehicleEvent) -> Value {
 pub fn line(event: &VehicleEvent) -> Option<String> {
     Some(match event {
         VehicleEvent::Up { .. } => "session is up".to_string(),
+        VehicleEvent::Described { .. } => "what you may do here has changed".to_string(),
+        VehicleEvent::News { function, news } => news_line(function, news)?,
         VehicleEvent::Down => "session is lost; calling again".to_string(),
         VehicleEvent::Presence {
             relay,
@@ -119,7 +125,7 @@ pub fn latch_json(vehicle: &Name, stopped: bool) -> Value {
 /// The vehicle's functions, in the order of its status.
 pub fn functions(vehicle: &Vehicle) -> Vec<Name> {
     let functions = vehicle.description().functions.into_iter();
-    functions.map(|(name, _)| name).collect()
+    functions.map(|function| function.name).collect()
 }
 
 /// The flow of a function's commands of this class; none when there is no such function.
@@ -242,6 +248,78 @@ fn outcome_text(outcome: &Resolution) -> String {
         Resolution::Applied | Resolution::Expired | Resolution::Unknown => {
             outcome_word(outcome).to_string()
         }
+    }
+}
+
+fn functions_json(description: &Description) -> Vec<Value> {
+    let one = |function: &FunctionDescription| {
+        json!({
+            "name": function.name.as_str(),
+            "kind": kind_word(function.kind),
+            "may": rights_words(function.rights),
+        })
+    };
+    description.functions.iter().map(one).collect()
+}
+
+/// The words for rights.
+pub fn rights_words(rights: Rights) -> Vec<&'static str> {
+    let all = Right::ALL.into_iter();
+    all.filter(|right| rights.has(*right))
+        .map(Right::as_str)
+        .collect()
+}
+
+/// What becomes of the offer of a lease, as one line; a loss is told with the lease.
+pub fn news_line(function: &Name, news: &News) -> Option<String> {
+    Some(match news {
+        News::Ring {
+            from,
+            ttl_ms,
+            offer,
+            ..
+        } => format!(
+            "{function}: {from} offers you the lease (offer {offer}, {} s)",
+            ttl_ms / 1_000
+        ),
+        News::Accepted { offer, .. } => format!("{function}: offer {offer} is accepted"),
+        News::Over { offer, how, .. } => format!("{function}: offer {offer}: {how}"),
+        News::Lost { .. } => return None,
+    })
+}
+
+fn news_json(function: &Name, news: &News) -> Value {
+    let function = function.as_str();
+    match news {
+        News::Ring {
+            offer,
+            ttl_ms,
+            from,
+            ..
+        } => json!({
+            "event": "lease_offered",
+            "function": function,
+            "offer": offer.0,
+            "from": from.to_string(),
+            "ttl_ms": ttl_ms,
+        }),
+        News::Accepted { offer, .. } => json!({
+            "event": "offer_accepted",
+            "function": function,
+            "offer": offer.0,
+        }),
+        News::Over { offer, how, .. } => json!({
+            "event": "offer_over",
+            "function": function,
+            "offer": offer.0,
+            "how": how.to_string(),
+        }),
+        News::Lost { token, how, .. } => json!({
+            "event": "lease_removed",
+            "function": function,
+            "token": token.0,
+            "why": how.to_string(),
+        }),
     }
 }
 

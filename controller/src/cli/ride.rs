@@ -128,6 +128,8 @@ impl Ride {
             | VehicleEvent::Down
             | VehicleEvent::Presence { .. }
             | VehicleEvent::Draining { .. }
+            | VehicleEvent::Described { .. }
+            | VehicleEvent::News { .. }
             | VehicleEvent::Receipt { .. } => {
                 if let Some(line) = report::line(&event) {
                     self.line.say(&line);
@@ -156,7 +158,7 @@ impl Ride {
                 self.line.say(&stop_line(&answer));
             }
             News::Lease(Change::Taken) => self.line.say("the lease is held again"),
-            News::Lease(Change::Lost(loss @ LeaseLoss::Taken { .. })) => {
+            News::Lease(Change::Lost(loss @ (LeaseLoss::Taken { .. } | LeaseLoss::Removed(_)))) => {
                 return Err(Failure::new(Exit::Refused, loss));
             }
             News::Lease(Change::Lost(loss)) => {

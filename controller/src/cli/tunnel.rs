@@ -13,6 +13,7 @@ use longrein_proto::wire::FunctionKind;
 use tokio::net::UdpSocket;
 
 use self::carrier::Carrier;
+use super::claim_args::ClaimArgs;
 use super::connection::ConnectionArgs;
 use super::failure::Failure;
 use super::holder::Holder;
@@ -62,6 +63,10 @@ pub struct TunnelArgs {
     /// reported. What never arrived is in no counter, unless the class is reliable
     #[arg(long)]
     pub json: bool,
+
+    /// How to come to the lease.
+    #[command(flatten)]
+    pub claim: ClaimArgs,
 
     /// How to connect.
     #[command(flatten)]
@@ -135,22 +140,25 @@ async fn dig(
     let opening = run::patiently(&what, connection.open(&args.vehicle));
     let vehicle = run::or_signal(shutdown, opening).await??;
     check_kind(&vehicle, &args.function)?;
-    let events = vehicle.watch().await?;
-    let taking = Holder::take(&vehicle, &args.function);
+    let mut events = vehicle.watch().await?;
+    let claiming = args.claim.clone().claim(&args.function, &mut events);
+    let claim = run::or_signal(shutdown, claiming).await??;
+    let taking = Holder::take(&vehicle, &args.function, claim);
     let holder = run::or_signal(shutdown, taking).await??;
     Ok(Carrier::new(args, socket, vehicle, holder, events))
 }
 
 fn check_kind(vehicle: &Vehicle, function: &Name) -> Result<(), Failure> {
     let functions = vehicle.description().functions;
-    match functions.iter().find(|(name, _)| name == function) {
-        Some((_, FunctionKind::Opaque)) => Ok(()),
-        Some((_, FunctionKind::Drive)) => {
+    let known = functions.iter().find(|known| known.name == *function);
+    match known.map(|known| known.kind) {
+        Some(FunctionKind::Opaque) => Ok(()),
+        Some(FunctionKind::Drive) => {
             let line = format!("function {function} takes typed commands: use `longrein drive`");
             Err(Failure::new(Exit::Usage, line))
         }
         None => {
-            let known = functions.into_iter().map(|(name, _)| name).collect();
+            let known = functions.into_iter().map(|known| known.name).collect();
             let function = function.clone();
             Err(RequestError::NoSuchFunction { function, known }.into())
         }

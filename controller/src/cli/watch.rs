@@ -132,6 +132,7 @@ impl Printer {
         match event {
             VehicleEvent::Telemetry { function, .. }
             | VehicleEvent::Receipt { function, .. }
+            | VehicleEvent::News { function, .. }
             | VehicleEvent::LeaseLost { function, .. } => {
                 self.function.as_ref().is_none_or(|only| only == function)
             }
@@ -139,6 +140,7 @@ impl Printer {
             | VehicleEvent::Down
             | VehicleEvent::Presence { .. }
             | VehicleEvent::Draining { .. }
+            | VehicleEvent::Described { .. }
             | VehicleEvent::Status(_) => true,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use longrein_proto::base::{Channel, Name, NodeName, Refusal};
+use longrein_proto::base::{Channel, Name, NodeName, OfferId, Refusal};
 use tokio::sync::oneshot;
 
 use crate::{Lease, RequestError, Vehicle};
@@ -12,6 +12,11 @@ use crate::{Lease, RequestError, Vehicle};
 pub(super) enum Ask {
     /// For a lease.
     Take(Box<Take>),
+    /// For the offer of a lease.
+    Offer {
+        vehicle: NodeName,
+        answer: oneshot::Sender<Result<OfferId, RequestError>>,
+    },
     /// For something that is done or refused.
     Plain {
         vehicle: NodeName,
@@ -32,13 +37,14 @@ impl Ask {
     fn vehicle(&self) -> &NodeName {
         match self {
             Ask::Take(take) => take.vehicle.node(),
-            Ask::Plain { vehicle, .. } => vehicle,
+            Ask::Offer { vehicle, .. } | Ask::Plain { vehicle, .. } => vehicle,
         }
     }
 
     fn is_abandoned(&self) -> bool {
         match self {
             Ask::Take(take) => take.answer.is_closed(),
+            Ask::Offer { answer, .. } => answer.is_closed(),
             Ask::Plain { answer, .. } => answer.is_closed(),
         }
     }
@@ -47,6 +53,7 @@ impl Ask {
         // Whoever asked may have given up.
         match self {
             Ask::Take(take) => drop(take.answer.send(Err(why))),
+            Ask::Offer { answer, .. } => drop(answer.send(Err(why))),
             Ask::Plain { answer, .. } => drop(answer.send(Err(why))),
         }
     }
@@ -74,6 +81,12 @@ impl Asks {
     pub(super) fn on_done(&mut self, number: u32) {
         if let Some(Ask::Plain { answer, .. }) = self.0.remove(&number) {
             drop(answer.send(Ok(())));
+        }
+    }
+
+    pub(super) fn on_offered(&mut self, number: u32, offer: OfferId) {
+        if let Some(Ask::Offer { answer, .. }) = self.0.remove(&number) {
+            drop(answer.send(Ok(offer)));
         }
     }
 

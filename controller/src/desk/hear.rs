@@ -41,6 +41,14 @@ impl Desk {
                 ask,
                 token,
             } => self.on_granted(now, &vehicle, channel, ask, token),
+            // An accepted offer is a lease: its commands have to go before it is in force.
+            ControllerEvent::Coming {
+                vehicle,
+                channel,
+                ask,
+                token,
+            } => self.on_granted(now, &vehicle, channel, ask, token),
+            ControllerEvent::Offered { ask, offer, .. } => self.asks.on_offered(ask, offer),
             ControllerEvent::Stopped {
                 id,
                 generation,
@@ -58,6 +66,8 @@ impl Desk {
             | ControllerEvent::SessionUp { .. }
             | ControllerEvent::SessionDown { .. }
             | ControllerEvent::LeaseLost { .. }
+            | ControllerEvent::News { .. }
+            | ControllerEvent::Described { .. }
             | ControllerEvent::Telemetry { .. }
             | ControllerEvent::Receipt { .. }
             | ControllerEvent::Status { .. } => self.on_vehicle_event(event),
@@ -78,7 +88,9 @@ impl Desk {
             ControllerEvent::Presence { relay, present, .. } => seat.on_presence(relay, present),
             ControllerEvent::SessionUp { description, .. } => seat.on_session_up(description),
             ControllerEvent::SessionDown { .. } => seat.on_session_down(),
-            ControllerEvent::LeaseLost { channel, .. } => seat.on_lease_lost(channel),
+            ControllerEvent::LeaseLost { channel, how, .. } => seat.on_lease_lost(channel, how),
+            ControllerEvent::News { news, .. } => seat.on_news(news),
+            ControllerEvent::Described { description, .. } => seat.on_described(description),
             ControllerEvent::Receipt {
                 channel,
                 number,
@@ -105,6 +117,8 @@ impl Desk {
             | ControllerEvent::RelayUp { .. }
             | ControllerEvent::Draining { .. }
             | ControllerEvent::Granted { .. }
+            | ControllerEvent::Coming { .. }
+            | ControllerEvent::Offered { .. }
             | ControllerEvent::Done { .. }
             | ControllerEvent::Refused { .. }
             | ControllerEvent::Stopped { .. }
@@ -167,6 +181,10 @@ fn vehicle_of(event: &ControllerEvent) -> Option<&NodeName> {
         | ControllerEvent::SessionUp { vehicle, .. }
         | ControllerEvent::SessionDown { vehicle }
         | ControllerEvent::Granted { vehicle, .. }
+        | ControllerEvent::Coming { vehicle, .. }
+        | ControllerEvent::Offered { vehicle, .. }
+        | ControllerEvent::News { vehicle, .. }
+        | ControllerEvent::Described { vehicle, .. }
         | ControllerEvent::Done { vehicle, .. }
         | ControllerEvent::Refused { vehicle, .. }
         | ControllerEvent::LeaseLost { vehicle, .. }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use longrein_proto::base::{Channel, FencingToken, Name, NodeName};
 use longrein_proto::role::VehicleStatus;
 use longrein_proto::session::Resolution;
-use longrein_proto::wire::Description;
+use longrein_proto::wire::{Description, News, Removal};
 use tokio::sync::{oneshot, watch};
 
 use crate::events::Feed;
@@ -78,7 +78,7 @@ impl Seat {
     pub(super) fn functions(&self) -> Vec<Name> {
         let state = self.session.borrow();
         let functions = state.description.iter().flat_map(|d| &d.functions);
-        functions.map(|(name, _)| name.clone()).collect()
+        functions.map(|known| known.name.clone()).collect()
     }
 
     /// A watcher; it begins with what is known.
@@ -136,6 +136,27 @@ impl Seat {
         self.tell(&VehicleEvent::Up { description });
     }
 
+    /// What this controller may do has changed.
+    pub(super) fn on_described(&mut self, description: Description) {
+        let known = Some(description.clone());
+        self.session
+            .send_modify(|session| session.description = known);
+        self.tell(&VehicleEvent::Described { description });
+    }
+
+    /// The vehicle says something of a lease; that of a lost one comes with the loss.
+    pub(super) fn on_news(&self, news: News) {
+        let channel = match &news {
+            News::Ring { channel, .. }
+            | News::Accepted { channel, .. }
+            | News::Over { channel, .. } => *channel,
+            News::Lost { .. } => return,
+        };
+        if let Some(function) = self.function(channel) {
+            self.tell(&VehicleEvent::News { function, news });
+        }
+    }
+
     pub(super) fn on_session_down(&mut self) {
         self.session.send_modify(|session| session.up = false);
         self.status = None;
@@ -154,8 +175,11 @@ impl Seat {
         self.tell(&VehicleEvent::Presence { relay, present });
     }
 
-    pub(super) fn on_lease_lost(&mut self, channel: Channel) {
-        self.losing.push(channel);
+    pub(super) fn on_lease_lost(&mut self, channel: Channel, how: Option<Removal>) {
+        match how {
+            Some(how) => self.lose(channel, &LeaseLoss::Removed(how)),
+            None => self.losing.push(channel),
+        }
     }
 
     pub(super) fn on_status(&mut self, status: VehicleStatus) {
@@ -186,8 +210,8 @@ impl Seat {
     pub(super) fn function(&self, channel: Channel) -> Option<Name> {
         let index = usize::from(channel.number()).checked_sub(1)?;
         let state = self.session.borrow();
-        let (name, _) = state.description.as_ref()?.functions.get(index)?;
-        Some(name.clone())
+        let function = state.description.as_ref()?.functions.get(index)?;
+        Some(function.name.clone())
     }
 
     pub(super) fn tell(&self, event: &VehicleEvent) {
@@ -226,15 +250,22 @@ impl Seat {
 
 #[cfg(test)]
 mod tests {
-    use longrein_proto::base::Stage;
-    use longrein_proto::wire::{AgentBeat, FunctionKind, FunctionReport};
+    use longrein_proto::base::{Rights, Stage};
+    use longrein_proto::wire::{AgentBeat, FunctionDescription, FunctionKind, FunctionReport};
 
     use super::*;
 
     fn seat() -> (Seat, Channel) {
         let mut seat = Seat::new(&Arc::new(()));
-        let functions = vec![("drive".parse().unwrap(), FunctionKind::Drive)];
-        seat.on_session_up(Description { functions });
+        let drive = FunctionDescription {
+            name: "drive".parse().unwrap(),
+            kind: FunctionKind::Drive,
+            rights: Rights::ALL,
+        };
+        seat.on_session_up(Description {
+            rights: Rights::ALL,
+            functions: vec![drive],
+        });
         (seat, Channel::new(1).unwrap())
     }
 
@@ -259,16 +290,28 @@ mod tests {
     fn a_lost_lease_says_whether_it_lapsed_or_who_took_it() {
         let (mut seat, drive) = seat();
         let lost = seat.on_granted(drive, FencingToken(3), &me());
-        seat.on_lease_lost(drive);
+        seat.on_lease_lost(drive, None);
         seat.on_status(status(3, None));
         assert_eq!(*lost.borrow(), Some(LeaseLoss::Lapsed));
         assert!(!seat.holds(drive, FencingToken(3)));
 
         let lost = seat.on_granted(drive, FencingToken(4), &me());
-        seat.on_lease_lost(drive);
+        seat.on_lease_lost(drive, None);
         seat.on_status(status(5, Some("controller/bob")));
         let by = "controller/bob".parse().unwrap();
         assert_eq!(*lost.borrow(), Some(LeaseLoss::Taken { by }));
+    }
+
+    #[test]
+    fn a_lease_that_was_taken_away_says_who_did_it_and_why() {
+        let (mut seat, drive) = seat();
+        let lost = seat.on_granted(drive, FencingToken(3), &me());
+        let how = Removal::Preempted {
+            by: "controller/chief".parse().unwrap(),
+            reason: "fire".parse().unwrap(),
+        };
+        seat.on_lease_lost(drive, Some(how.clone()));
+        assert_eq!(*lost.borrow(), Some(LeaseLoss::Removed(how)));
     }
 
     #[test]

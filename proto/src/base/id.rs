@@ -29,6 +29,11 @@ number! {
     FencingToken(u64)
 }
 
+number! {
+    /// The offer of a lease, at one agent.
+    OfferId(u32)
+}
+
 /// Names one reliable command across restarts of the agent; random, chosen by the application. An agent remembers the last 1,024:
 /// by chance one of 2^54 commands has the id of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

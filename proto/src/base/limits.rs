@@ -254,6 +254,11 @@ pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 pub const PERSIST_PENDING_MAX: usize = 256;
 /// Of these places, those that only stops and resets may take: the stops of a dozen authors in the time of a slow sync.
 pub const PERSIST_RESERVED: usize = 64;
+/// Sessions that wait for the lease of one function.
+pub const WAITING_MAX: usize = 16;
+/// How long a node gets no lease of a function after a supervisor ended its lease: long enough that its program does not take
+/// it again by itself, and that people can talk.
+pub const REVOKED_FOR: Duration = Duration::from_secs(30);
 /// Takes of leases that one node may ask for a second: each has the agent write its record.
 pub const TAKES_PER_PEER_PER_S: u64 = 10;
 /// Takes of one node at once: of every function of an agent, and a few again.

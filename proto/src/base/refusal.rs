@@ -33,6 +33,20 @@ pub enum Refusal {
     AdapterDown,
     /// The message could not be read.
     Malformed,
+    /// The vehicle's policy does not allow it.
+    NotAllowed,
+    /// The command is right but for its token, which comes into force with the handover.
+    NotYet,
+    /// Another person has to ask for the same within a short time.
+    NeedsSecond,
+    /// There is no such offer of a lease, or it is over.
+    NoOffer,
+    /// The lease was revoked a moment ago.
+    Revoked,
+    /// Nobody of that name has a session with the vehicle.
+    Absent,
+    /// The picture that the operator saw is too old, or its age is not said.
+    OldPicture,
 }
 
 impl fmt::Display for Refusal {
@@ -51,6 +65,13 @@ impl fmt::Display for Refusal {
             Refusal::AlreadyApplied => f.write_str("applied before"),
             Refusal::AdapterDown => f.write_str("adapter is down"),
             Refusal::Malformed => f.write_str("malformed"),
+            Refusal::NotAllowed => f.write_str("not allowed"),
+            Refusal::NotYet => f.write_str("not yet: the handover is under way"),
+            Refusal::NeedsSecond => f.write_str("another person has to ask for the same"),
+            Refusal::NoOffer => f.write_str("no such offer"),
+            Refusal::Revoked => f.write_str("revoked a moment ago"),
+            Refusal::Absent => f.write_str("not there"),
+            Refusal::OldPicture => f.write_str("picture is too old"),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{Lease, StopLatch};
-use crate::base::{MonoTime, NodeName, Refusal};
+use super::StopLatch;
+use crate::base::{MonoTime, Refusal};
 use crate::wire::{Body, Command, FunctionKind};
 
 /// Something that passed the [`gate`]; nothing else makes one, and nothing else reaches an actuator (SAFE-40).
@@ -38,8 +38,8 @@ impl<T> fmt::Debug for Accepted<T> {
     }
 }
 
-/// Accepts a command of `who` to a function of this kind, or says why not. `deadline` is when its time to live, less the
-/// error of the clock, is over on the vehicle's clock.
+/// Accepts a command to a function of this kind, or says why not. `deadline` is when its time to live, less the error of the
+/// clock, is over on the vehicle's clock; `held` is what the function's lease says of its sender and token.
 ///
 /// # Errors
 /// In this order: `NoSuchFunction` (a body of the other kind), `Expired`, `NotLeased`, `HeldBy`, `OldToken`, `Stopped`,
@@ -48,9 +48,8 @@ pub fn gate(
     now: MonoTime,
     kind: FunctionKind,
     command: Command,
-    who: &NodeName,
     deadline: MonoTime,
-    lease: &Lease,
+    held: Result<(), Refusal>,
     latch: &StopLatch,
 ) -> Result<Accepted<Command>, Refusal> {
     match (kind, &command.body) {
@@ -64,7 +63,7 @@ pub fn gate(
         return Err(Refusal::Expired);
     }
     // SAFE-42
-    lease.check(now, who, command.token)?;
+    held?;
     if latch.is_latched() {
         return Err(Refusal::Stopped);
     }
@@ -172,9 +171,8 @@ mod tests {
                     body,
                     ..command.clone()
                 },
-                &desk.who,
                 at(9),
-                &desk.lease,
+                Ok(()),
                 &desk.latch,
             )
         };

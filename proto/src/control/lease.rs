@@ -64,9 +64,16 @@ impl Lease {
         self.state.tenure().map(|(who, _)| who)
     }
 
-    /// The newest token, granted or about to be.
-    pub fn newest_token(&self) -> FencingToken {
-        self.newest
+    /// The token of whoever holds the lease or is about to; while it is free, the newest one there was.
+    pub fn token(&self) -> FencingToken {
+        self.state.tenure().map_or(self.newest, |(_, token)| token)
+    }
+
+    /// A token above all that there were, for a node that the holder hands over to. None after 2^64 of them: a lease that
+    /// cannot be fenced is not given.
+    pub fn reserve_token(&mut self) -> Option<FencingToken> {
+        self.newest = FencingToken(self.newest.0.checked_add(1)?);
+        Some(self.newest)
     }
 
     /// Somebody who may wants the lease. A holder that takes again gets a new token, and the old one ends at once (SAFE-4).
@@ -83,15 +90,13 @@ impl Lease {
         if matches!(self.state, State::Granting { .. }) {
             return Err(Refusal::TooOften);
         }
-        // Out of tokens after 2^64 grants or with a broken store: a lease that cannot be fenced is not given.
-        let token = self.newest.0.checked_add(1).ok_or(Refusal::NotLeased)?;
-        self.newest = FencingToken(token);
+        let token = self.reserve_token().ok_or(Refusal::NotLeased)?;
         self.apply(&Fact::Take {
             who,
-            token: self.newest,
+            token,
             until: now + Self::PERSIST_MAX,
         });
-        Ok(TakeStep::Persist(self.newest))
+        Ok(TakeStep::Persist(token))
     }
 
     /// The token is stored; gives the grant if it is still wanted.
@@ -120,11 +125,27 @@ impl Lease {
         true
     }
 
+    /// The holder has handed over to `who`, whose reserved and stored token is in force from now on, and the one before is void.
+    // [SAFE-91]
+    pub fn on_handed_over(&mut self, now: MonoTime, who: &NodeName, token: FencingToken) -> bool {
+        self.apply(&Fact::HandedOver {
+            who,
+            token,
+            until: now + self.ttl,
+        })
+    }
+
     /// The holder gives the lease of this token back (SAFE-7), or the session in which it was granted has ended while the node
     /// has another.
     pub fn on_release(&mut self, who: &NodeName, token: FencingToken) -> Option<LeaseEnd> {
         let ours = self.state.tenure().is_some_and(|held| held == (who, token));
         if ours { self.end(&Fact::End) } else { None }
+    }
+
+    /// Somebody takes the lease away from whoever has it.
+    // [SAFE-94] [SAFE-95]
+    pub fn on_removal(&mut self) -> Option<LeaseEnd> {
+        self.end(&Fact::End)
     }
 
     /// The last session of this node has ended, and with it every lease that it holds (SAFE-8).
@@ -236,7 +257,13 @@ enum Fact<'a> {
     Renew {
         until: MonoTime,
     },
-    /// Release by the holder, or the end of its session.
+    /// To somebody else, whose token is stored.
+    HandedOver {
+        who: &'a NodeName,
+        token: FencingToken,
+        until: MonoTime,
+    },
+    /// Release by the holder, the end of its session, preemption or revocation.
     End,
     Lapse,
 }
@@ -272,10 +299,22 @@ fn next(state: &State, fact: &Fact<'_>) -> State {
             token: *token,
             until: *before.max(until),
         },
+        (State::Held { token: before, .. }, Fact::HandedOver { who, token, until })
+            if before < token =>
+        {
+            State::Held {
+                who: (*who).clone(),
+                token: *token,
+                until: *until,
+            }
+        }
         (State::Free | State::Granting { .. } | State::Held { .. }, Fact::End | Fact::Lapse) => {
             State::Free
         }
-        (State::Free | State::Granting { .. } | State::Held { .. }, Fact::Persisted { .. })
+        (
+            State::Free | State::Granting { .. } | State::Held { .. },
+            Fact::Persisted { .. } | Fact::HandedOver { .. },
+        )
         | (State::Free | State::Granting { .. }, Fact::Renew { .. })
         | (State::Granting { .. }, Fact::Take { .. }) => state.clone(),
     }

@@ -16,9 +16,12 @@ mod actuation;
 #[cfg(test)]
 mod diagram;
 mod gate;
+mod handover;
 mod lease;
 mod limits;
+mod policy;
 mod progress;
+mod second_person;
 mod stop_latch;
 #[cfg(test)]
 mod testing;
@@ -26,9 +29,12 @@ mod watchdog;
 
 pub use actuation::{Actuation, ActuationConfig, Applied, Output, StageChange};
 pub use gate::{Accepted, gate};
+pub use handover::{Handover, OfferOver};
 pub use lease::{Grant, Lease, LeaseEnd, TakeStep};
 pub use limits::{DriveLimits, DriveLimitsError, Limiter};
+pub use policy::{Allowed, Policy, Rule, Who};
 pub use progress::Progress;
+pub use second_person::SecondPerson;
 pub use stop_latch::{ResetOutcome, StopLatch, StopOutcome, StopRecord};
 pub use watchdog::{Watchdog, WatchdogConfig, WatchdogConfigError};
 

@@ -32,13 +32,13 @@ impl Desk {
         command: Command,
         deadline: MonoTime,
     ) -> Result<Accepted<Command>, Refusal> {
+        let held = self.lease.check(now, &self.who, command.token);
         gate(
             now,
             FunctionKind::Drive,
             command,
-            &self.who,
             deadline,
-            &self.lease,
+            held,
             &self.latch,
         )
     }
@@ -46,20 +46,12 @@ impl Desk {
     /// A command that the gate accepts at `now`, with this time to live.
     pub fn accepted(&self, now: MonoTime, command: Command, ttl_ms: u64) -> Accepted<Command> {
         let deadline = now + std::time::Duration::from_millis(ttl_ms);
+        let held = self.lease.check(now, &self.who, command.token);
         let kind = match command.body {
             Body::Drive(_) => FunctionKind::Drive,
             Body::Opaque(_) => FunctionKind::Opaque,
         };
-        gate(
-            now,
-            kind,
-            command,
-            &self.who,
-            deadline,
-            &self.lease,
-            &self.latch,
-        )
-        .unwrap()
+        gate(now, kind, command, deadline, held, &self.latch).unwrap()
     }
 }
 

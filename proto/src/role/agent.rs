@@ -6,12 +6,14 @@ mod function;
 mod guest;
 mod halves;
 mod journey;
+mod leases;
 mod persisting;
 mod rates;
 mod requests;
 mod sessions;
 mod stopping;
 mod stops;
+mod waiting;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -33,14 +35,14 @@ use super::wall::WallClock;
 use super::{Input, NodeCounters, PathView, Redial, Role, Transmit};
 use crate::base::limits::{TAKE_BURST, TAKES_PER_PEER_PER_S};
 use crate::base::{
-    Channel, Class, Entropy, Flow, MonoTime, Name, NodeName, Refusal, SessionId, Stage,
+    Channel, Class, Entropy, Flow, MonoTime, Name, NodeName, Refusal, Right, SessionId, Stage,
 };
-use crate::control::{LeaseEnd, StopLatch};
+use crate::control::{LeaseEnd, Policy, SecondPerson, StopLatch};
 use crate::crypto::{Credential, Fleet};
 use crate::leg;
 use crate::path::Health;
 use crate::session::{Dictionaries, FlowStats};
-use crate::wire::{Notice, Parcel, Reply, Telemetry};
+use crate::wire::{Notice, OfferEnd, Parcel, Reply, Telemetry};
 
 /// How an agent is set up.
 #[derive(Clone, Debug)]
@@ -49,6 +51,8 @@ pub struct AgentConfig {
     pub me: NodeName,
     /// Its functions; the first is channel 1. At most [`crate::base::limits::FUNCTIONS_MAX`].
     pub functions: Vec<FunctionConfig>,
+    /// Who may do what.
+    pub policy: Policy,
 }
 
 /// What an agent dropped, by reason.
@@ -85,6 +89,8 @@ pub struct Agent {
     halves: Halves,
     guests: BTreeMap<SessionId, Guest>,
     functions: Vec<Function>,
+    policy: Policy,
+    second_person: SecondPerson,
     dictionaries: Dictionaries,
     latch: StopLatch,
     stops: Stops,
@@ -133,6 +139,8 @@ impl Agent {
             halves: Halves::default(),
             guests: BTreeMap::new(),
             functions,
+            policy: config.policy,
+            second_person: SecondPerson::default(),
             dictionaries: Dictionaries::new(),
             latch,
             stops: Stops::new(),
@@ -165,7 +173,9 @@ impl Agent {
     ) {
         let flow = Flow::new(channel, class);
         let bytes = telemetry.encode();
-        for guest in self.guests.values_mut() {
+        // [SAFE-81]
+        let watching = self.guests.values_mut();
+        for guest in watching.filter(|guest| guest.may(Right::Observe, channel)) {
             guest.tell(now, flow, &bytes, &mut self.node);
         }
     }
@@ -189,6 +199,19 @@ impl Agent {
     /// Dictionaries for sessions that begin from now on.
     pub fn set_dictionaries(&mut self, dictionaries: Dictionaries) {
         self.dictionaries = dictionaries;
+    }
+
+    /// Who may do what from now on. Leases of those who may command no longer end at once.
+    // [SAFE-82]
+    pub fn set_policy(&mut self, now: MonoTime, policy: Policy) {
+        self.policy = policy;
+        for guest in self.guests.values_mut() {
+            if guest.judge(&self.functions, &self.policy) {
+                guest.describe(now);
+                guest.line.flush(now, &mut self.node);
+            }
+        }
+        self.end_leases_without_right(now);
     }
 
     /// What a link may carry each way on the wire, shared by its paths; 1,000 when nothing is said.
@@ -294,6 +317,7 @@ impl Agent {
                 Some((channel, end))
             })
             .collect();
+        self.end_offers(now);
         for (channel, end) in lapsed {
             let why = if end.granted {
                 LeaseEndReason::Lapsed
@@ -311,12 +335,25 @@ impl Agent {
         end: LeaseEnd,
         why: LeaseEndReason,
     ) {
+        self.note_lease_end(now, channel, end, why);
+        self.give_to_next(now, channel);
+    }
+
+    fn note_lease_end(
+        &mut self,
+        now: MonoTime,
+        channel: Channel,
+        end: LeaseEnd,
+        why: LeaseEndReason,
+    ) {
         self.events.push_back(AgentEvent::LeaseEnded {
             channel,
             holder: end.who,
             token: end.token,
             why,
         });
+        // [SAFE-92]
+        self.end_offer(now, channel, OfferEnd::LeaseEnded);
         // [SAFE-11] Nobody waits for its token any more.
         if let Some((session, ask)) = self.persisting.drop_grant(channel) {
             self.reply(now, session, ask, Reply::Refused(Refusal::NotLeased));
@@ -368,10 +405,7 @@ impl Role for Agent {
 
     fn next_timeout(&self) -> Option<MonoTime> {
         let guests = self.guests.values().map(Guest::next_timeout);
-        let leases = self
-            .functions
-            .iter()
-            .filter_map(|function| function.lease.next_timeout());
+        let leases = self.functions.iter().filter_map(Function::next_timeout);
         guests.chain(leases).chain(self.node.next_timeout()).min()
     }
 }

@@ -15,15 +15,15 @@ use super::wall::WallClock;
 use super::{Input, NodeCounters, PathView, Redial, Role, Transmit};
 use crate::base::{
     ApplicationId, Channel, Class, Entropy, FencingToken, MonoTime, Name, NodeKind, NodeName,
-    PathId, Refusal, SessionId, StopId,
+    OfferId, PathId, Refusal, SessionId, StopId,
 };
 use crate::crypto::{Credential, Fleet, sign_statement, verify_statement};
 use crate::leg;
 use crate::path::Health;
 use crate::session::{Age, Dictionaries, Resolution, SendError};
 use crate::wire::{
-    AgentBeat, Body, Description, Notice, Parcel, Request, SealedHeader, Signed, Statement,
-    Telemetry,
+    AgentBeat, Body, Description, News, Notice, Parcel, Removal, Request, SealedHeader, Signed,
+    Statement, Telemetry,
 };
 
 /// What a controller tells its program.
@@ -82,6 +82,40 @@ pub enum ControllerEvent {
         /// The lease's token.
         token: FencingToken,
     },
+    /// An offered lease is accepted, and comes into force when commands under its token have arrived for a while: send them.
+    Coming {
+        /// The vehicle.
+        vehicle: NodeName,
+        /// The function.
+        channel: Channel,
+        /// The request's number.
+        ask: u32,
+        /// The token that is to come into force.
+        token: FencingToken,
+    },
+    /// Whoever a lease is offered to is being asked; [`ControllerEvent::News`] says what becomes of it.
+    Offered {
+        /// The vehicle.
+        vehicle: NodeName,
+        /// The request's number.
+        ask: u32,
+        /// The offer.
+        offer: OfferId,
+    },
+    /// The vehicle says something of a lease.
+    News {
+        /// The vehicle.
+        vehicle: NodeName,
+        /// What it says.
+        news: News,
+    },
+    /// What this controller may do with the vehicle has changed.
+    Described {
+        /// The vehicle.
+        vehicle: NodeName,
+        /// What it is and does, and lets this controller do.
+        description: Description,
+    },
     /// A request is done.
     Done {
         /// The vehicle.
@@ -104,6 +138,8 @@ pub enum ControllerEvent {
         vehicle: NodeName,
         /// The function.
         channel: Channel,
+        /// How it was taken away, when that was said.
+        how: Option<Removal>,
     },
     /// Telemetry of a function.
     Telemetry {
@@ -260,18 +296,6 @@ impl Controller {
         self.request(now, vehicle, Request::Release { channel, token })
     }
 
-    /// Gives back a lease that another session of this controller's identity holds, under the token that the vehicle's status
-    /// names; the number names the answer. None without a session.
-    pub fn release_token(
-        &mut self,
-        now: MonoTime,
-        vehicle: &NodeName,
-        channel: Channel,
-        token: FencingToken,
-    ) -> Option<u32> {
-        self.request(now, vehicle, Request::Release { channel, token })
-    }
-
     /// Asks to clear a latched stop of a generation; the number names the answer. None without a session.
     pub fn reset_stop(
         &mut self,
@@ -370,7 +394,8 @@ impl Controller {
         self.seals
     }
 
-    fn request(&mut self, now: MonoTime, vehicle: &NodeName, request: Request) -> Option<u32> {
+    /// Asks a vehicle for something; the number names the answer. None without a session.
+    pub fn request(&mut self, now: MonoTime, vehicle: &NodeName, request: Request) -> Option<u32> {
         let ask = self.take_ask();
         self.calls.get_mut(vehicle)?.request(now, ask, request)?;
         self.work(now, vehicle);

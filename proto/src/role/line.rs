@@ -7,10 +7,10 @@ use crate::base::limits::{
     BEAT_INTERVAL_IDLE, BEAT_INTERVAL_LEASED_MAX, RENEWALS_PER_TTL, REOFFER_INTERVAL,
     SESSION_SILENCE,
 };
-use crate::base::{Channel, Class, Flow, MonoTime, Name, NodeName, SessionId};
+use crate::base::{Channel, Class, Flow, MonoTime, NodeName, SessionId};
 use crate::crypto::{Established, FEATURE_DICTIONARIES};
 use crate::session::{Delivery, Dictionaries, Outbound, SendError, Session};
-use crate::wire::{FunctionKind, SessionMessage};
+use crate::wire::{FunctionDescription, SessionMessage};
 
 /// A session, and when it last heard and spoke.
 #[derive(Debug)]
@@ -99,9 +99,9 @@ impl Line {
     }
 
     /// These are the agent's functions, the first of channel 1.
-    pub(super) fn name_functions(&mut self, functions: &[(Name, FunctionKind)]) {
-        for (channel, (name, _)) in (1..).map_while(Channel::new).zip(functions) {
-            self.session.name_channel(channel, name);
+    pub(super) fn name_functions(&mut self, functions: &[FunctionDescription]) {
+        for (channel, function) in (1..).map_while(Channel::new).zip(functions) {
+            self.session.name_channel(channel, &function.name);
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 use super::*;
 use crate::base::limits::{
@@ -13,8 +14,8 @@ use crate::base::limits::{
     PACKET_BYTES_MAX, PARCEL_BYTES_MAX, SIGNATURE_BYTES_MAX, TRAIL_10US_MAX,
 };
 use crate::base::{
-    ApplicationId, Channel, FencingToken, Flow, Name, NodeKind, NodeName, Refusal, SessionId,
-    Stage, StopId,
+    ApplicationId, Channel, FencingToken, Flow, Name, NodeKind, NodeName, OfferId, Reason, Refusal,
+    Rights, SessionId, Stage, StopId,
 };
 
 pub fn packet() -> impl Strategy<Value = Packet> {
@@ -229,28 +230,100 @@ pub fn session_message() -> impl Strategy<Value = SessionMessage> {
         channel().prop_map(|channel| Request::Take { channel }),
         (channel(), token()).prop_map(|(channel, token)| Request::Release { channel, token }),
         any::<u32>().prop_map(|generation| Request::ResetStop { generation }),
-    ];
-    let reply = prop_oneof![
-        (channel(), token(), any::<u16>()).prop_map(|(channel, token, ttl_ms)| Reply::Granted {
+        channel().prop_map(|channel| Request::Wait { channel }),
+        channel().prop_map(|channel| Request::Leave { channel }),
+        (channel(), reason()).prop_map(|(channel, reason)| Request::Preempt { channel, reason }),
+        (channel(), reason()).prop_map(|(channel, reason)| Request::Revoke { channel, reason }),
+        (channel(), token(), node_name()).prop_map(|(channel, token, to)| Request::Offer {
             channel,
             token,
-            ttl_ms
+            to
         }),
+        (channel(), offer()).prop_map(|(channel, offer)| Request::Cancel { channel, offer }),
+        (channel(), offer()).prop_map(|(channel, offer)| Request::Accept { channel, offer }),
+        (channel(), offer(), any::<bool>()).prop_map(|(channel, offer, busy)| Request::Decline {
+            channel,
+            offer,
+            busy
+        }),
+    ];
+    let reply = prop_oneof![
+        granted().prop_map(Reply::Granted),
+        granted().prop_map(Reply::Coming),
+        offer().prop_map(Reply::Offered),
         Just(Reply::Done),
         refusal().prop_map(Reply::Refused),
     ];
     let kind = prop_oneof![Just(FunctionKind::Drive), Just(FunctionKind::Opaque)];
+    let function = (name(), kind, rights()).prop_map(|(name, kind, rights)| FunctionDescription {
+        name,
+        kind,
+        rights,
+    });
     prop_oneof![
         (any::<u32>(), request).prop_map(|(ask, request)| SessionMessage::Request { ask, request }),
         (any::<u32>(), reply).prop_map(|(ask, reply)| SessionMessage::Reply { ask, reply }),
-        vec((name(), kind), 0..=FUNCTIONS_MAX)
-            .prop_map(|functions| SessionMessage::Description(Description { functions })),
+        (rights(), vec(function, 0..=FUNCTIONS_MAX)).prop_map(|(rights, functions)| {
+            SessionMessage::Description(Description { rights, functions })
+        }),
+        news().prop_map(SessionMessage::News),
         Just(SessionMessage::Bye),
         btree_map(1_u16.., any::<[u8; 8]>(), 0..=DICTIONARIES_MAX).prop_map(|tags| {
             let tag = |(id, digest)| DictionaryTag { id, digest };
             SessionMessage::Dictionaries(tags.into_iter().map(tag).collect())
         }),
     ]
+}
+
+fn news() -> impl Strategy<Value = News> {
+    let end = select(OfferEnd::ALL.to_vec());
+    let removal = prop_oneof![
+        (node_name(), reason()).prop_map(|(by, reason)| Removal::Preempted { by, reason }),
+        (node_name(), reason()).prop_map(|(by, reason)| Removal::Revoked { by, reason }),
+        Just(Removal::NotAllowed),
+    ];
+    prop_oneof![
+        (channel(), offer(), any::<u16>(), node_name()).prop_map(
+            |(channel, offer, ttl_ms, from)| News::Ring {
+                channel,
+                offer,
+                ttl_ms,
+                from
+            }
+        ),
+        (channel(), offer()).prop_map(|(channel, offer)| News::Accepted { channel, offer }),
+        (channel(), offer(), end).prop_map(|(channel, offer, how)| News::Over {
+            channel,
+            offer,
+            how
+        }),
+        (channel(), token(), removal).prop_map(|(channel, token, how)| News::Lost {
+            channel,
+            token,
+            how
+        }),
+    ]
+}
+
+fn granted() -> impl Strategy<Value = Granted> {
+    (channel(), token(), any::<u16>()).prop_map(|(channel, token, ttl_ms)| Granted {
+        channel,
+        token,
+        ttl_ms,
+    })
+}
+
+fn rights() -> impl Strategy<Value = Rights> {
+    (0..=Rights::ALL.bits()).prop_map(|bits| Rights::from_bits(bits).unwrap())
+}
+
+fn reason() -> impl Strategy<Value = Reason> {
+    vec(prop::char::range(' ', '~'), 1..=Reason::BYTES_MAX)
+        .prop_map(|text| text.into_iter().collect::<String>().parse().unwrap())
+}
+
+fn offer() -> impl Strategy<Value = OfferId> {
+    any::<u32>().prop_map(OfferId)
 }
 
 pub fn controller_beat() -> impl Strategy<Value = ControllerBeat> {
@@ -417,6 +490,13 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         Just(Refusal::AlreadyApplied),
         Just(Refusal::AdapterDown),
         Just(Refusal::Malformed),
+        Just(Refusal::NotAllowed),
+        Just(Refusal::NotYet),
+        Just(Refusal::NeedsSecond),
+        Just(Refusal::NoOffer),
+        Just(Refusal::Revoked),
+        Just(Refusal::OldPicture),
+        Just(Refusal::Absent),
     ]
 }
 

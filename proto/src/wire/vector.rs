@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use super::DecodeError;
+use super::{DecodeError, SessionMessage};
 
 /// The norm.
 const NORM: &str = include_str!("../../../docs/wire.md");
@@ -18,6 +18,18 @@ pub fn assert_vector<T: Debug + PartialEq>(
     assert_eq!(bytes, hex(picture), "{picture}: {bytes:02x?}");
     assert_eq!(decode(&bytes).as_ref(), Ok(value), "{picture}");
     assert_in_norm(picture);
+}
+
+/// The same for messages of the session channel.
+pub fn assert_messages<const N: usize>(vectors: [(&str, SessionMessage); N]) {
+    for (picture, message) in vectors {
+        assert_vector(
+            picture,
+            &message,
+            SessionMessage::encode,
+            SessionMessage::decode,
+        );
+    }
 }
 
 /// Checks that the norm shows this picture.

@@ -1,9 +1,10 @@
 //! How the words of `base` stand on the wire.
 
-use super::reader::{DecodeError, Reader, TOO_LARGE, UNKNOWN_KIND};
+use super::reader::{DecodeError, RESERVED, Reader, TOO_LARGE, UNKNOWN_KIND};
 use super::writer::Writer;
 use crate::base::{
-    Channel, FencingToken, Flow, Name, NodeKind, NodeName, Refusal, SessionId, Stage,
+    Channel, FencingToken, Flow, Name, NodeKind, NodeName, Reason, Refusal, Rights, SessionId,
+    Stage,
 };
 
 impl Reader<'_> {
@@ -53,6 +54,20 @@ impl Reader<'_> {
         })
     }
 
+    /// One byte, a bit for each right.
+    // [WIRE-23]
+    pub(crate) fn rights(&mut self) -> Result<Rights, DecodeError> {
+        Rights::from_bits(self.u8()?).ok_or(RESERVED)
+    }
+
+    /// One byte of length, then UTF-8 text.
+    // [WIRE-133]
+    pub(crate) fn reason(&mut self) -> Result<Reason, DecodeError> {
+        let length = self.count(Reason::BYTES_MAX)?;
+        let text = std::str::from_utf8(self.bytes(length)?).map_err(|_| NO_REASON)?;
+        text.parse().map_err(|_| NO_REASON)
+    }
+
     /// One byte; the holder's name follows [`Refusal::HeldBy`].
     // [WIRE-25]
     pub(crate) fn refusal(&mut self) -> Result<Refusal, DecodeError> {
@@ -70,6 +85,13 @@ impl Reader<'_> {
             11 => Refusal::AlreadyApplied,
             12 => Refusal::AdapterDown,
             13 => Refusal::Malformed,
+            14 => Refusal::NotAllowed,
+            15 => Refusal::NotYet,
+            16 => Refusal::NeedsSecond,
+            17 => Refusal::NoOffer,
+            18 => Refusal::Revoked,
+            19 => Refusal::OldPicture,
+            20 => Refusal::Absent,
             _ => return Err(UNKNOWN_KIND),
         })
     }
@@ -108,6 +130,17 @@ impl Writer {
         self.name(&node.name);
     }
 
+    /// One byte, a bit for each right.
+    pub(crate) fn rights(&mut self, rights: Rights) {
+        self.u8(rights.bits());
+    }
+
+    /// One byte of length, then UTF-8 text.
+    pub(crate) fn reason(&mut self, reason: &Reason) {
+        self.count(reason.as_str().len());
+        self.bytes(reason.as_str().as_bytes());
+    }
+
     /// One byte; the holder's name follows [`Refusal::HeldBy`].
     pub(crate) fn refusal(&mut self, refusal: &Refusal) {
         self.u8(match refusal {
@@ -124,6 +157,13 @@ impl Writer {
             Refusal::AlreadyApplied => 11,
             Refusal::AdapterDown => 12,
             Refusal::Malformed => 13,
+            Refusal::NotAllowed => 14,
+            Refusal::NotYet => 15,
+            Refusal::NeedsSecond => 16,
+            Refusal::NoOffer => 17,
+            Refusal::Revoked => 18,
+            Refusal::OldPicture => 19,
+            Refusal::Absent => 20,
         });
         if let Refusal::HeldBy(holder) = refusal {
             self.node_name(holder);
@@ -141,6 +181,7 @@ pub(super) fn stage(number: u8) -> Result<Stage, DecodeError> {
 
 const NO_CHANNEL: DecodeError = DecodeError::Malformed("no channel has this number");
 const NO_NAME: DecodeError = DecodeError::Malformed("not a name");
+const NO_REASON: DecodeError = DecodeError::Malformed("not a reason");
 
 #[cfg(test)]
 mod tests {
@@ -183,6 +224,6 @@ mod tests {
         assert!(reader(&[63]).channel().is_err());
         assert!(reader(&[0xfc]).flow().is_err());
         assert!(reader(&[0]).refusal().is_err());
-        assert!(reader(&[14]).refusal().is_err());
+        assert!(reader(&[21]).refusal().is_err());
     }
 }

@@ -100,6 +100,7 @@ impl Programs {
         for link in site.vehicle(pair).interfaces() {
             text += &format!("[[link]]\nname = {link:?}\ninterface = {link:?}\n");
         }
+        text += "[[allow]]\nwho = [\"anybody\"]\nmay = [\"command\"]\n";
         text += function;
         self.start(
             site.vehicle(pair),

@@ -21,11 +21,11 @@ pub(super) fn check(world: &World) {
 }
 
 fn check_life(life: &Vehicle) {
-    for command in &life.applied {
+    for (index, command) in life.applied.iter().enumerate() {
         let mut grants = life
             .grants
             .iter()
-            .filter(|grant| grant.channel == command.channel && grant.at <= command.at);
+            .filter(|grant| grant.channel == command.channel && grant.after <= index);
         let newest = grants.next_back().map(|grant| grant.token);
         assert_eq!(newest, Some(command.token), "not the newest: {command:?}");
     }

@@ -224,10 +224,29 @@ impl AgentBody {
                 token,
             } => self.vehicle.grants.push(Granted {
                 at: now,
+                after: self.vehicle.applied.len(),
                 channel,
                 holder,
                 token,
             }),
+            AgentEvent::LeaseHandedOver {
+                channel,
+                from,
+                holder,
+                token,
+            } => {
+                self.vehicle.handovers.push((now, channel, from));
+                self.vehicle.grants.push(Granted {
+                    at: now,
+                    after: self.vehicle.applied.len(),
+                    channel,
+                    holder,
+                    token,
+                });
+            }
+            AgentEvent::NotAllowed { peer, right } => {
+                self.vehicle.audit.push(Audit::NotAllowed(peer, right));
+            }
             AgentEvent::Persist { ticket, record } => {
                 self.writes.insert((now + WRITE_TIME, ticket), record);
             }

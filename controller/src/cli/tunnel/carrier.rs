@@ -201,6 +201,8 @@ impl Carrier {
             VehicleEvent::Down
             | VehicleEvent::Presence { .. }
             | VehicleEvent::Draining { .. }
+            | VehicleEvent::Described { .. }
+            | VehicleEvent::News { .. }
             | VehicleEvent::Telemetry { .. }
             | VehicleEvent::Receipt { .. }
             | VehicleEvent::LeaseLost { .. } => {}
@@ -213,7 +215,7 @@ impl Carrier {
                 self.trouble.clear();
                 eprintln!("the lease of {} is held again", self.args.function);
             }
-            Change::Lost(loss @ LeaseLoss::Taken { .. }) => {
+            Change::Lost(loss @ (LeaseLoss::Taken { .. } | LeaseLoss::Removed(_))) => {
                 return Err(Failure::new(Exit::Refused, loss));
             }
             Change::Lost(loss @ (LeaseLoss::Lapsed | LeaseLoss::SessionEnded)) => {

@@ -65,7 +65,15 @@ fn the_picture_in_the_docs_is_the_code() {
             "token stored",
         ),
         (Fact::Renew { until: at(600) }, "renewal"),
-        (Fact::End, "release or end of session"),
+        (
+            Fact::HandedOver {
+                who: &who,
+                token: FencingToken(2),
+                until: at(600),
+            },
+            "handover",
+        ),
+        (Fact::End, "release, end of session, removal"),
         (Fact::Lapse, "lapse"),
     ];
     let mut edges = Vec::new();
@@ -211,6 +219,8 @@ enum Step {
     Renew(usize, u64),
     Release(usize, u64),
     SessionEnd(usize),
+    HandOver(usize),
+    Remove,
     Wait(u64),
     Restart,
 }
@@ -222,6 +232,8 @@ fn step() -> impl Strategy<Value = Step> {
         (0..3usize, 0..3u64).prop_map(|(who, back)| Step::Renew(who, back)),
         (0..3usize, 0..3u64).prop_map(|(who, back)| Step::Release(who, back)),
         (0..3usize).prop_map(Step::SessionEnd),
+        (0..3usize).prop_map(Step::HandOver),
+        Just(Step::Remove),
         (1..400u64).prop_map(Step::Wait),
         Just(Step::Restart),
     ]
@@ -253,7 +265,7 @@ impl Model {
 }
 
 proptest! {
-    /// SAFE-1, SAFE-2, SAFE-3, SAFE-5
+    /// SAFE-1, SAFE-2, SAFE-3, SAFE-5, SAFE-91
     #[test]
     fn a_lease_agrees_with_a_simple_model(steps in prop::collection::vec(step(), 1..80)) {
         let nodes = [node(0), node(1), node(2)];
@@ -276,7 +288,8 @@ proptest! {
                 }
                 Step::Persist => {
                     model.stored = model.newest;
-                    let grant = lease.on_persisted(at(now), FencingToken(model.stored));
+                    let wanted = model.pending.map_or(model.newest, |(_, token, _)| token);
+                    let grant = lease.on_persisted(at(now), FencingToken(wanted));
                     prop_assert_eq!(grant.is_some(), model.pending.is_some());
                     if let Some((who, token, _)) = model.pending.take() {
                         prop_assert!(token > granted, "a token is granted once, and they grow");
@@ -300,6 +313,24 @@ proptest! {
                 Step::SessionEnd(who) => {
                     lease.on_session_end(&nodes[who]);
                     model.forget(|w, _, _| w == who);
+                }
+                Step::HandOver(who) => {
+                    let token = lease.reserve_token().unwrap();
+                    prop_assert!(token.0 > model.newest);
+                    model.newest = token.0;
+                    model.stored = token.0;
+                    let moved = lease.on_handed_over(at(now), &nodes[who], token);
+                    prop_assert_eq!(moved, model.held.is_some());
+                    if moved {
+                        prop_assert!(token.0 > granted);
+                        granted = token.0;
+                        model.held = Some((who, token.0, now + 500));
+                    }
+                }
+                Step::Remove => {
+                    let removed = lease.on_removal().is_some();
+                    prop_assert_eq!(removed, model.pending.or(model.held).is_some());
+                    model.forget(|_, _, _| true);
                 }
                 Step::Wait(ms) => {
                     now += ms;

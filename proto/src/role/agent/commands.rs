@@ -138,7 +138,6 @@ impl Agent {
         delivery: &Delivery,
     ) -> Result<(Accepted<Command>, Option<ApplicationId>), Refusal> {
         let command = Command::decode(&delivery.bytes).map_err(|_| Refusal::Malformed)?;
-        let guest = self.guests.get(&id).ok_or(Refusal::NotLeased)?;
         let function = function_mut(&mut self.functions, delivery.flow.channel)
             .ok_or(Refusal::NoSuchFunction)?;
         let once = matches!(delivery.flow.class, Class::Reliable | Class::Stop);
@@ -147,22 +146,29 @@ impl Agent {
             return Err(Refusal::Malformed);
         }
         let token = command.token;
-        let accepted = gate(
-            now,
-            function.config.kind,
-            command,
-            &guest.peer,
-            delivery.deadline,
-            &function.lease,
-            &self.latch,
-        )?;
-        // A lease is one session's: another program of the same node does not command under it.
-        function.check(now, id, token)?;
+        let rehearses = function.rehearses(id, token);
+        let held = if rehearses {
+            Ok(())
+        } else {
+            // A lease is one session's: another program of the same node does not command under it.
+            let guest = self.guests.get(&id).ok_or(Refusal::NotLeased)?;
+            let held = function.lease.check(now, &guest.peer, token);
+            held.and_then(|()| function.check(now, id, token))
+        };
+        let kind = function.config.kind;
+        let accepted = gate(now, kind, command, delivery.deadline, held, &self.latch)?;
         if application_id.is_some_and(|id| self.record.applied.contains(&id)) {
             return Err(Refusal::AlreadyApplied);
         }
         if once && !self.persisting.has_room() {
             return Err(Refusal::TooOften);
+        }
+        if rehearses {
+            // [SAFE-90] [SAFE-91]
+            if !function.handover.on_rehearsal(now) {
+                return Err(Refusal::NotYet);
+            }
+            self.hand_over(now, delivery.flow.channel, token);
         }
         Ok((accepted, application_id))
     }

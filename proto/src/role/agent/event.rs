@@ -3,10 +3,10 @@
 use std::fmt;
 
 use super::journey::Journey;
-use crate::base::{Channel, Class, FencingToken, NodeName, PathId, SessionId};
+use crate::base::{Channel, Class, FencingToken, NodeName, PathId, Right, SessionId};
 use crate::control::Accepted;
 use crate::path::Health;
-use crate::wire::Command;
+use crate::wire::{Command, Removal};
 
 /// What an agent tells its program.
 #[derive(Debug)]
@@ -46,6 +46,24 @@ pub enum AgentEvent {
         holder: NodeName,
         /// The new token.
         token: FencingToken,
+    },
+    /// The holder of a lease has handed it over: the new token is in force, and the one before is void.
+    LeaseHandedOver {
+        /// The function.
+        channel: Channel,
+        /// Who held it.
+        from: NodeName,
+        /// Who holds it now.
+        holder: NodeName,
+        /// The new token.
+        token: FencingToken,
+    },
+    /// Somebody was refused what the policy does not allow.
+    NotAllowed {
+        /// Who.
+        peer: NodeName,
+        /// What for.
+        right: Right,
     },
     /// Write these bytes so that they survive a power cut, then give [`crate::role::Input::Persisted`].
     Persist {
@@ -90,7 +108,7 @@ pub enum AgentEvent {
 }
 
 /// Why a lease ended. An emergency stop ends none: its holder has it still after the reset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaseEndReason {
     /// It was not renewed in time.
     Lapsed,
@@ -100,6 +118,8 @@ pub enum LeaseEndReason {
     Released,
     /// Its holder's session ended; [`AgentEvent::SessionDown`] says why.
     SessionEnded,
+    /// It was taken away.
+    Removed(Removal),
 }
 
 /// Why a session ended.
@@ -122,6 +142,7 @@ impl fmt::Display for LeaseEndReason {
             LeaseEndReason::NotStored => "token not stored in time",
             LeaseEndReason::Released => "released",
             LeaseEndReason::SessionEnded => "session ended",
+            LeaseEndReason::Removed(removal) => return removal.fmt(f),
         })
     }
 }

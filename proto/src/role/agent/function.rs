@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::waiting::Waiting;
+use crate::base::limits::REVOKED_FOR;
 use crate::base::{FencingToken, MonoTime, Name, NodeName, Refusal, SessionId, Stage};
-use crate::control::{Lease, LeaseEnd, TakeStep};
+use crate::control::{Handover, Lease, LeaseEnd, TakeStep};
 use crate::wire::{FunctionKind, FunctionReport};
 
 /// How a function is set up.
@@ -22,9 +24,15 @@ pub struct FunctionConfig {
 pub(super) struct Function {
     pub(super) config: FunctionConfig,
     pub(super) lease: Lease,
+    pub(super) handover: Handover,
+    pub(super) waiting: Waiting,
     pub(super) stage: Stage,
     /// The session whose lease it is or was last.
     session: Option<SessionId>,
+    /// The session that has accepted the lease.
+    coming: Option<SessionId>,
+    /// Whose lease was revoked, and until when that counts.
+    revoked: Option<(NodeName, MonoTime)>,
 }
 
 impl Function {
@@ -33,14 +41,18 @@ impl Function {
         Function {
             config,
             lease,
+            handover: Handover::default(),
+            waiting: Waiting::default(),
             stage: Stage::MinimalRisk,
             session: None,
+            coming: None,
+            revoked: None,
         }
     }
 
     /// A session wants the lease; whoever calls this has told lapses that are due. Two programs of one operator are two
     /// sessions, and one must not take from the other unawares.
-    // [SAFE-1] [SAFE-4]
+    // [SAFE-1] [SAFE-4] [SAFE-95]
     pub(super) fn take(
         &mut self,
         now: MonoTime,
@@ -53,9 +65,25 @@ impl Function {
                 .holder()
                 .map_or(Refusal::NotLeased, |holder| Refusal::HeldBy(holder.clone())));
         }
+        if let Some((revoked, until)) = &self.revoked
+            && revoked == who
+            && now < *until
+        {
+            return Err(Refusal::Revoked);
+        }
         let step = self.lease.on_take(now, who)?;
         self.session = Some(session);
         Ok(step)
+    }
+
+    /// Time to live of the lease, as its holder is told.
+    pub(super) fn lease_ttl_ms(&self) -> u16 {
+        u16::try_from(self.config.lease_ttl.as_millis()).unwrap_or(u16::MAX)
+    }
+
+    /// Nobody is to give this node the lease for a while.
+    pub(super) fn bar(&mut self, now: MonoTime, who: NodeName) {
+        self.revoked = Some((who, now + REVOKED_FOR));
     }
 
     /// Whether this session may command under this token now.
@@ -72,6 +100,12 @@ impl Function {
         self.lease.check(now, holder, token)
     }
 
+    /// Whether this session speaks under the token that is to come into force.
+    pub(super) fn rehearses(&self, session: SessionId, token: FencingToken) -> bool {
+        let coming = self.handover.coming();
+        self.coming == Some(session) && coming.is_some_and(|(_, coming)| coming == token)
+    }
+
     /// A renewal of this session's arrived.
     pub(super) fn renew(&mut self, now: MonoTime, session: SessionId, token: FencingToken) {
         if let Some(holder) = self.lease.holder().cloned()
@@ -84,6 +118,31 @@ impl Function {
     /// The session that holds the lease or is about to.
     pub(super) fn session(&self) -> Option<SessionId> {
         self.session.filter(|_| self.lease.holder().is_some())
+    }
+
+    /// The session that has accepted the lease and is about to hold it.
+    pub(super) fn coming(&self) -> Option<SessionId> {
+        self.coming
+    }
+
+    /// A session has accepted the lease.
+    pub(super) fn set_coming(&mut self, session: Option<SessionId>) {
+        self.coming = session;
+    }
+
+    /// The token of the session that has accepted the lease comes into force.
+    pub(super) fn hand_over(
+        &mut self,
+        now: MonoTime,
+        to: &NodeName,
+        token: FencingToken,
+    ) -> Option<SessionId> {
+        let session = self.coming.take()?;
+        let moved = self.lease.on_handed_over(now, to, token);
+        if moved {
+            self.session = Some(session);
+        }
+        moved.then_some(session)
     }
 
     /// A session has ended; its lease, if it ended with it.
@@ -100,10 +159,15 @@ impl Function {
         }
     }
 
+    pub(super) fn next_timeout(&self) -> Option<MonoTime> {
+        let lease = self.lease.next_timeout();
+        lease.into_iter().chain(self.handover.next_timeout()).min()
+    }
+
     pub(super) fn report(&self) -> FunctionReport {
         FunctionReport {
             stage: self.stage,
-            token: self.lease.newest_token(),
+            token: self.lease.token(),
             holder: self.lease.holder().cloned(),
         }
     }

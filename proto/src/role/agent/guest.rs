@@ -2,21 +2,29 @@
 
 use std::time::Duration;
 
+use super::function::Function;
 use crate::base::limits::{SESSION_LIFE, TELEMETRY_TTL};
-use crate::base::{Flow, MonoTime, Name, NodeName, SessionId};
+use crate::base::{
+    Channel, FencingToken, Flow, MonoTime, Name, NodeName, Right, Rights, SessionId, Stage,
+};
+use crate::control::{Allowed, Policy};
 use crate::crypto::Established;
 use crate::role::line::{Line, session};
 use crate::role::node::{Node, Way};
 use crate::session::{Delivery, Dictionaries};
 use crate::wire::{
-    AgentBeat, ControllerBeat, Description, FunctionKind, FunctionReport, LegTimes, Renewal,
-    SessionMessage,
+    AgentBeat, ControllerBeat, Description, FunctionDescription, FunctionReport, LegTimes, News,
+    Renewal, SessionMessage,
 };
 
 /// A controller's session.
 #[derive(Debug)]
 pub(super) struct Guest {
     pub(super) peer: NodeName,
+    groups: Vec<Name>,
+    /// What the policy lets it do, and was told to it.
+    description: Description,
+    priorities: Vec<u8>,
     pub(super) line: Line,
     /// How its newest envelope came.
     pub(super) way: Option<Way>,
@@ -30,21 +38,84 @@ impl Guest {
         now: MonoTime,
         id: SessionId,
         established: Established,
-        functions: Vec<(Name, FunctionKind)>,
+        (functions, policy): (&[Function], &Policy),
         dictionaries: &Dictionaries,
     ) -> Guest {
         let peer = established.peer.node.clone();
-        let mut line = Line::new(now, session(id, established, dictionaries));
-        line.name_functions(&functions);
-        // The first messages of a session always fit its window.
-        let _ = line.send_message(now, &SessionMessage::Description(Description { functions }));
-        line.announce_dictionaries(now);
-        Guest {
+        let groups = established.peer.groups.clone();
+        let line = Line::new(now, session(id, established, dictionaries));
+        let mut guest = Guest {
             peer,
+            groups,
+            description: Description::default(),
+            priorities: Vec::new(),
             line,
             way: None,
             times: None,
-        }
+        };
+        guest.judge(functions, policy);
+        guest.line.name_functions(&guest.description.functions);
+        guest.describe(now);
+        guest.line.announce_dictionaries(now);
+        guest
+    }
+
+    /// Looks up anew what it may do; true when that has changed.
+    pub(super) fn judge(&mut self, functions: &[Function], policy: &Policy) -> bool {
+        let of_vehicle = |right: &Right| policy.with_vehicle(&self.peer, &self.groups, *right);
+        let rights: Rights = [Right::Stop, Right::Reset]
+            .into_iter()
+            .filter(of_vehicle)
+            .collect();
+        let with = |function: &Function| {
+            policy.with_function(&self.peer, &self.groups, &function.config.name)
+        };
+        let allowed: Vec<Allowed> = functions.iter().map(with).collect();
+        let described = functions.iter().zip(&allowed);
+        let description = Description {
+            rights,
+            functions: described
+                .map(|(function, allowed)| FunctionDescription {
+                    name: function.config.name.clone(),
+                    kind: function.config.kind,
+                    rights: allowed.rights.only_function(),
+                })
+                .collect(),
+        };
+        self.priorities = allowed.iter().map(|allowed| allowed.priority).collect();
+        let changed = description != self.description;
+        self.description = description;
+        changed
+    }
+
+    /// Tells it what the agent is, and what it may do.
+    pub(super) fn describe(&mut self, now: MonoTime) {
+        let description = SessionMessage::Description(self.description.clone());
+        // The first messages of a session always fit its window; later it only knows less of its rights.
+        let _ = self.line.send_message(now, &description);
+    }
+
+    /// Whether the policy lets it do this with a function.
+    pub(super) fn may(&self, right: Right, channel: Channel) -> bool {
+        let function = place(channel).and_then(|place| self.description.functions.get(place));
+        function.is_some_and(|function| function.rights.has(right))
+    }
+
+    /// Whether the policy lets it reset the vehicle's stop.
+    pub(super) fn may_reset(&self) -> bool {
+        self.description.rights.has(Right::Reset)
+    }
+
+    /// With which priority it commands a function.
+    pub(super) fn priority(&self, channel: Channel) -> u8 {
+        let priority = place(channel).and_then(|place| self.priorities.get(place));
+        priority.copied().unwrap_or_default()
+    }
+
+    /// Tells it something of a lease. A session that takes no more sees the lease's end in the next beat.
+    pub(super) fn tell_news(&mut self, now: MonoTime, news: News, node: &mut Node) {
+        let _ = self.line.send_message(now, &SessionMessage::News(news));
+        self.line.flush(now, node);
     }
 
     /// Takes a beat; the renewals in it.
@@ -82,11 +153,12 @@ impl Guest {
     ) {
         if self.line.beat_due(now, lease_ttl) {
             let (echo, flows) = self.line.session.report();
+            let functions = self.seen(functions());
             let beat = AgentBeat {
                 echo,
                 stopped,
                 stop_generation,
-                functions: functions(),
+                functions,
                 flows,
                 times: self.times,
             };
@@ -96,9 +168,29 @@ impl Guest {
         self.line.offer_if_due(now, node);
     }
 
+    /// The reports of the functions that it may observe; the others say nothing.
+    // [SAFE-81]
+    fn seen(&self, mut reports: Vec<FunctionReport>) -> Vec<FunctionReport> {
+        for (report, function) in reports.iter_mut().zip(&self.description.functions) {
+            if !function.rights.has(Right::Observe) {
+                *report = FunctionReport {
+                    stage: Stage::MinimalRisk,
+                    token: FencingToken::default(),
+                    holder: None,
+                };
+            }
+        }
+        reports
+    }
+
     pub(super) fn next_timeout(&self) -> MonoTime {
         self.line
             .next_timeout()
             .min(self.line.heard_at + SESSION_LIFE)
     }
+}
+
+/// The place of a function's channel among the functions.
+fn place(channel: Channel) -> Option<usize> {
+    usize::from(channel.number()).checked_sub(1)
 }

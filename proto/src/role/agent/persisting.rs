@@ -17,6 +17,13 @@ pub(super) enum Pending {
         session: SessionId,
         ask: u32,
     },
+    /// The token of whoever has accepted a lease.
+    Coming {
+        channel: Channel,
+        token: FencingToken,
+        session: SessionId,
+        ask: u32,
+    },
     Apply(Box<Apply>),
     Stopped {
         heard: Heard,
@@ -58,6 +65,7 @@ impl Persisting {
                 ..
             } if *channel == ended => Some((*session, *ask)),
             Pending::Grant { .. }
+            | Pending::Coming { .. }
             | Pending::Apply(_)
             | Pending::Stopped { .. }
             | Pending::Reset { .. } => None,
@@ -107,6 +115,12 @@ impl Agent {
                     session,
                     ask,
                 } => self.grant(now, channel, token, (session, ask)),
+                Pending::Coming {
+                    channel,
+                    token,
+                    session,
+                    ask,
+                } => self.begin_overlap(now, channel, token, (session, ask)),
                 Pending::Stopped { heard, latched } => self.answer_stop(now, &heard, latched),
                 Pending::Reset {
                     author,

@@ -2,10 +2,10 @@
 
 use super::persisting::Pending;
 use super::{Agent, AgentEvent, LeaseEndReason, SessionEndReason, function_mut};
-use crate::base::{Channel, FencingToken, MonoTime, Refusal, SessionId};
+use crate::base::{Channel, FencingToken, MonoTime, Refusal, Right, SessionId};
 use crate::control::{ResetOutcome, TakeStep};
 use crate::session::Delivery;
-use crate::wire::{Outcome, Reply, Request, SessionMessage};
+use crate::wire::{Granted, OfferEnd, Outcome, Reply, Request, SessionMessage};
 
 impl Agent {
     pub(super) fn on_beat(&mut self, now: MonoTime, id: SessionId, delivery: &Delivery) {
@@ -23,6 +23,7 @@ impl Agent {
                 && age.age.saturating_sub(age.error) < function.config.lease_ttl
             {
                 function.renew(now, id, renewal.token);
+                self.on_coming_renewal(now, id, &renewal);
             }
         }
     }
@@ -42,7 +43,12 @@ impl Agent {
                 }
                 self.resolve(id, delivery.flow, delivery.number, Outcome::Applied);
             }
-            Ok(SessionMessage::Reply { .. } | SessionMessage::Description(_)) | Err(_) => {
+            Ok(
+                SessionMessage::Reply { .. }
+                | SessionMessage::Description(_)
+                | SessionMessage::News(_),
+            )
+            | Err(_) => {
                 let outcome = Outcome::Refused(Refusal::Malformed);
                 self.resolve(id, delivery.flow, delivery.number, outcome);
             }
@@ -70,7 +76,7 @@ impl Agent {
         let Some(function) = function_mut(&mut self.functions, channel) else {
             return;
         };
-        let ttl_ms = u16::try_from(function.config.lease_ttl.as_millis()).unwrap_or(u16::MAX);
+        let ttl_ms = function.lease_ttl_ms();
         let reply = match function.lease.on_persisted(now, token) {
             Some(grant) => {
                 self.events.push_back(AgentEvent::LeaseGranted {
@@ -79,11 +85,11 @@ impl Agent {
                     token,
                 });
                 self.tell_leased(now);
-                Reply::Granted {
+                Reply::Granted(Granted {
                     channel,
                     token,
                     ttl_ms,
-                }
+                })
             }
             None => Reply::Refused(Refusal::NotLeased),
         };
@@ -100,9 +106,17 @@ impl Agent {
         request: Request,
     ) -> Option<Reply> {
         let too_often = match request {
-            Request::Take { .. } => !self.persisting.has_room() || !self.may_take(now, id),
+            Request::Take { .. }
+            | Request::Wait { .. }
+            | Request::Preempt { .. }
+            | Request::Accept { .. }
+            | Request::Offer { .. } => !self.persisting.has_room() || !self.may_take(now, id),
             Request::ResetStop { .. } => !self.persisting.has_reserved_room(),
-            Request::Release { .. } => false,
+            Request::Release { .. }
+            | Request::Leave { .. }
+            | Request::Revoke { .. }
+            | Request::Cancel { .. }
+            | Request::Decline { .. } => false,
         };
         if too_often {
             return Some(Reply::Refused(Refusal::TooOften));
@@ -110,22 +124,64 @@ impl Agent {
         match request {
             Request::Take { channel } => self.on_take(now, id, ask, channel),
             Request::Release { channel, token } => Some(self.on_release(now, id, channel, token)),
-            // [SAFE-35]
-            Request::ResetStop { generation } => match self.latch.on_reset(generation) {
-                ResetOutcome::Cleared(generation) => {
-                    let author = self.guests.get(&id)?.peer.clone();
-                    self.record.stop = self.latch.record();
-                    self.persist(Pending::Reset {
-                        author,
-                        generation,
-                        session: id,
-                        ask,
-                    });
-                    None
-                }
-                ResetOutcome::NotLatched => Some(Reply::Done),
-                ResetOutcome::OtherGeneration => Some(Reply::Refused(Refusal::Stopped)),
-            },
+            Request::ResetStop { generation } => self.on_reset(now, id, ask, generation),
+            Request::Wait { channel } => self.on_wait(now, id, ask, channel),
+            Request::Leave { channel } => Some(self.on_leave(now, id, channel)),
+            Request::Preempt { channel, reason } => {
+                self.on_preempt(now, id, ask, (channel, reason))
+            }
+            Request::Revoke { channel, reason } => self.on_revoke(now, id, channel, reason),
+            Request::Offer { channel, token, to } => self.on_offer(now, id, (channel, token), &to),
+            Request::Cancel { channel, offer } => self.on_cancel(now, id, channel, offer),
+            Request::Accept { channel, offer } => self.on_accept(now, id, ask, (channel, offer)),
+            Request::Decline {
+                channel,
+                offer,
+                busy,
+            } => {
+                let how = if busy {
+                    OfferEnd::Busy
+                } else {
+                    OfferEnd::Declined
+                };
+                self.on_decline(now, id, (channel, offer), how)
+            }
+        }
+    }
+
+    // [SAFE-35] [SAFE-39] [SAFE-84]
+    fn on_reset(
+        &mut self,
+        now: MonoTime,
+        id: SessionId,
+        ask: u32,
+        generation: u32,
+    ) -> Option<Reply> {
+        let guest = self.guests.get(&id)?;
+        let author = guest.peer.clone();
+        if !guest.may_reset() {
+            return Some(self.not_allowed(id, Right::Reset));
+        }
+        let due = self.latch.is_latched() && self.latch.generation() == generation;
+        if due
+            && self.policy.reset_by_two()
+            && let Err(why) = self.second_person.on_ask(now, &author, generation)
+        {
+            return Some(Reply::Refused(why));
+        }
+        match self.latch.on_reset(generation) {
+            ResetOutcome::Cleared(generation) => {
+                self.record.stop = self.latch.record();
+                self.persist(Pending::Reset {
+                    author,
+                    generation,
+                    session: id,
+                    ask,
+                });
+                None
+            }
+            ResetOutcome::NotLatched => Some(Reply::Done),
+            ResetOutcome::OtherGeneration => Some(Reply::Refused(Refusal::Stopped)),
         }
     }
 
@@ -135,18 +191,22 @@ impl Agent {
         guest.is_some_and(|guest| self.takes.try_spend(now, &guest.peer))
     }
 
-    fn on_take(
+    pub(super) fn on_take(
         &mut self,
         now: MonoTime,
         id: SessionId,
         ask: u32,
         channel: Channel,
     ) -> Option<Reply> {
-        let who = &self.guests.get(&id)?.peer;
+        let guest = self.guests.get(&id)?;
         let Some(function) = function_mut(&mut self.functions, channel) else {
             return Some(Reply::Refused(Refusal::NoSuchFunction));
         };
-        match function.take(now, who, id) {
+        // [SAFE-82]
+        if !guest.may(Right::Command, channel) {
+            return Some(self.not_allowed(id, Right::Command));
+        }
+        match function.take(now, &guest.peer, id) {
             Err(why) => Some(Reply::Refused(why)),
             // [SAFE-2]
             Ok(TakeStep::Persist(token)) => {
@@ -158,6 +218,8 @@ impl Agent {
                     session: id,
                     ask,
                 });
+                // A holder that takes again hands nothing over.
+                self.end_offer(now, channel, OfferEnd::LeaseEnded);
                 None
             }
         }

@@ -75,12 +75,8 @@ impl Agent {
             self.counters.refused_sessions += 1;
             return;
         }
-        let functions = self
-            .functions
-            .iter()
-            .map(|f| (f.config.name.clone(), f.config.kind))
-            .collect();
-        let guest = Guest::new(now, session, established, functions, &self.dictionaries);
+        let judging = (self.functions.as_slice(), &self.policy);
+        let guest = Guest::new(now, session, established, judging, &self.dictionaries);
         self.events.push_back(AgentEvent::SessionUp {
             session,
             peer: guest.peer.clone(),
@@ -118,6 +114,7 @@ impl Agent {
             return;
         };
         self.counters.garbled += guest.line.garbled();
+        self.leave_leases(now, id);
         let ended: Vec<(Channel, LeaseEnd)> = self
             .functions_by_channel()
             .filter_map(|(channel, function)| {
@@ -197,7 +194,8 @@ impl Agent {
         let mut sessions: Vec<SessionId> = self
             .functions
             .iter()
-            .filter_map(Function::session)
+            .flat_map(|function| [function.session(), function.coming()])
+            .flatten()
             .collect();
         sessions.sort_unstable();
         sessions.dedup();

@@ -4,7 +4,7 @@ use super::persisting::Pending;
 use super::stops::{Heard, Verdict};
 use super::{Agent, AgentEvent};
 use crate::base::limits::STOP_TTL;
-use crate::base::{MonoTime, NodeName};
+use crate::base::{MonoTime, NodeName, Right};
 use crate::control::StopOutcome;
 use crate::crypto::sign_statement;
 use crate::wire::{Parcel, Signed, Statement};
@@ -17,12 +17,21 @@ impl Agent {
 
     pub(super) fn on_statement(&mut self, now: MonoTime, relay: &NodeName, body: &[u8]) {
         let at = self.wall.at(now);
-        let verdict = self
-            .stops
-            .on_statement(now, relay, &self.me, body, (&self.fleet, at));
+        let verdict =
+            self.stops
+                .on_statement(now, relay, &self.me, body, (&self.fleet, at), &self.policy);
         match verdict {
             Verdict::Drop => {}
             Verdict::Answer(answer) => self.node.send(now, relay, &answer, now, now + STOP_TTL),
+            // [SAFE-83]
+            Verdict::NotAllowed(heard) => {
+                self.stops.note(&heard, None);
+                self.answer_stop(now, &heard, false);
+                self.events.push_back(AgentEvent::NotAllowed {
+                    peer: heard.author,
+                    right: Right::Stop,
+                });
+            }
             Verdict::Stop(heard) => self.on_stop(now, heard),
         }
     }

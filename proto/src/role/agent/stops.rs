@@ -11,7 +11,8 @@ use crate::base::limits::{
     STOP_ANSWERS_MAX, STOP_BURST, STOP_CHECKS_PER_AUTHOR_PER_S, STOP_CHECKS_PER_S,
     STOPS_PER_SENDER_PER_S,
 };
-use crate::base::{MonoTime, NodeKind, NodeName, StopId};
+use crate::base::{MonoTime, NodeKind, NodeName, Right, StopId};
+use crate::control::Policy;
 use crate::crypto::{CertificateError, Fleet, Peer, verify_statement};
 use crate::leg::Budget;
 use crate::wire::{Signed, Statement};
@@ -48,6 +49,8 @@ pub struct StopCounters {
     pub too_often: u64,
     /// Of a generation that was reset since.
     pub old: u64,
+    /// Of a node that may not stop the vehicle.
+    pub not_allowed: u64,
 }
 
 /// A verified stop.
@@ -64,6 +67,8 @@ pub(super) struct Heard {
 pub(super) enum Verdict {
     /// A new, genuine stop.
     Stop(Heard),
+    /// A genuine stop of somebody who may not say it.
+    NotAllowed(Heard),
     /// A repeat: send this answer again.
     Answer(Arc<[u8]>),
     /// Nothing.
@@ -99,6 +104,7 @@ impl Stops {
         me: &NodeName,
         body: &[u8],
         (fleet, at): (&Fleet, UnixTime),
+        policy: &Policy,
     ) -> Verdict {
         let hash = hash_of(body);
         if let Some((_, answer)) = self.answers.iter().find(|(known, _)| *known == hash) {
@@ -114,27 +120,34 @@ impl Stops {
             return Verdict::Drop;
         }
         let verified = believe(fleet, at, me, &signed).and_then(|peer| {
-            let may_stop = matches!(peer.node.kind, NodeKind::Controller | NodeKind::Service);
+            let says = matches!(peer.node.kind, NodeKind::Controller | NodeKind::Service);
             match signed.statement {
-                Statement::Stop { id, generation } if may_stop => Some((peer.node, id, generation)),
+                Statement::Stop { id, generation } if says => Some((peer, id, generation)),
                 Statement::Stop { .. } | Statement::Stopped { .. } => None,
             }
         });
-        let Some((author, id, generation)) = verified else {
+        let Some((peer, id, generation)) = verified else {
             self.counters.forged += 1;
             return Verdict::Drop;
         };
+        let allowed = policy.with_vehicle(&peer.node, &peer.groups, Right::Stop);
+        let author = peer.node;
         if !self.authors.try_spend(now, &author) {
             self.counters.too_often += 1;
             return Verdict::Drop;
         }
-        self.counters.verified += 1;
-        Verdict::Stop(Heard {
+        let heard = Heard {
             hash,
             author,
             id,
             generation,
-        })
+        };
+        if !allowed {
+            self.counters.not_allowed += 1;
+            return Verdict::NotAllowed(heard);
+        }
+        self.counters.verified += 1;
+        Verdict::Stop(heard)
     }
 
     /// Whether a signature may be checked. A hostile relay can send any number of forged stops, and an honest one forwards
@@ -208,8 +221,14 @@ mod tests {
         fn say(&mut self, relay: &str, body: &[u8]) -> Verdict {
             let (relay, truck) = (relay.parse().unwrap(), self.truck.clone());
             let fleet = self.authority.fleet();
-            self.stops
-                .on_statement(MonoTime::ZERO, &relay, &truck, body, (&fleet, NOW))
+            self.stops.on_statement(
+                MonoTime::ZERO,
+                &relay,
+                &truck,
+                body,
+                (&fleet, NOW),
+                &Policy::open(),
+            )
         }
 
         fn signed(&self, author: &str, number: u8) -> Signed {
@@ -296,7 +315,14 @@ mod tests {
         for time in [NOW, at(4_000_000_000), at(1_000)] {
             let verdict = |fleet: &Fleet| {
                 let mut stops = Stops::new();
-                stops.on_statement(MonoTime::ZERO, &relay, &truck, &body, (fleet, time))
+                stops.on_statement(
+                    MonoTime::ZERO,
+                    &relay,
+                    &truck,
+                    &body,
+                    (fleet, time),
+                    &Policy::open(),
+                )
             };
             assert!(
                 matches!(verdict(&authority.fleet()), Verdict::Stop(heard) if heard.author == anna)

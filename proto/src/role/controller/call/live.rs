@@ -11,8 +11,8 @@ use crate::role::line::Line;
 use crate::role::node::Node;
 use crate::session::{Delivery, Receipt, Resolution};
 use crate::wire::{
-    AgentBeat, Command, ControllerBeat, Description, Outcome, Renewal, Reply, Request,
-    SessionMessage, Telemetry,
+    AgentBeat, Command, ControllerBeat, Description, Granted, News, OfferEnd, Outcome, Removal,
+    Renewal, Reply, Request, SessionMessage, Telemetry,
 };
 
 /// A session that stands.
@@ -34,6 +34,8 @@ pub(super) struct Live {
 struct Lease {
     token: FencingToken,
     ttl: Duration,
+    /// Accepted, and not in force yet.
+    coming: bool,
 }
 
 type Events = VecDeque<ControllerEvent>;
@@ -63,7 +65,7 @@ impl Live {
         let functions = &self.description.as_ref()?.functions;
         let index = functions
             .iter()
-            .position(|(name, _)| name.as_str() == function)?;
+            .position(|known| known.name.as_str() == function)?;
         Channel::new(u8::try_from(index + 1).ok()?)
     }
 
@@ -196,11 +198,7 @@ impl Live {
         };
         let lost: Vec<Channel> = self.leases.iter().filter_map(lost).collect();
         for channel in lost {
-            self.leases.remove(&channel);
-            events.push_back(ControllerEvent::LeaseLost {
-                vehicle: self.vehicle.clone(),
-                channel,
-            });
+            self.lose(channel, None, events);
         }
         events.push_back(ControllerEvent::Status {
             vehicle: self.vehicle.clone(),
@@ -221,13 +219,21 @@ impl Live {
         let vehicle = self.vehicle.clone();
         match message {
             SessionMessage::Description(description) => {
-                self.line.name_functions(&description.functions);
-                self.description = Some(description.clone());
-                events.push_back(ControllerEvent::SessionUp {
-                    vehicle,
-                    description,
+                let known = self.description.replace(description.clone()).is_some();
+                events.push_back(if known {
+                    ControllerEvent::Described {
+                        vehicle,
+                        description,
+                    }
+                } else {
+                    self.line.name_functions(&description.functions);
+                    ControllerEvent::SessionUp {
+                        vehicle,
+                        description,
+                    }
                 });
             }
+            SessionMessage::News(news) => self.on_news(news, events),
             SessionMessage::Reply { ask, reply } => {
                 if self.asks.remove(&ask).is_some() {
                     events.push_back(self.answer(now, ask, reply));
@@ -244,14 +250,8 @@ impl Live {
     fn answer(&mut self, now: MonoTime, ask: u32, reply: Reply) -> ControllerEvent {
         let vehicle = self.vehicle.clone();
         match reply {
-            Reply::Granted {
-                channel,
-                token,
-                ttl_ms,
-            } => {
-                let ttl = Duration::from_millis(u64::from(ttl_ms));
-                self.leases.insert(channel, Lease { token, ttl });
-                self.line.hasten_beat(now);
+            Reply::Granted(granted) => {
+                let (channel, token) = self.hold(now, granted, false);
                 ControllerEvent::Granted {
                     vehicle,
                     channel,
@@ -259,9 +259,74 @@ impl Live {
                     token,
                 }
             }
+            Reply::Coming(granted) => {
+                let (channel, token) = self.hold(now, granted, true);
+                ControllerEvent::Coming {
+                    vehicle,
+                    channel,
+                    ask,
+                    token,
+                }
+            }
+            Reply::Offered(offer) => ControllerEvent::Offered {
+                vehicle,
+                ask,
+                offer,
+            },
             Reply::Done => ControllerEvent::Done { vehicle, ask },
             Reply::Refused(why) => ControllerEvent::Refused { vehicle, ask, why },
         }
+    }
+
+    /// Commands and renewals go under this lease from now on.
+    fn hold(&mut self, now: MonoTime, granted: Granted, coming: bool) -> (Channel, FencingToken) {
+        let Granted {
+            channel,
+            token,
+            ttl_ms,
+        } = granted;
+        let ttl = Duration::from_millis(u64::from(ttl_ms));
+        let lease = Lease { token, ttl, coming };
+        self.leases.insert(channel, lease);
+        self.line.hasten_beat(now);
+        (channel, token)
+    }
+
+    // [WIRE-134]
+    fn on_news(&mut self, news: News, events: &mut Events) {
+        let lost = match &news {
+            News::Lost {
+                channel,
+                token,
+                how,
+            } => {
+                let ours = self.leases.get(channel).is_some_and(|l| l.token == *token);
+                ours.then(|| (*channel, Some(how.clone())))
+            }
+            News::Over { channel, how, .. } => match self.leases.get_mut(channel) {
+                Some(lease) if lease.coming && *how == OfferEnd::HandedOver => {
+                    lease.coming = false;
+                    None
+                }
+                Some(lease) => lease.coming.then_some((*channel, None)),
+                None => None,
+            },
+            News::Ring { .. } | News::Accepted { .. } => None,
+        };
+        let vehicle = self.vehicle.clone();
+        events.push_back(ControllerEvent::News { vehicle, news });
+        if let Some((channel, how)) = lost {
+            self.lose(channel, how, events);
+        }
+    }
+
+    fn lose(&mut self, channel: Channel, how: Option<Removal>, events: &mut Events) {
+        self.leases.remove(&channel);
+        events.push_back(ControllerEvent::LeaseLost {
+            vehicle: self.vehicle.clone(),
+            channel,
+            how,
+        });
     }
 
     fn take_receipts(&mut self, events: &mut Events) {
