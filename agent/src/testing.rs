@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use longrein_proto::base::{FencingToken, MonoTime, NodeName};
 use longrein_proto::control::{
-    Accepted, Actuation, ActuationConfig, Applied, Lease, StopLatch, StopRecord, TakeStep, gate,
+    Accepted, Actuation, ActuationConfig, Applied, Lease, Life, StopLatch, StopRecord, TakeStep,
+    gate,
 };
 use longrein_proto::wire::{Body, Command, Drive, FunctionKind};
 use rustix::time::{ClockId, clock_gettime};
@@ -43,11 +44,16 @@ pub fn accepted(body: Body, resume: bool, ttl: Duration) -> Accepted<Command> {
         dead_man: true,
         resume,
         application_id: None,
+        picture_age: None,
         body,
     };
     let latch = StopLatch::new(StopRecord::default());
     let held = lease.check(now(), &who, command.token);
-    gate(now(), kind, command, now() + ttl, held, &latch).unwrap()
+    let life = Life {
+        sent_at: now(),
+        deadline: now() + ttl,
+    };
+    gate(now(), kind, command, life, held, &latch).unwrap()
 }
 
 /// A typed drive body.

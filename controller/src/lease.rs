@@ -106,6 +106,7 @@ impl Lease {
             dead_man,
             resume,
             application_id: None,
+            picture_age: None,
             body: Body::Drive(drive),
         })
     }
@@ -121,6 +122,7 @@ impl Lease {
             dead_man: false,
             resume: false,
             application_id: None,
+            picture_age: None,
             body,
         };
         let node = self.vehicle.node().clone();

@@ -155,6 +155,7 @@ async fn measure(span: Duration, args: &LatencyArgs) -> anyhow::Result<Run> {
             dead_man: true,
             resume: false,
             application_id: None,
+            picture_age: None,
             body: Body::Opaque(vec![7; BYTES]),
         };
         let number = lease.send(order).await?;

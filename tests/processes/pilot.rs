@@ -32,9 +32,15 @@ struct Hands {
 impl Pilot {
     /// Sits down; the hands are on the dead-man and want a stand.
     pub fn start(fleet: &LocalFleet, controller: &str) -> Pilot {
+        Pilot::start_with(fleet, controller, &[])
+    }
+
+    /// The same with further options.
+    pub fn start_with(fleet: &LocalFleet, controller: &str, options: &[&str]) -> Pilot {
         let mut arguments: Vec<String> = ["drive", "truck-17", "--json", "--input", "-"]
             .map(String::from)
             .to_vec();
+        arguments.extend(options.iter().map(|option| (*option).to_string()));
         arguments.extend(connection(fleet, controller));
         let mut program = Program::start("longrein", arguments);
         let hands = Arc::new(Mutex::new(Hands::default()));
@@ -73,6 +79,11 @@ impl Pilot {
             let found = events.iter().skip(heard).position(&fits);
             found.map(|found| heard + found + 1)
         });
+    }
+
+    /// Waits for a line on standard error that contains this.
+    pub fn says(&mut self, part: &str) {
+        self.program.says(part);
     }
 
     /// The program.

@@ -129,6 +129,7 @@ fn send_statuses(world: &mut World, set: &StageSet) -> u64 {
             dead_man: false,
             resume: false,
             application_id: None,
+            picture_age: None,
             body: Body::Opaque(Vehicle::secret(&status(number))),
         };
         world
@@ -223,6 +224,7 @@ fn a_frame_whose_dictionary_the_vehicle_lacks_is_refused_and_counted() {
             dead_man: false,
             resume: false,
             application_id: None,
+            picture_age: None,
             body: Body::Opaque(Vehicle::secret(&status(1))),
         };
         let flow = Flow::new(Channel::new(2).expect("a channel"), Class::Unordered);

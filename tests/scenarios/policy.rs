@@ -13,14 +13,14 @@ fn policy(rules: &[(&str, &[Right])]) -> Policy {
     let rule = |(who, may): &(&str, &[Right])| Rule {
         who: vec![Who::Node(node(who))],
         may: may.iter().copied().collect(),
-        functions: Some(vec!["drive".parse().unwrap()]),
+        functions: Some(vec!["drive".parse().expect("a valid name")]),
         priority: 0,
     };
     Policy::new(rules.iter().map(rule).collect())
 }
 
 fn node(name: &str) -> NodeName {
-    format!("controller/{name}").parse().unwrap()
+    format!("controller/{name}").parse().expect("a valid name")
 }
 
 fn set_policy(world: &mut World, agent: Station, policy: &Policy) {

@@ -24,7 +24,7 @@ fn ranked() -> Policy {
 }
 
 fn node(name: &str) -> NodeName {
-    format!("controller/{name}").parse().unwrap()
+    format!("controller/{name}").parse().expect("a valid name")
 }
 
 fn scene(world: &mut World) -> (StageSet, Station) {
@@ -39,14 +39,14 @@ fn scene(world: &mut World) -> (StageSet, Station) {
 fn preempt() -> Request {
     Request::Preempt {
         channel: Vehicle::DRIVE,
-        reason: "gate is closing".parse().unwrap(),
+        reason: "gate is closing".parse().expect("a reason"),
     }
 }
 
 fn revoke() -> Request {
     Request::Revoke {
         channel: Vehicle::DRIVE,
-        reason: "shift is over".parse().unwrap(),
+        reason: "shift is over".parse().expect("a reason"),
     }
 }
 
@@ -94,7 +94,7 @@ fn what_a_preempted_operator_sends_through_a_partition_is_refused() {
         world.drive_for(set.alice, set.agent, Duration::from_millis(700));
         let mut chance = world.branch();
         // Alice's commands are on the way for long, on one path or on both, or all words to her are lost.
-        let slow = Duration::from_millis(u64::from(chance.below(400)));
+        let slow = Duration::from_millis(chance.below(400));
         for path in set.desk_paths {
             if chance.happens(0.7) {
                 world.link(path).delay_up = slow;
@@ -103,7 +103,7 @@ fn what_a_preempted_operator_sends_through_a_partition_is_refused() {
                 world.link(path).cut_down = true;
             }
         }
-        let ahead = Duration::from_millis(u64::from(chance.below(300)));
+        let ahead = Duration::from_millis(chance.below(300));
         world.drive_on(set.alice, set.agent, ahead);
         let truck = world.name_of(set.agent).clone();
         world.with_controller(chief, |role, now| role.request(now, &truck, preempt()));

@@ -191,6 +191,7 @@ impl World {
             dead_man: false,
             resume: false,
             application_id: Some(id),
+            picture_age: None,
             body: Body::Opaque(Vehicle::secret(&id.0)),
         };
         self.command(controller, agent, Vehicle::TUNNEL, order)
@@ -322,6 +323,7 @@ fn order_to_drive(ttl: Duration, speed_mm_s: i16, resume: bool) -> Order {
         dead_man: true,
         resume,
         application_id: None,
+        picture_age: None,
         body: Body::Drive(Drive {
             speed_mm_s,
             curvature_per_km: 0,

@@ -139,6 +139,7 @@ impl Trial {
                         dead_man: false,
                         resume: false,
                         application_id: Some(id),
+                        picture_age: None,
                         body: Body::Opaque(body),
                     };
                     world.command(desk, agent, channel, order)

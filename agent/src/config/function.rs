@@ -56,6 +56,17 @@ pub struct LimitsSection {
     pub curvature_max_per_km: u16,
     /// Commands a second; more are refused.
     pub rate_max_hz: u16,
+    /// How fast speed may grow, in mm/s².
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acceleration_max_mm_s2: Option<u16>,
+    /// How fast curvature may change, in 1/km per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steering_max_per_km_s: Option<u16>,
+    /// Whether the highest speed falls with the delay between picture and motion.
+    pub latency_cap: bool,
+    /// How old the picture may be that the operator saw, in ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub picture_age_max_ms: Option<u16>,
 }
 
 impl Default for LimitsSection {
@@ -65,6 +76,10 @@ impl Default for LimitsSection {
             speed_max_mm_s: i16::MAX.unsigned_abs(),
             curvature_max_per_km: i16::MAX.unsigned_abs(),
             rate_max_hz: 200,
+            acceleration_max_mm_s2: None,
+            steering_max_per_km_s: None,
+            latency_cap: false,
+            picture_age_max_ms: None,
         }
     }
 }
@@ -135,11 +150,19 @@ impl FunctionSection {
 
 impl LimitsSection {
     fn drive_limits(self) -> Result<DriveLimits, DriveLimitsError> {
-        DriveLimits::new(
+        let simple = DriveLimits::new(
             self.speed_max_mm_s,
             self.curvature_max_per_km,
             self.rate_max_hz,
-        )
+        )?;
+        let picture_age_max = self.picture_age_max_ms.map(u64::from);
+        Ok(DriveLimits {
+            acceleration_max_mm_s2: self.acceleration_max_mm_s2,
+            steering_max_per_km_s: self.steering_max_per_km_s,
+            latency_cap: self.latency_cap,
+            picture_age_max: picture_age_max.map(Duration::from_millis),
+            ..simple
+        })
     }
 }
 

@@ -251,6 +251,7 @@ impl Ride {
             dead_man: controls.dead_man,
             resume: controls.resume,
             application_id: None,
+            picture_age: None,
             body: Body::Drive(drive_of(controls)),
         }
     }

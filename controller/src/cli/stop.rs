@@ -14,9 +14,9 @@ use crate::{Connection, StopError, Stopped};
 
 /// Stop vehicles now and keep them stopped
 ///
-/// Needs no lease: every controller of the fleet can stop a vehicle that somebody else drives. The stop is repeated over all
-/// relays until the vehicle confirms it. The vehicle stays stopped until `longrein reset`. The exit code is 0 only if every
-/// vehicle has confirmed.
+/// Needs no lease, and stops what somebody else drives; the vehicle's policy says who may. The stop is repeated over all relays
+/// until the vehicle confirms it. The vehicle stays stopped until `longrein reset`. The exit code is 0 only if every vehicle has
+/// confirmed.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = after_help!("Example: longrein stop truck-17 --identity harbour/controller-alice \
@@ -24,8 +24,16 @@ use crate::{Connection, StopError, Stopped};
 )]
 pub struct StopArgs {
     /// The vehicles, by the names of their agents
-    #[arg(required = true, value_name = "VEHICLE")]
+    #[arg(
+        required_unless_present = "all",
+        conflicts_with = "all",
+        value_name = "VEHICLE"
+    )]
     pub vehicles: Vec<Name>,
+
+    /// Stop every vehicle of the fleet that any relay sees
+    #[arg(long)]
+    pub all: bool,
 
     /// How long to repeat the stop without a confirmation, in milliseconds; then the exit code is 5
     #[arg(long, value_name = "MS", default_value_t = 10_000)]
@@ -55,10 +63,23 @@ pub fn run(args: &StopArgs) -> Result<(), Failure> {
             Err(failure) => return Err(not_sent(args, failure)?),
         };
         let left = patience.saturating_sub(began.elapsed()).max(PATIENCE_MIN);
-        let failed = stop_all(&connection, args, left).await?;
+        let vehicles = match args.all {
+            true => seen(&connection).await?,
+            false => args.vehicles.clone(),
+        };
+        let failed = stop_all(&connection, vehicles, args.json, left).await?;
         run::farewell(connection).await;
         failed.map_or(Ok(()), Err)
     })
+}
+
+/// The vehicles that any relay sees.
+async fn seen(connection: &Connection) -> Result<Vec<Name>, Failure> {
+    let known = connection.vehicles().await.map_err(|why| {
+        let line = format!("the stop was not sent, every vehicle may still be moving: {why}");
+        Failure::new(why.exit(), line)
+    })?;
+    Ok(known.into_iter().map(|info| info.name).collect())
 }
 
 /// No vehicle was told: that must not read like a mere hitch of the network.
@@ -74,7 +95,10 @@ fn not_sent(args: &StopArgs, failure: Failure) -> Result<Failure, Failure> {
 }
 
 fn still_moving(vehicles: &[Name], failure: &Failure) -> Failure {
-    let names: Vec<&str> = vehicles.iter().map(Name::as_str).collect();
+    let names: Vec<&str> = match vehicles {
+        [] => vec!["every vehicle"],
+        some => some.iter().map(Name::as_str).collect(),
+    };
     let line = format!(
         "the stop was not sent, {} may still be moving: {failure}",
         names.join(", ")
@@ -90,13 +114,14 @@ fn unknown_json(vehicle: &Name) -> Value {
 /// The gravest failure, if any vehicle is not known to be stopped.
 async fn stop_all(
     connection: &Connection,
-    args: &StopArgs,
+    vehicles: Vec<Name>,
+    as_json: bool,
     patience: Duration,
 ) -> Result<Option<Failure>, Failure> {
     let began = Instant::now();
     let mut stops = JoinSet::new();
-    for vehicle in &args.vehicles {
-        let (connection, vehicle) = (connection.clone(), vehicle.clone());
+    for vehicle in vehicles {
+        let connection = connection.clone();
         stops.spawn(async move {
             let answer = connection.stop(&vehicle, patience).await;
             let unknown = answer.is_err() && is_unknown(&connection, &vehicle).await;
@@ -106,9 +131,9 @@ async fn stop_all(
     let mut failures = Vec::new();
     while let Some(stop) = stops.join_next().await {
         let (vehicle, answer, unknown) = stop.map_err(|error| Failure::new(Exit::Failed, error))?;
-        let line = match args.json {
+        let line = match as_json {
             true => json_line(&vehicle, &answer, began.elapsed()),
-            false => line(&vehicle, &answer),
+            false => line(&vehicle, &answer, began.elapsed()),
         };
         output::print(line)?;
         failures.extend(failure(&vehicle, answer, unknown));
@@ -127,7 +152,9 @@ fn failure(vehicle: &Name, answer: Result<Stopped, StopError>, unknown: bool) ->
     match answer {
         Ok(stopped) if stopped.latched => None,
         Ok(_) => {
-            let line = format!("vehicle {vehicle} answered, and is not stopped: stop it again");
+            let line = format!(
+                "vehicle {vehicle} answered, and is not stopped: you may not stop it, or a reset came in between"
+            );
             Some(Failure::new(Exit::Failed, line))
         }
         Err(why) if unknown => {
@@ -139,10 +166,13 @@ fn failure(vehicle: &Name, answer: Result<Stopped, StopError>, unknown: bool) ->
 }
 
 /// Nothing for a vehicle that is not stopped: that is said on stderr.
-fn line(vehicle: &Name, answer: &Result<Stopped, StopError>) -> Option<String> {
+fn line(vehicle: &Name, answer: &Result<Stopped, StopError>, after: Duration) -> Option<String> {
     let stopped = answer.as_ref().ok().filter(|stopped| stopped.latched)?;
     let generation = stopped.generation;
-    Some(format!("{vehicle} is stopped (generation {generation})"))
+    let after_ms = after.as_millis();
+    Some(format!(
+        "{vehicle} is stopped (generation {generation}, after {after_ms} ms)"
+    ))
 }
 
 fn json_line(

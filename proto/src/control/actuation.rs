@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use super::{Accepted, DriveLimits, Limiter, Watchdog, WatchdogConfig};
+use super::{Accepted, DriveLimits, Limiter, Watchdog, WatchdogConfig, Wish};
 use crate::base::{FencingToken, MonoTime, Refusal, Stage};
 use crate::wire::{Body, Command, Drive};
 
@@ -21,7 +21,7 @@ pub struct ActuationConfig {
 #[derive(Clone, Debug)]
 pub struct Actuation {
     watchdog: Option<Watchdog>,
-    limits: Option<(DriveLimits, Limiter)>,
+    limits: Option<Limiter>,
     stopped: bool,
     device_up: bool,
     newest_token: FencingToken,
@@ -107,7 +107,7 @@ impl Actuation {
     pub fn new(config: ActuationConfig, stopped: bool) -> Actuation {
         Actuation {
             watchdog: config.watchdog.map(Watchdog::new),
-            limits: config.limits.map(|limits| (limits, Limiter::new(&limits))),
+            limits: config.limits.map(Limiter::new),
             stopped,
             device_up: false,
             newest_token: FencingToken(0),
@@ -136,7 +136,7 @@ impl Actuation {
     ///
     /// # Errors
     /// `Expired` (it waited too long since the gate, SAFE-45), `Stopped`, `OldToken`, `AdapterDown`, `TooOften`,
-    /// `NeedsResume`, or why it was not handed over. A refused command does not feed the watchdog.
+    /// `OldPicture`, `NeedsResume`, or why it was not handed over. A refused command does not feed the watchdog.
     pub fn on_command(
         &mut self,
         now: MonoTime,
@@ -144,10 +144,12 @@ impl Actuation {
         hand_over: impl FnOnce(&Applied, &Output) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         self.on_timeout(now);
-        let deadline = accepted.deadline();
+        let (deadline, held) = (accepted.deadline(), now.since(accepted.sent_at()));
         let Command {
             token,
+            dead_man,
             resume,
+            picture_age,
             body,
             ..
         } = accepted.into_inner();
@@ -166,19 +168,29 @@ impl Actuation {
             return Err(Refusal::AdapterDown);
         }
         let neutral = body.is_neutral();
-        if let (Body::Drive(_), Some((_, limiter))) = (&body, &mut self.limits) {
+        let picture = picture_age.map(|age| age + held);
+        if let (Body::Drive(_), Some(limiter)) = (&body, &mut self.limits) {
+            limiter.check_picture(picture, neutral)?;
             limiter.on_command(now, neutral)?;
         }
+        let wish = Wish {
+            resume,
+            neutral,
+            enabled: dead_man || matches!(body, Body::Opaque(_)),
+        };
         let before = (self.watchdog.clone(), self.in_force);
         let change = match &mut self.watchdog {
-            Some(watchdog) => watchdog.on_valid(now, resume, neutral)?,
+            Some(watchdog) => watchdog.on_valid(now, wish)?,
             None => None,
         };
-        let applied = self.put_in_force(body, deadline);
+        let applied = self.put_in_force(now, body, deadline, picture.unwrap_or(held));
         let output = self.output(now);
         if let Err(why) = hand_over(&applied, &output) {
             (self.watchdog, self.in_force) = before;
             return Err(why);
+        }
+        if let (Body::Drive(drive), Some(limiter)) = (&applied.body, &mut self.limits) {
+            limiter.on_applied(now, *drive);
         }
         self.clamped = self.clamped.saturating_add(u64::from(applied.clamped));
         self.tell(now, change);
@@ -191,7 +203,7 @@ impl Actuation {
         let before = self.stage();
         let lost = std::mem::replace(&mut self.device_up, up) && !up;
         if lost {
-            self.in_force = None;
+            self.void();
             if let Some(watchdog) = &mut self.watchdog {
                 watchdog.on_device_loss();
             }
@@ -201,7 +213,7 @@ impl Actuation {
 
     /// The emergency stop is latched: nothing stays in force and nothing is applied until the reset (SAFE-33).
     pub fn on_stop(&mut self, now: MonoTime) {
-        self.in_force = None;
+        self.void();
         let before = self.stage();
         self.stopped = true;
         if let Some(watchdog) = &mut self.watchdog {
@@ -220,7 +232,7 @@ impl Actuation {
     /// The function's lease has ended (lapse, release, end of session): its last command is void at once (SAFE-26).
     pub fn on_lease_end(&mut self, now: MonoTime) {
         self.on_timeout(now);
-        self.in_force = None;
+        self.void();
         let change = self.watchdog.as_mut().and_then(Watchdog::on_lease_end);
         self.tell(now, change);
     }
@@ -231,7 +243,7 @@ impl Actuation {
             self.tell(now, Some(stage));
         }
         if self.stage() > Stage::Hold || self.in_force.is_some_and(|held| held.deadline <= now) {
-            self.in_force = None;
+            self.void();
         }
     }
 
@@ -265,13 +277,19 @@ impl Actuation {
         self.changes.pop_front()
     }
 
-    fn put_in_force(&mut self, body: Body, deadline: MonoTime) -> Applied {
+    fn put_in_force(
+        &mut self,
+        now: MonoTime,
+        body: Body,
+        deadline: MonoTime,
+        delay: Duration,
+    ) -> Applied {
         let (body, clamped) = match body {
             Body::Drive(wanted) => {
                 let drive = self
                     .limits
                     .as_ref()
-                    .map_or(wanted, |(l, _)| l.clamp(wanted));
+                    .map_or(wanted, |limiter| limiter.clamp(now, wanted, delay));
                 self.in_force = Some(InForce { drive, deadline });
                 (Body::Drive(drive), drive != wanted)
             }
@@ -281,6 +299,14 @@ impl Actuation {
             body,
             deadline,
             clamped,
+        }
+    }
+
+    /// Nothing is in force any more.
+    fn void(&mut self) {
+        self.in_force = None;
+        if let Some(limiter) = &mut self.limits {
+            limiter.on_nothing_in_force();
         }
     }
 

@@ -10,7 +10,16 @@ use crate::wire::{Body, Command, FunctionKind};
 #[derive(Clone, PartialEq, Eq)]
 pub struct Accepted<T> {
     inner: T,
-    deadline: MonoTime,
+    life: Life,
+}
+
+/// From when to when something lives, on the vehicle's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// When it was sent, at the earliest: less the error of the clock.
+    pub sent_at: MonoTime,
+    /// When it is no longer to be applied.
+    pub deadline: MonoTime,
 }
 
 impl<T> Accepted<T> {
@@ -21,7 +30,12 @@ impl<T> Accepted<T> {
 
     /// When it is no longer to be applied, on the vehicle's clock.
     pub fn deadline(&self) -> MonoTime {
-        self.deadline
+        self.life.deadline
+    }
+
+    /// When it was sent at the earliest, on the vehicle's clock.
+    pub fn sent_at(&self) -> MonoTime {
+        self.life.sent_at
     }
 
     pub(super) fn into_inner(self) -> T {
@@ -33,13 +47,13 @@ impl<T> fmt::Debug for Accepted<T> {
     /// Without what was accepted: payloads do not go into logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Accepted")
-            .field("deadline", &self.deadline)
+            .field("life", &self.life)
             .finish_non_exhaustive()
     }
 }
 
-/// Accepts a command to a function of this kind, or says why not. `deadline` is when its time to live, less the error of the
-/// clock, is over on the vehicle's clock; `held` is what the function's lease says of its sender and token.
+/// Accepts a command to a function of this kind, or says why not; `held` is what the function's lease says of its sender and
+/// token.
 ///
 /// # Errors
 /// In this order: `NoSuchFunction` (a body of the other kind), `Expired`, `NotLeased`, `HeldBy`, `OldToken`, `Stopped`,
@@ -48,7 +62,7 @@ pub fn gate(
     now: MonoTime,
     kind: FunctionKind,
     command: Command,
-    deadline: MonoTime,
+    life: Life,
     held: Result<(), Refusal>,
     latch: &StopLatch,
 ) -> Result<Accepted<Command>, Refusal> {
@@ -59,7 +73,7 @@ pub fn gate(
         }
     }
     // SAFE-41
-    if deadline <= now {
+    if life.deadline <= now {
         return Err(Refusal::Expired);
     }
     // SAFE-42
@@ -77,7 +91,7 @@ pub fn gate(
     }
     Ok(Accepted {
         inner: command,
-        deadline,
+        life,
     })
 }
 
@@ -157,6 +171,7 @@ mod tests {
             dead_man: false,
             resume: false,
             application_id: None,
+            picture_age: None,
             body: Body::Opaque(vec![1, 2, 3]),
         };
         assert_eq!(
@@ -171,7 +186,10 @@ mod tests {
                     body,
                     ..command.clone()
                 },
-                at(9),
+                Life {
+                    sent_at: at(0),
+                    deadline: at(9),
+                },
                 Ok(()),
                 &desk.latch,
             )

@@ -2,18 +2,29 @@
 
 use std::time::Duration;
 
-use crate::base::{MonoTime, Refusal};
-use crate::wire::Drive;
-
 /// Bounds of the typed drive command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DriveLimits {
-    speed_max_mm_s: u16,
-    curvature_max_per_km: u16,
-    rate_max_hz: u16,
+    /// Highest speed in both directions, in mm/s (SAFE-50).
+    pub speed_max_mm_s: u16,
+    /// Highest curvature in both directions, in 1/km (SAFE-50).
+    pub curvature_max_per_km: u16,
+    /// Commands a second (SAFE-51).
+    pub rate_max_hz: u16,
+    /// How fast speed may grow, in mm/s²; slowing down is never limited (SAFE-53).
+    pub acceleration_max_mm_s2: Option<u16>,
+    /// How fast curvature may change, in 1/km per second (SAFE-54).
+    pub steering_max_per_km_s: Option<u16>,
+    /// Whether the highest speed falls with the delay between picture and motion (SAFE-55).
+    pub latency_cap: bool,
+    /// How old the picture may be that the operator saw (SAFE-56).
+    pub picture_age_max: Option<Duration>,
 }
 
 impl DriveLimits {
+    /// The delay for which the highest speed is made: a longer one lowers the speed in proportion.
+    pub const LATENCY_REFERENCE: Duration = Duration::from_millis(200);
+
     /// These bounds: of speed and curvature in both directions, and of commands a second.
     ///
     /// # Errors
@@ -30,15 +41,22 @@ impl DriveLimits {
             speed_max_mm_s,
             curvature_max_per_km,
             rate_max_hz,
+            acceleration_max_mm_s2: None,
+            steering_max_per_km_s: None,
+            latency_cap: false,
+            picture_age_max: None,
         })
     }
 
-    /// The command within the bounds (SAFE-50).
-    pub fn clamp(&self, drive: Drive) -> Drive {
-        Drive {
-            speed_mm_s: within(drive.speed_mm_s, self.speed_max_mm_s),
-            curvature_per_km: within(drive.curvature_per_km, self.curvature_max_per_km),
+    /// The highest speed when picture and command together are this old, in mm/s.
+    // [SAFE-55]
+    pub(super) fn speed_max(&self, delay: Duration) -> u16 {
+        if !self.latency_cap || delay <= Self::LATENCY_REFERENCE {
+            return self.speed_max_mm_s;
         }
+        let allowed = u128::from(self.speed_max_mm_s) * Self::LATENCY_REFERENCE.as_micros()
+            / delay.as_micros();
+        u16::try_from(allowed).unwrap_or(self.speed_max_mm_s)
     }
 }
 
@@ -50,106 +68,31 @@ pub enum DriveLimitsError {
     RateZero,
 }
 
-/// A token bucket that holds [`Limiter::BURST`] worth of commands.
-#[derive(Clone, Debug)]
-pub struct Limiter {
-    period: Duration,
-    /// When the bucket is full again: each command moves it one period on.
-    full_at: MonoTime,
-}
-
-impl Limiter {
-    /// Commands that a cut path held back arrive together; this much of them is taken at once.
-    pub const BURST: Duration = Duration::from_millis(200);
-
-    /// A full bucket that refills at the limits' rate.
-    pub fn new(limits: &DriveLimits) -> Limiter {
-        Limiter {
-            period: Duration::from_secs(1) / u32::from(limits.rate_max_hz.max(1)),
-            full_at: MonoTime::ZERO,
-        }
-    }
-
-    /// A command is there. One that asks for no motion is never refused for its rate (SAFE-51).
-    ///
-    /// # Errors
-    /// `TooOften` when the bucket is empty.
-    pub fn on_command(&mut self, now: MonoTime, neutral: bool) -> Result<(), Refusal> {
-        let full_at = self.full_at.max(now) + self.period;
-        // One command always fits, also at rates below one in a burst.
-        let capacity = Self::BURST.max(self.period);
-        if full_at > now + capacity {
-            return if neutral {
-                Ok(())
-            } else {
-                Err(Refusal::TooOften)
-            };
-        }
-        self.full_at = full_at;
-        Ok(())
-    }
-}
-
-fn within(value: i16, max: u16) -> i16 {
-    let max = i16::try_from(max).unwrap_or(i16::MAX);
-    value.clamp(-max, max)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// SAFE-50
     #[test]
-    fn speed_and_curvature_are_clamped_in_both_directions() {
-        let limits = DriveLimits::new(2_000, 300, 50).unwrap();
-        let clamp = |speed_mm_s, curvature_per_km| {
-            let drive = limits.clamp(Drive {
-                speed_mm_s,
-                curvature_per_km,
-            });
-            (drive.speed_mm_s, drive.curvature_per_km)
-        };
-        assert_eq!(clamp(1_999, -299), (1_999, -299));
-        assert_eq!(clamp(i16::MAX, i16::MIN), (2_000, -300));
-        assert_eq!(clamp(i16::MIN, i16::MAX), (-2_000, 300));
-        let wide = DriveLimits::new(u16::MAX, u16::MAX, 1).unwrap();
-        assert_eq!(
-            wide.clamp(Drive {
-                speed_mm_s: i16::MIN,
-                curvature_per_km: 0
-            })
-            .speed_mm_s,
-            -i16::MAX
-        );
-    }
-
-    /// SAFE-51
-    #[test]
-    fn commands_above_the_rate_are_refused_after_a_burst() {
-        let limits = DriveLimits::new(1, 1, 50).unwrap();
-        let mut limiter = Limiter::new(&limits);
-        let now = MonoTime::from_us(1_000_000);
-        let taken = (0..100)
-            .filter(|_| limiter.on_command(now, false).is_ok())
-            .count();
-        assert_eq!(taken, 10, "200 ms of 50 Hz");
-        assert_eq!(limiter.on_command(now, false), Err(Refusal::TooOften));
-        assert_eq!(limiter.on_command(now, true), Ok(()), "neutral");
-        let later = now + Duration::from_millis(20);
-        assert_eq!(limiter.on_command(later, false), Ok(()));
-        assert_eq!(limiter.on_command(later, false), Err(Refusal::TooOften));
-    }
-
-    #[test]
-    fn a_rate_of_one_a_second_takes_one_a_second_and_zero_is_refused() {
-        let mut limiter = Limiter::new(&DriveLimits::new(1, 1, 1).unwrap());
-        let now = MonoTime::from_us(5_000_000);
-        assert_eq!(limiter.on_command(now, false), Ok(()));
-        let soon = now + Duration::from_millis(999);
-        assert_eq!(limiter.on_command(soon, false), Err(Refusal::TooOften));
-        let later = now + Duration::from_secs(1);
-        assert_eq!(limiter.on_command(later, false), Ok(()));
+    fn a_rate_of_zero_is_refused() {
         assert_eq!(DriveLimits::new(1, 1, 0), Err(DriveLimitsError::RateZero));
+    }
+
+    /// SAFE-55
+    #[test]
+    fn the_highest_speed_falls_with_the_delay() {
+        let mut limits = DriveLimits::new(5_000, 300, 50).unwrap();
+        let at = |limits: &DriveLimits, ms| limits.speed_max(Duration::from_millis(ms));
+        assert_eq!(at(&limits, 10_000), 5_000, "only where it is wanted");
+        limits.latency_cap = true;
+        for (ms, speed) in [
+            (0, 5_000),
+            (200, 5_000),
+            (250, 4_000),
+            (400, 2_500),
+            (10_000, 100),
+        ] {
+            assert_eq!(at(&limits, ms), speed, "{ms}");
+        }
+        assert_eq!(limits.speed_max(Duration::MAX), 0);
     }
 }

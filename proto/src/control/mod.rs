@@ -18,6 +18,7 @@ mod diagram;
 mod gate;
 mod handover;
 mod lease;
+mod limiter;
 mod limits;
 mod policy;
 mod progress;
@@ -28,15 +29,16 @@ mod testing;
 mod watchdog;
 
 pub use actuation::{Actuation, ActuationConfig, Applied, Output, StageChange};
-pub use gate::{Accepted, gate};
+pub use gate::{Accepted, Life, gate};
 pub use handover::{Handover, OfferOver};
 pub use lease::{Grant, Lease, LeaseEnd, TakeStep};
-pub use limits::{DriveLimits, DriveLimitsError, Limiter};
+pub use limiter::Limiter;
+pub use limits::{DriveLimits, DriveLimitsError};
 pub use policy::{Allowed, Policy, Rule, Who};
 pub use progress::Progress;
 pub use second_person::SecondPerson;
 pub use stop_latch::{ResetOutcome, StopLatch, StopOutcome, StopRecord};
-pub use watchdog::{Watchdog, WatchdogConfig, WatchdogConfigError};
+pub use watchdog::{Watchdog, WatchdogConfig, WatchdogConfigError, Wish};
 
 /// How often whoever runs an [`Actuation`] looks at its timeouts at least: a stage is entered within its limit and this.
 pub const TICK: std::time::Duration = std::time::Duration::from_millis(10);

@@ -1,6 +1,6 @@
 //! A holder of a lease, for the tests of this layer.
 
-use super::{Accepted, Lease, StopLatch, StopRecord, TakeStep, gate};
+use super::{Accepted, Lease, Life, StopLatch, StopRecord, TakeStep, gate};
 use crate::base::{FencingToken, MonoTime, NodeName, Refusal};
 use crate::wire::{Body, Command, Drive, FunctionKind};
 
@@ -37,7 +37,10 @@ impl Desk {
             now,
             FunctionKind::Drive,
             command,
-            deadline,
+            Life {
+                sent_at: now,
+                deadline,
+            },
             held,
             &self.latch,
         )
@@ -51,7 +54,11 @@ impl Desk {
             Body::Drive(_) => FunctionKind::Drive,
             Body::Opaque(_) => FunctionKind::Opaque,
         };
-        gate(now, kind, command, deadline, held, &self.latch).unwrap()
+        let life = Life {
+            sent_at: now,
+            deadline,
+        };
+        gate(now, kind, command, life, held, &self.latch).unwrap()
     }
 }
 
@@ -67,6 +74,7 @@ pub(super) fn drive(desk: &Desk, speed_mm_s: i16) -> Command {
         dead_man: true,
         resume: false,
         application_id: None,
+        picture_age: None,
         body: Body::Drive(Drive {
             speed_mm_s,
             curvature_per_km: 100,

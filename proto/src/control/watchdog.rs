@@ -58,6 +58,17 @@ pub enum WatchdogConfigError {
     Order,
 }
 
+/// What a valid command says of motion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// The operator wants to move again after a stand.
+    pub resume: bool,
+    /// It asks for no motion.
+    pub neutral: bool,
+    /// The enabling hand is on, or the function has none.
+    pub enabled: bool,
+}
+
 /// Walks through the stages without valid commands, and back with them.
 ///
 /// It is fed by what a vehicle really takes: the caller calls [`Watchdog::on_valid`] last, after every other check.
@@ -85,26 +96,21 @@ impl Watchdog {
 
     /// Feeds the watchdog with a valid command; gives the stage when it changes.
     ///
-    /// `resume` is the operator's wish to move again, `neutral` whether the command asks for no motion.
-    ///
     /// # Errors
     /// `NeedsResume` where a resume with neutral input is due; the watchdog is not fed then (SAFE-25).
-    pub fn on_valid(
-        &mut self,
-        now: MonoTime,
-        resume: bool,
-        neutral: bool,
-    ) -> Result<Option<Stage>, Refusal> {
-        let resumes = resume && neutral;
+    pub fn on_valid(&mut self, now: MonoTime, wish: Wish) -> Result<Option<Stage>, Refusal> {
+        let resumes = wish.resume && wish.neutral && wish.enabled;
         // A timeout that is due but not yet told counts: a late caller must not make the vehicle resume by itself.
         let silent_too_long = now.since(self.last_valid) >= self.config.ramp;
-        let fact = if resumes {
-            Fact::Resume
+        let (fact, wanted) = if resumes {
+            (Fact::Resume, State::Nominal)
+        } else if wish.enabled {
+            (Fact::ValidCommand, State::Nominal)
         } else {
-            Fact::ValidCommand
+            (Fact::HandOff, State::Hold)
         };
         let state = next(self.state, fact);
-        if state != State::Nominal || (silent_too_long && !resumes) {
+        if state != wanted || (silent_too_long && !resumes) {
             return Err(Refusal::NeedsResume);
         }
         self.last_valid = self.last_valid.max(now);
@@ -184,6 +190,8 @@ enum Fact {
     ValidCommand,
     /// A valid command that resumes with neutral input.
     Resume,
+    /// A valid command without the enabling hand.
+    HandOff,
     HoldLimit,
     RampLimit,
     MinimalRiskLimit,
@@ -200,6 +208,11 @@ const fn next(state: State, fact: Fact) -> State {
             State::Parted | State::Ramp | State::MinimalRisk => state,
         },
         Fact::Resume => State::Nominal,
+        // SAFE-49
+        Fact::HandOff => match state {
+            State::Nominal | State::Hold => State::Hold,
+            State::Parted | State::Ramp | State::MinimalRisk => state,
+        },
         Fact::HoldLimit => match state {
             State::Nominal => State::Hold,
             State::Hold | State::Parted | State::Ramp | State::MinimalRisk => state,
@@ -232,7 +245,7 @@ mod tests {
     fn nominal_at_zero() -> Watchdog {
         let mut watchdog = Watchdog::new(WatchdogConfig::default());
         assert_eq!(
-            watchdog.on_valid(ms(0), true, true),
+            watchdog.on_valid(ms(0), wish(true, true)),
             Ok(Some(Stage::Nominal))
         );
         watchdog
@@ -240,6 +253,53 @@ mod tests {
 
     fn entered(watchdog: &mut Watchdog, now: MonoTime) -> Vec<Stage> {
         std::iter::from_fn(|| watchdog.on_timeout(now)).collect()
+    }
+
+    fn wish(resume: bool, neutral: bool) -> Wish {
+        Wish {
+            resume,
+            neutral,
+            enabled: true,
+        }
+    }
+
+    /// SAFE-49
+    #[test]
+    fn a_hand_that_lets_go_holds_the_vehicle_as_long_as_it_says_so() {
+        let off = Wish {
+            enabled: false,
+            ..wish(false, true)
+        };
+        let mut watchdog = nominal_at_zero();
+        assert_eq!(watchdog.on_valid(ms(20), off), Ok(Some(Stage::Hold)));
+        for at in (1..100).map(|tick| 20 + tick * 100) {
+            assert_eq!(watchdog.on_timeout(ms(at)), None);
+            assert_eq!(watchdog.on_valid(ms(at), off), Ok(None), "{at}");
+        }
+        assert_eq!(
+            watchdog.on_valid(ms(9_930), wish(false, false)),
+            Ok(Some(Stage::Nominal)),
+            "the hand is back"
+        );
+    }
+
+    /// SAFE-49 SAFE-25
+    #[test]
+    fn without_the_hand_nothing_resumes() {
+        let mut watchdog = Watchdog::new(WatchdogConfig::default());
+        let off = Wish {
+            enabled: false,
+            ..wish(true, true)
+        };
+        assert_eq!(watchdog.on_valid(ms(0), off), Err(Refusal::NeedsResume));
+        let mut parted = nominal_at_zero();
+        parted.on_lease_end();
+        assert_eq!(parted.on_valid(ms(10), off), Err(Refusal::NeedsResume));
+        assert_eq!(
+            parted.on_timeout(ms(500)),
+            Some(Stage::Ramp),
+            "it is not fed"
+        );
     }
 
     #[test]
@@ -254,6 +314,7 @@ mod tests {
         let facts = [
             (Fact::ValidCommand, "valid command"),
             (Fact::Resume, "resume with neutral input"),
+            (Fact::HandOff, "hand off"),
             (Fact::HoldLimit, "hold limit"),
             (Fact::RampLimit, "ramp limit"),
             (Fact::MinimalRiskLimit, "minimal risk limit"),
@@ -281,12 +342,12 @@ mod tests {
         assert_eq!(watchdog.next_timeout(), None);
         for (resume, neutral) in [(false, false), (false, true), (true, false)] {
             assert_eq!(
-                watchdog.on_valid(ms(0), resume, neutral),
+                watchdog.on_valid(ms(0), wish(resume, neutral)),
                 Err(Refusal::NeedsResume)
             );
         }
         assert_eq!(
-            watchdog.on_valid(ms(0), true, true),
+            watchdog.on_valid(ms(0), wish(true, true)),
             Ok(Some(Stage::Nominal))
         );
     }
@@ -324,7 +385,7 @@ mod tests {
         let mut watchdog = nominal_at_zero();
         entered(&mut watchdog, ms(300));
         assert_eq!(
-            watchdog.on_valid(ms(310), false, false),
+            watchdog.on_valid(ms(310), wish(false, false)),
             Ok(Some(Stage::Nominal))
         );
         assert_eq!(watchdog.next_timeout(), Some(ms(510)));
@@ -336,7 +397,7 @@ mod tests {
         let mut watchdog = nominal_at_zero();
         entered(&mut watchdog, ms(600));
         assert_eq!(
-            watchdog.on_valid(ms(700), false, false),
+            watchdog.on_valid(ms(700), wish(false, false)),
             Err(Refusal::NeedsResume)
         );
         assert_eq!(watchdog.next_timeout(), Some(ms(1_500)));
@@ -348,7 +409,7 @@ mod tests {
     fn a_command_before_the_late_timeouts_are_told_does_not_resume_either() {
         let mut watchdog = nominal_at_zero();
         assert_eq!(
-            watchdog.on_valid(ms(500), false, false),
+            watchdog.on_valid(ms(500), wish(false, false)),
             Err(Refusal::NeedsResume)
         );
     }
@@ -359,7 +420,7 @@ mod tests {
         let mut watchdog = nominal_at_zero();
         assert_eq!(watchdog.on_lease_end(), Some(Stage::Hold));
         assert_eq!(
-            watchdog.on_valid(ms(10), false, false),
+            watchdog.on_valid(ms(10), wish(false, false)),
             Err(Refusal::NeedsResume)
         );
         assert_eq!(entered(&mut watchdog, ms(500)), [Stage::Ramp]);
@@ -372,7 +433,7 @@ mod tests {
         entered(&mut watchdog, ms(250));
         assert_eq!(watchdog.on_device_loss(), None, "it is in Hold already");
         assert_eq!(
-            watchdog.on_valid(ms(260), false, false),
+            watchdog.on_valid(ms(260), wish(false, false)),
             Err(Refusal::NeedsResume)
         );
         assert_eq!(

@@ -582,6 +582,8 @@ pub struct Order {
     pub resume: bool,
     /// For reliable flows.
     pub application_id: Option<ApplicationId>,
+    /// How old the picture is that the operator sees, where the vehicle asks for that.
+    pub picture_age: Option<Duration>,
     /// What to do.
     pub body: Body,
 }

@@ -1,6 +1,8 @@
 //! A command: what a controller sends on a function's channel.
 
-use super::reader::{DecodeError, Reader};
+use std::time::Duration;
+
+use super::reader::{DecodeError, RESERVED, Reader};
 use super::writer::Writer;
 use crate::base::limits::MESSAGE_BYTES_MAX;
 use crate::base::{ApplicationId, FencingToken};
@@ -9,14 +11,17 @@ use crate::base::{ApplicationId, FencingToken};
 ///
 /// ```text
 /// offset  bytes
-///      0  1      bit 0: dead-man, bit 1: resume, bit 2: application id, bit 3: typed drive command, others zero
+///      0  1      bit 0: dead-man, bit 1: resume, bit 2: application id, bit 3: typed drive command, bit 4: age of the
+///                picture (typed only), others zero
 ///      1  1..10  token (LEB128)
-///      .  [16]   application id
+///      .  [8]    application id
+///      .  [2]    age of the picture in ms
 ///      .  4      drive: 2 speed_mm_s, 2 curvature_per_km (both signed)
 ///      .  ..     or opaque bytes, to the end
 ///
 /// 09 07 03e8 ff9c
 /// 04 07 0001020304050607 6f70656e
+/// 19 07 0096 03e8 ff9c
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
@@ -28,6 +33,9 @@ pub struct Command {
     pub resume: bool,
     /// Present on reliable flows: applied at most once also across restarts of the agent.
     pub application_id: Option<ApplicationId>,
+    /// How old the picture was that the operator saw when this was sent, in whole milliseconds up to 65,535; of typed
+    /// commands only.
+    pub picture_age: Option<Duration>,
     /// What to do.
     pub body: Body,
 }
@@ -36,14 +44,20 @@ impl Command {
     /// The command's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let bit = |on: bool, bit: u8| if on { bit } else { 0 };
+        let typed = matches!(self.body, Body::Drive(_));
+        let picture_age = self.picture_age.filter(|_| typed);
         let mut writer = Writer::new();
         writer.u8(bit(self.dead_man, DEAD_MAN)
             | bit(self.resume, RESUME)
             | bit(self.application_id.is_some(), APPLICATION_ID)
-            | bit(matches!(self.body, Body::Drive(_)), DRIVE));
+            | bit(typed, DRIVE)
+            | bit(picture_age.is_some(), PICTURE_AGE));
         writer.token(self.token);
         if let Some(ApplicationId(id)) = self.application_id {
             writer.bytes(&id);
+        }
+        if let Some(age) = picture_age {
+            writer.u16(u16::try_from(age.as_millis()).unwrap_or(u16::MAX));
         }
         match &self.body {
             Body::Drive(drive) => drive.encode(&mut writer),
@@ -59,12 +73,17 @@ impl Command {
     // [WIRE-20]
     pub fn decode(bytes: &[u8]) -> Result<Command, DecodeError> {
         let mut reader = Reader::new(bytes, MESSAGE_BYTES_MAX)?;
-        let bits = reader.bits(DEAD_MAN | RESUME | APPLICATION_ID | DRIVE)?;
+        let bits = reader.bits(DEAD_MAN | RESUME | APPLICATION_ID | DRIVE | PICTURE_AGE)?;
         let token = reader.token()?;
         let application_id = if bits & APPLICATION_ID == 0 {
             None
         } else {
             Some(ApplicationId(reader.array()?))
+        };
+        let picture_age = match (bits & PICTURE_AGE != 0, bits & DRIVE != 0) {
+            (false, _) => None,
+            (true, true) => Some(Duration::from_millis(reader.u16()?.into())),
+            (true, false) => return Err(RESERVED),
         };
         let body = if bits & DRIVE == 0 {
             Body::Opaque(reader.rest(MESSAGE_BYTES_MAX)?.to_vec())
@@ -77,6 +96,7 @@ impl Command {
             dead_man: bits & DEAD_MAN != 0,
             resume: bits & RESUME != 0,
             application_id,
+            picture_age,
             body,
         })
     }
@@ -141,6 +161,8 @@ const RESUME: u8 = 0x02;
 const APPLICATION_ID: u8 = 0x04;
 /// Bit: the body is a typed drive command.
 const DRIVE: u8 = 0x08;
+/// Bit: the age of the picture follows.
+const PICTURE_AGE: u8 = 0x10;
 
 #[cfg(test)]
 mod tests {
@@ -155,6 +177,7 @@ mod tests {
             dead_man: true,
             resume: false,
             application_id: None,
+            picture_age: None,
             body: Body::Drive(Drive {
                 speed_mm_s: 1_000,
                 curvature_per_km: -100,
@@ -165,11 +188,17 @@ mod tests {
             dead_man: false,
             resume: false,
             application_id: Some(ApplicationId([0, 1, 2, 3, 4, 5, 6, 7])),
+            picture_age: None,
             body: Body::Opaque(b"open".to_vec()),
+        };
+        let seen = Command {
+            picture_age: Some(Duration::from_millis(150)),
+            ..drive.clone()
         };
         for (picture, command) in [
             ("09 07 03e8 ff9c", drive),
             ("04 07 0001020304050607 6f70656e", open),
+            ("19 07 0096 03e8 ff9c", seen),
         ] {
             assert_vector(picture, &command, Command::encode, Command::decode);
         }
@@ -182,6 +211,8 @@ mod tests {
             "09 07 03e8 ff",
             "09 07 03e8 ff9c 00",
             "19 07 03e8 ff9c",
+            "14 07 0096 00",
+            "29 07 03e8 ff9c",
             "0c 07 00",
         ] {
             assert!(Command::decode(&hex(wrong)).is_err(), "{wrong}");

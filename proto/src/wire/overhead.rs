@@ -25,6 +25,7 @@ impl Case {
             dead_man: true,
             resume: false,
             application_id: None,
+            picture_age: None,
             body: Body::Drive(Drive::NEUTRAL),
         };
         let content = Content {

@@ -1,6 +1,7 @@
 //! Values of every wire type, for property tests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -201,14 +202,18 @@ pub fn command() -> impl Strategy<Value = Command> {
             drive.prop_map(Body::Drive),
             vec(any::<u8>(), 0..80).prop_map(Body::Opaque)
         ],
+        option::of((0..=u16::MAX).prop_map(|ms| Duration::from_millis(ms.into()))),
     )
-        .prop_map(|(token, dead_man, resume, application_id, body)| Command {
-            token,
-            dead_man,
-            resume,
-            application_id,
-            body,
-        })
+        .prop_map(
+            |(token, dead_man, resume, application_id, body, picture_age)| Command {
+                token,
+                dead_man,
+                resume,
+                application_id,
+                picture_age: picture_age.filter(|_| matches!(body, Body::Drive(_))),
+                body,
+            },
+        )
 }
 
 pub fn telemetry() -> impl Strategy<Value = Telemetry> {

@@ -100,6 +100,7 @@ impl Operator {
             dead_man: true,
             resume: speed_mm_s == 0,
             application_id: None,
+            picture_age: None,
             body: Body::Drive(Drive {
                 speed_mm_s,
                 curvature_per_km: 0,

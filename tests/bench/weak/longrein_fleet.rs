@@ -333,6 +333,7 @@ impl Sender for Wire {
                 dead_man: true,
                 resume: false,
                 application_id: None,
+                picture_age: None,
                 body: bytes,
             };
             self.runtime.block_on(lease.send(order)).is_ok()

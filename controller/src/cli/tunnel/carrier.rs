@@ -146,6 +146,7 @@ impl Carrier {
             dead_man: false,
             resume: self.args.resume,
             application_id: None,
+            picture_age: None,
             body: Body::Opaque(bytes.to_vec()),
         };
         let sent = lease.send(order).await;

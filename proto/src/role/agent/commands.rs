@@ -7,7 +7,7 @@ use super::persisting::Pending;
 use super::{Agent, AgentEvent, Apply, function_mut};
 use crate::base::limits::APPLYING_MAX;
 use crate::base::{ApplicationId, Class, Flow, MonoTime, Refusal, SessionId};
-use crate::control::{Accepted, gate};
+use crate::control::{Accepted, Life, gate};
 use crate::session::Delivery;
 use crate::wire::{Command, Outcome};
 
@@ -156,7 +156,13 @@ impl Agent {
             held.and_then(|()| function.check(now, id, token))
         };
         let kind = function.config.kind;
-        let accepted = gate(now, kind, command, delivery.deadline, held, &self.latch)?;
+        let life = Life {
+            sent_at: delivery
+                .age
+                .map_or(now, |age| now.before(age.age + age.error)),
+            deadline: delivery.deadline,
+        };
+        let accepted = gate(now, kind, command, life, held, &self.latch)?;
         if application_id.is_some_and(|id| self.record.applied.contains(&id)) {
             return Err(Refusal::AlreadyApplied);
         }

@@ -81,6 +81,7 @@ impl Live {
             dead_man: order.dead_man,
             resume: order.resume,
             application_id: order.application_id,
+            picture_age: order.picture_age,
             body: order.body,
         };
         let flow = Flow::new(channel, order.class);
