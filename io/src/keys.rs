@@ -73,6 +73,7 @@ impl Identity {
                     now,
                 },
                 CertificateError::Malformed
+                | CertificateError::Algorithm
                 | CertificateError::UnknownAuthority
                 | CertificateError::Usage
                 | CertificateError::WrongFleet

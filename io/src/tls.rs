@@ -83,7 +83,16 @@ struct Verifier {
 }
 
 impl Verifier {
-    fn verify(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
+    // [WIRE-65]
+    fn verify(
+        &self,
+        certificate: &CertificateDer<'_>,
+        more: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        if !more.is_empty() {
+            return Err(Error::InvalidCertificate(TlsCertificateError::BadEncoding));
+        }
         let peer = self
             .fleet
             .verify(certificate, now)
@@ -101,12 +110,12 @@ impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
+        intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.verify(end_entity, now)?;
+        self.verify(end_entity, intermediates, now)?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -141,10 +150,10 @@ impl ClientCertVerifier for Verifier {
     fn verify_client_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
+        intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.verify(end_entity, now)?;
+        self.verify(end_entity, intermediates, now)?;
         Ok(ClientCertVerified::assertion())
     }
 
@@ -184,7 +193,9 @@ fn quic<T, E>(config: Result<T, E>) -> Result<Arc<T>, Error> {
 /// The TLS error, and with it the alert that the far side gets, for a certificate that is not believed.
 fn fault(error: &CertificateError) -> TlsCertificateError {
     match error {
-        CertificateError::Malformed => TlsCertificateError::BadEncoding,
+        CertificateError::Malformed | CertificateError::Algorithm => {
+            TlsCertificateError::BadEncoding
+        }
         CertificateError::UnknownAuthority => TlsCertificateError::UnknownIssuer,
         CertificateError::Expired { .. } => TlsCertificateError::Expired,
         CertificateError::NotYetValid { .. } => TlsCertificateError::NotValidYet,

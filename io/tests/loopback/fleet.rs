@@ -3,6 +3,7 @@
 use longrein_io::files::make_private_directory;
 use longrein_io::keys::{AUTHORITY_FILE, CERTIFICATE_FILE, Identity, KEY_FILE};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use rustls_pki_types::CertificateDer;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,25 @@ impl Fleet {
         }
     }
 
+    /// A certificate that this authority signs, as a test wants it, and its key.
+    pub fn issue(
+        &self,
+        key: KeyPair,
+        choose: impl FnOnce(&mut CertificateParams),
+    ) -> (CertificateDer<'static>, KeyPair) {
+        let mut params = CertificateParams::default();
+        params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2100, 1, 1);
+        choose(&mut params);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (certificate.der().clone(), key)
+    }
+
+    /// The authority's own certificate.
+    pub fn anchor(&self) -> CertificateDer<'static> {
+        self.issuer.der().clone()
+    }
+
     /// The identity of `relay/east` and the like.
     pub fn identity(&self, node: &str) -> Identity {
         Identity::load(&self.directory(node, 2100)).unwrap()
@@ -37,8 +57,7 @@ impl Fleet {
         let mut params = CertificateParams::default();
         params.not_before = rcgen::date_time_ymd(2026, 1, 1);
         params.not_after = rcgen::date_time_ymd(until_year, 1, 1);
-        let uri = format!("longrein://demo/{node}");
-        params.subject_alt_names = vec![SanType::URI(uri.try_into().unwrap())];
+        params.subject_alt_names = vec![uri(&format!("longrein://demo/{node}"))];
         let key = key();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let directory = self.place.join(node);
@@ -62,6 +81,11 @@ pub fn write(directory: &Path, file: &str, content: &str) {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-fn key() -> KeyPair {
+/// A subject's alternative name.
+pub fn uri(uri: &str) -> SanType {
+    SanType::URI(uri.try_into().unwrap())
+}
+
+pub fn key() -> KeyPair {
     KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap()
 }

@@ -14,5 +14,7 @@ mod echo;
 mod fleet;
 mod forwarder;
 mod identity;
+mod papers;
 mod reconnect;
+mod stranger;
 mod weak_link;

@@ -59,7 +59,9 @@ impl KeyPair {
         let probe = b"longrein/1 does this key belong to this certificate?";
         match fleet::verify_signature(certificate, probe, &pair.sign(probe)) {
             Ok(()) => Ok(pair),
-            Err(fleet::CertificateError::Malformed) => Err(KeyError::UnusableCertificate),
+            Err(fleet::CertificateError::Malformed | fleet::CertificateError::Algorithm) => {
+                Err(KeyError::UnusableCertificate)
+            }
             Err(_) => Err(KeyError::NotOfCertificate),
         }
     }

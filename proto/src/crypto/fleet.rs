@@ -74,6 +74,9 @@ impl Fleet {
             }
             other => other?,
         }
+        if !has_usable_key(&parsed) {
+            return Err(CertificateError::Algorithm);
+        }
         let (node, groups) = self.names(parsed.valid_uri_names())?;
         validity?;
         Ok(Peer {
@@ -88,7 +91,7 @@ impl Fleet {
     /// [`Fleet::verify`] too.
     ///
     /// # Errors
-    /// [`CertificateError::Malformed`] when it is no certificate with an Ed25519 or P-256 key,
+    /// [`CertificateError::Malformed`] when it is no certificate, [`CertificateError::Algorithm`] when its key is neither Ed25519 nor P-256,
     /// [`CertificateError::Signature`] when the signature is of another key or message.
     pub fn verify_signature(
         &self,
@@ -139,6 +142,21 @@ impl Fleet {
     }
 }
 
+/// Whether the key is of an algorithm that nodes sign with.
+// [WIRE-64]
+fn has_usable_key(certificate: &EndEntityCert<'_>) -> bool {
+    let info = certificate.subject_public_key_info();
+    ALGORITHMS.iter().any(|algorithm| {
+        let id = algorithm.public_key_alg_id();
+        // An outer and an inner sequence, both shorter than 128 bytes (RFC 5280 §4.1).
+        let begin = match info.as_ref() {
+            [SEQUENCE, _, SEQUENCE, length, rest @ ..] => rest.split_at_checked((*length).into()),
+            _ => None,
+        };
+        begin.is_some_and(|(named, _)| named == id.as_ref())
+    })
+}
+
 /// As [`Fleet::verify_signature`].
 pub(super) fn verify_signature(
     certificate: &[u8],
@@ -154,7 +172,7 @@ pub(super) fn verify_signature(
             Err(_) => return Err(CertificateError::Signature),
         }
     }
-    Err(CertificateError::Malformed)
+    Err(CertificateError::Algorithm)
 }
 
 /// SHA-256 of a certificate (DER).
@@ -198,6 +216,8 @@ impl ExtendedKeyUsageValidator for AnyTls {
 
 /// Of keys and of authorities' signatures.
 const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[ED25519, ECDSA_P256_SHA256];
+/// ASN.1's tag (X.690 §8.9).
+const SEQUENCE: u8 = 0x30;
 /// 1.3.6.1.5.5.7.3.1 (RFC 5280 §4.2.1.12).
 const SERVER_AUTH: KeyPurposeId<'static> = KeyPurposeId::new(&[43, 6, 1, 5, 5, 7, 3, 1]);
 /// 1.3.6.1.5.5.7.3.2 (RFC 5280 §4.2.1.12).
@@ -206,9 +226,12 @@ const CLIENT_AUTH: KeyPurposeId<'static> = KeyPurposeId::new(&[43, 6, 1, 5, 5, 7
 /// Why a certificate is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
-    /// Not a certificate that can be read, longer than [`CERTIFICATE_BYTES_MAX`], or with a key that is not used here.
+    /// Not a certificate that can be read, or longer than [`CERTIFICATE_BYTES_MAX`].
     #[error("the certificate cannot be read")]
     Malformed,
+    /// Its key or its authority's signature is neither Ed25519 nor P-256.
+    #[error("the certificate's key or signature is of an algorithm that is not used here")]
+    Algorithm,
     /// No authority of the fleet signed it.
     #[error("the certificate is not of an authority of this fleet")]
     UnknownAuthority,
@@ -251,10 +274,10 @@ impl From<webpki::Error> for CertificateError {
             E::UnknownIssuer
             | E::InvalidSignatureForPublicKey
             | E::NameConstraintViolation
-            | E::UnsupportedSignatureAlgorithmContext(_)
             | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
                 CertificateError::UnknownAuthority
             }
+            E::UnsupportedSignatureAlgorithmContext(_) => CertificateError::Algorithm,
             E::CaUsedAsEndEntity | E::EmptyEkuExtension => CertificateError::Usage,
             _ => CertificateError::Malformed,
         }

@@ -181,6 +181,7 @@ fn believe(fleet: &Fleet, at: UnixTime, me: &NodeName, signed: &Signed) -> Optio
         Err(CertificateError::NotYetValid { not_before }) => not_before,
         Err(
             CertificateError::Malformed
+            | CertificateError::Algorithm
             | CertificateError::UnknownAuthority
             | CertificateError::Usage
             | CertificateError::WrongFleet
