@@ -7,13 +7,17 @@ use longrein_proto::role::ControllerEvent;
 use longrein_proto::session::Resolution;
 use longrein_tests::{Account, PERIOD, StageSet, Tamper, Vehicle, World, each_seed};
 
-const HARM: [Tamper; 6] = [
+const HARM: [Tamper; 10] = [
     Tamper::Corrupt,
     Tamper::Forge,
     Tamper::Replay,
     Tamper::Reorder,
     Tamper::Delay,
+    Tamper::DelayTo(NodeKind::Agent),
+    Tamper::DelayTo(NodeKind::Controller),
     Tamper::Swallow,
+    Tamper::Drop,
+    Tamper::Presence,
 ];
 
 /// Drives for 10 s through hostile relay A and honest relay B, with a reliable command every 100 ms.
@@ -86,7 +90,9 @@ fn every_harm_is_counted_at_both_ends() {
         }
         for tamper in HARM {
             let counts = Counts::of(&drive_beside(seed, tamper));
-            for ((now, honest), reliable) in counts.into_iter().zip(honest).zip(RELIABLE) {
+            let ends = [NodeKind::Agent, NodeKind::Controller];
+            let counts = counts.into_iter().zip(honest).zip(RELIABLE);
+            for (((now, honest), reliable), end) in counts.zip(ends) {
                 let shows = match tamper {
                     Tamper::Corrupt => now.forged > 50,
                     // Each reliable envelope is forged on its way; of the others a leg passes those that are ahead of all
@@ -99,9 +105,12 @@ fn every_harm_is_counted_at_both_ends() {
                     Tamper::Reorder => now.behind > honest.behind + honest.replayed / 16,
                     // Relay B was 5 s earlier with each: none of them is new.
                     Tamper::Delay => now.replayed > 100,
+                    Tamper::DelayTo(kind) => kind != end || now.replayed > 100,
                     // Every second arrival of an honest run is relay A's copy: a session offers again only what has no
                     // receipt for a second, and here each has one.
-                    Tamper::Swallow => now.replayed == 0,
+                    Tamper::Swallow | Tamper::Drop => now.replayed == 0,
+                    // It harms no envelope; what it says is told to the program.
+                    Tamper::Presence => true,
                     _ => false,
                 };
                 assert!(shows, "{tamper:?}: {now:?} beside {honest:?}");
@@ -168,7 +177,12 @@ fn a_vehicle_with_only_a_hostile_relay_goes_safe_and_applies_nothing_wrong() {
             assert_eq!(world.vehicle(set.agent).stage(), Stage::MinimalRisk);
             let useless = matches!(
                 tamper,
-                Tamper::Corrupt | Tamper::Forge | Tamper::Delay | Tamper::Swallow
+                Tamper::Corrupt
+                    | Tamper::Forge
+                    | Tamper::Delay
+                    | Tamper::DelayTo(NodeKind::Agent)
+                    | Tamper::Swallow
+                    | Tamper::Drop
             );
             if useless {
                 assert_eq!(

@@ -74,6 +74,10 @@ impl HostileRelay {
         let Some(seat) = self.seats.get_mut(&node) else {
             return;
         };
+        if self.tamper == Tamper::Drop && packet.chunks.iter().any(has_envelope) {
+            self.tampered += 1;
+            return;
+        }
         let arrivals = seat.leg.on_packet(now, path, packet);
         for arrival in arrivals {
             self.on_parcel(now, &node, arrival.parcel);
@@ -124,6 +128,9 @@ impl HostileRelay {
         match Parcel::decode(&bytes) {
             Ok(Parcel::Notice(Notice::Route { session, to })) => {
                 self.routes.insert(session, (from.clone(), to));
+                if self.tamper == Tamper::Presence {
+                    self.pretend(now, from, session);
+                }
                 if self.tamper == Tamper::Refuse {
                     let why = RouteRefusal::SessionTaken;
                     let notice = Notice::RouteRefused { session, why };
@@ -165,8 +172,21 @@ impl HostileRelay {
                     self.pass(now, &to, bytes);
                 }
             }
+            Ok(Parcel::Notice(Notice::Query { ask, .. })) if self.tamper == Tamper::Presence => {
+                let names = vec![GHOST.parse().expect("a valid name")];
+                let more = false;
+                let notice = Notice::Nodes { ask, more, names };
+                self.pass(now, from, Parcel::Notice(notice).encode());
+            }
             Ok(Parcel::Notice(_)) | Err(_) => {}
         }
+    }
+
+    /// Tells the owner of a route that the vehicle is there, or that it is not.
+    fn pretend(&mut self, now: MonoTime, owner: &NodeName, session: SessionId) {
+        let present = self.chance.happens(0.5);
+        let notice = Notice::Routed { session, present };
+        self.pass(now, owner, Parcel::Notice(notice).encode());
     }
 
     fn do_harm(&mut self, now: MonoTime, to: &NodeName, bytes: Arc<[u8]>) {
@@ -195,7 +215,26 @@ impl HostileRelay {
                 self.hold(now + delay, to, bytes);
             }
             Tamper::Delay => self.hold(now + Duration::from_secs(5), to, bytes),
-            Tamper::Swallow => {}
+            Tamper::DelayTo(kind) if kind == to.kind => {
+                self.hold(now + Duration::from_secs(5), to, bytes);
+            }
+            Tamper::DelayTo(_) => self.pass(now, to, bytes),
+            Tamper::Swallow | Tamper::Drop => {}
+            Tamper::Swap => {
+                let others = self.seats.keys();
+                let others = others.filter(|node| node.kind == to.kind && *node != to);
+                for other in others.cloned().collect::<Vec<_>>() {
+                    self.pass(now, &other, bytes.clone());
+                }
+            }
+            Tamper::Presence => {
+                if let Ok(ParcelHead::Sealed(header)) = Parcel::peek(&bytes)
+                    && let Some((owner, _)) = self.routes.get(&header.session).cloned()
+                {
+                    self.pretend(now, &owner, header.session);
+                }
+                self.pass(now, to, bytes);
+            }
             Tamper::Hoard(kind) => {
                 let is_beat = matches!(
                     Parcel::peek(&bytes),
@@ -271,9 +310,8 @@ impl HostileRelay {
             self.pass_untracked(now, to, &bytes);
         } else if let Some(seat) = self.seats.get_mut(to) {
             let origin = Origin {
-                created: now,
                 upstream: Some((0, 0)),
-                source: None,
+                ..Origin::here(now)
             };
             // A full leg harms only what goes through this relay.
             let _ = seat
@@ -335,6 +373,13 @@ impl HostileRelay {
     }
 }
 
+fn has_envelope(chunk: &Chunk) -> bool {
+    let (Chunk::Tracked { parcel, .. } | Chunk::Untracked { parcel, .. }) = chunk else {
+        return false;
+    };
+    matches!(Parcel::peek(parcel), Ok(ParcelHead::Sealed(_)))
+}
+
 impl Role for HostileRelay {
     type Event = ();
 
@@ -377,6 +422,8 @@ impl Role for HostileRelay {
     }
 }
 
+/// A vehicle that there is not.
+const GHOST: &str = "agent/ghost";
 /// The flow of the beats, in which leases are renewed.
 const BEATS: Flow = Flow::new(Channel::SESSION, Class::Latest);
 /// Below the time to live of a lease.

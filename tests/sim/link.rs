@@ -119,8 +119,16 @@ pub enum Tamper {
     Reorder,
     /// Holds every envelope for 5 s, beyond every time to live of a command.
     Delay,
+    /// The same, and only of envelopes to nodes of this kind.
+    DelayTo(NodeKind),
     /// Acknowledges on the leg and forwards nothing.
     Swallow,
+    /// Drops packets with envelopes in them as if they had never come.
+    Drop,
+    /// Hands envelopes to the other nodes of their addressee's kind instead.
+    Swap,
+    /// Lets envelopes pass, says now that a vehicle is there and now that it is not, and names vehicles that do not exist.
+    Presence,
     /// Lets envelopes pass, but answers and repeats handshakes with steps of its own making, and floods the agent with
     /// others of the same session.
     Handshake,

@@ -37,13 +37,16 @@ impl StageSet {
 
     /// The same around any two relays.
     pub fn around(world: &mut World, relays: [Station; 2]) -> StageSet {
-        let agent = world.agent(
-            "truck-17",
-            Clock {
-                offset_us: 77_000_000,
-                drift_ppm: 90,
-            },
-        );
+        let clock = Clock {
+            offset_us: 77_000_000,
+            drift_ppm: 90,
+        };
+        StageSet::around_with(world, relays, clock)
+    }
+
+    /// The same with a clock of the truck.
+    pub fn around_with(world: &mut World, relays: [Station; 2], clock: Clock) -> StageSet {
+        let agent = world.agent("truck-17", clock);
         let truck_paths = [
             world.join(agent, relays[0], "lte", mobile()),
             world.join(agent, relays[0], "wifi", Link::good()),

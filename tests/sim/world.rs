@@ -111,9 +111,16 @@ impl World {
 
     /// Adds an agent with the functions `drive` (typed) and `tunnel` (opaque).
     pub fn agent(&mut self, name: &str, clock: Clock) -> Station {
+        self.agent_at(name, clock, TestFleet::UNIX_MS)
+    }
+
+    /// Adds an agent whose wall clock is wrong.
+    pub fn agent_at(&mut self, name: &str, clock: Clock, unix_ms: u64) -> Station {
         let vehicle = Vehicle::new(clock.at(self.now), AgentRecord::default().encode());
         let body = self.agent_body(name, vehicle);
-        self.add(NodeKind::Agent, name, clock, body)
+        let station = self.place(NodeKind::Agent, name, clock, body);
+        self.set_wall(station, unix_ms);
+        station
     }
 
     /// Adds a controller.

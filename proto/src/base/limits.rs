@@ -74,6 +74,9 @@ pub const OUTBOX_STOPS_MAX: usize = 32;
 /// Of those stops, those of one source at a relay: a stop, its repeats and its neighbours, and room for three more sources
 /// that send as many. Half of [`LEG_WINDOW_STOPS`], so that one source does not fill that either.
 pub const OUTBOX_STOPS_PER_SOURCE_MAX: usize = 8;
+/// Of what is neither stop nor `latest`, the parcels of one source without a lease on an agent's leg: a fifth of a second at
+/// [`LINK_BUDGET_BITS_PER_S`], and three such sources leave ids of the window to whoever drives.
+pub const OUTBOX_PLAIN_PER_SOURCE_MAX: usize = 24;
 /// Of a leg's window, the ids that only stops may take.
 pub const LEG_WINDOW_STOPS: u64 = 16;
 /// Flows of which a leg remembers the newest `latest` number; the least recently used gives way (40 bytes each).
@@ -300,6 +303,7 @@ const _: () =
     assert!((OUTBOX_LATEST_MAX + OUTBOX_STOPS_MAX) * PARCEL_BYTES_MAX < OUTBOX_BYTES_MAX / 2);
 const _: () = assert!(LEG_WINDOW_STOPS < LEG_WINDOW / 2);
 const _: () = assert!(OUTBOX_STOPS_PER_SOURCE_MAX as u64 * 2 <= LEG_WINDOW_STOPS);
+const _: () = assert!(3 * (OUTBOX_PLAIN_PER_SOURCE_MAX as u64) < LEG_WINDOW - LEG_WINDOW_STOPS);
 const _: () =
     assert!(PERSIST_RESERVED < PERSIST_PENDING_MAX / 2 && FUNCTIONS_MAX as u64 <= TAKE_BURST);
 const _: () = assert!(STOP_BURST < STOP_CHECKS_PER_AUTHOR_PER_S);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Arrival;
-use crate::base::MonoTime;
 use crate::base::limits::TRAIL_10US_MAX;
+use crate::base::{Class, MonoTime};
 use crate::wire::Trail;
 
 /// Since when a leg's end holds a parcel, and where its time went before.
@@ -16,6 +16,8 @@ pub struct Origin {
     pub upstream: Option<(u32, u32)>,
     /// At a relay: who sent it.
     pub source: Option<Source>,
+    /// At a relay: it is held to its source's share of the room for `unordered` and `reliable` parcels.
+    pub is_held_to_share: bool,
 }
 
 /// A relay's number for a node whose parcels it forwards.
@@ -29,6 +31,7 @@ impl Origin {
             created,
             upstream: None,
             source: None,
+            is_held_to_share: false,
         }
     }
 
@@ -38,6 +41,17 @@ impl Origin {
             created: now,
             upstream: Some((arrival.trail.sender_10us, tens_of_us(arrival.transit))),
             source: Some(source),
+            is_held_to_share: false,
+        }
+    }
+
+    /// Of whose share of an outbox's room a parcel of this class takes, if of any.
+    // [WIRE-105] [WIRE-134]
+    pub const fn share_of(&self, class: Class) -> Option<Source> {
+        match class {
+            Class::Stop => self.source,
+            Class::Unordered | Class::Reliable if self.is_held_to_share => self.source,
+            Class::Latest | Class::Unordered | Class::Reliable => None,
         }
     }
 

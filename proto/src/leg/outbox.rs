@@ -115,7 +115,7 @@ impl Outbox {
                 return Ok(Offered::Superseded);
             }
             (_, Some((place, ..))) => self.remove(place),
-            (_, None) => self.room.fits(head.class(), origin.source, parcel.len())?,
+            (_, None) => self.room.fits(head.class(), &origin, parcel.len())?,
         }
         self.insert(Waiting {
             parcel,
@@ -299,7 +299,11 @@ impl Outbox {
         if let Some(waiting) = self.waiting.get_mut(&place)
             && waiting.deadline < deadline
         {
-            waiting.origin = origin;
+            // Whose share it takes of stays: it has its place.
+            waiting.origin = Origin {
+                is_held_to_share: waiting.origin.is_held_to_share,
+                ..origin
+            };
             self.deadlines.remove(&(waiting.deadline, place));
             self.deadlines.insert((deadline, place));
             waiting.deadline = deadline;
@@ -322,7 +326,8 @@ impl Outbox {
             self.known
                 .insert((source, Arc::clone(&waiting.parcel)), place);
         }
-        self.room.take(waiting.class, source, waiting.parcel.len());
+        let bytes = waiting.parcel.len();
+        self.room.take(waiting.class, &waiting.origin, bytes);
         self.waiting.insert(place, waiting);
     }
 
@@ -340,8 +345,8 @@ impl Outbox {
             self.siblings.remove(&(session, flow));
         }
         let source = waiting.origin.source;
-        self.room
-            .give_back(waiting.class, source, waiting.parcel.len());
+        let bytes = waiting.parcel.len();
+        self.room.give_back(waiting.class, &waiting.origin, bytes);
         if waiting.once {
             self.known.remove(&(source, waiting.parcel));
         }
@@ -403,7 +408,7 @@ mod tests {
                 assert_eq!(self.known.get(&key), Some(place));
             }
             let mut room = Room::default();
-            waiting().for_each(|(_, w)| room.take(w.class, w.origin.source, w.parcel.len()));
+            waiting().for_each(|(_, w)| room.take(w.class, &w.origin, w.parcel.len()));
             assert_eq!(room, self.room);
         }
     }
@@ -439,7 +444,8 @@ mod tests {
                         let parcel = sealed_of(SessionId(session), class, number, 20);
                         let deadline = MonoTime::from_us(now.as_us() + ttl_us);
                         let source = (session > 0).then_some(Source(session.into()));
-                        let origin = Origin { source, ..Origin::here(now) };
+                        let is_held_to_share = number % 2 == 0;
+                        let origin = Origin { source, is_held_to_share, ..Origin::here(now) };
                         outbox.offer(now, parcel, deadline, origin).ok();
                     }
                     Step::Send(sent) => {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::Source;
+use super::{Origin, Source};
 use crate::base::Class;
 use crate::base::limits::{
-    OUTBOX_BYTES_MAX, OUTBOX_LATEST_MAX, OUTBOX_PARCELS_MAX, OUTBOX_STOPS_MAX,
-    OUTBOX_STOPS_PER_SOURCE_MAX, PARCEL_BYTES_MAX,
+    OUTBOX_BYTES_MAX, OUTBOX_LATEST_MAX, OUTBOX_PARCELS_MAX, OUTBOX_PLAIN_PER_SOURCE_MAX,
+    OUTBOX_STOPS_MAX, OUTBOX_STOPS_PER_SOURCE_MAX, PARCEL_BYTES_MAX,
 };
 
 /// The bound that refuses a parcel; everything that is queued stays.
@@ -27,45 +27,51 @@ pub enum Overflow {
     /// As many stops of one source wait as may.
     #[error("too many stops of one source wait")]
     StopsOfSource,
+    /// As many unordered and reliable parcels of one source wait as may.
+    #[error("too many parcels of one source wait")]
+    ParcelsOfSource,
     /// No packet can carry it: it is too long, or its front is none of a parcel.
     #[error("no packet can carry this parcel")]
     Unfit,
 }
 
 /// What is taken of an outbox's room. Stops and `latest` parcels have room of their own, so that nothing else refuses them,
-/// and no source takes all the room for stops from the others.
+/// and no source takes all the room for stops from the others, nor, where it is held to its share, that for the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Room {
     stops: usize,
     /// Of these, those of each source.
-    stops_of: BTreeMap<Source, usize>,
+    stops_of: Shares,
     latest: usize,
     plain: usize,
+    /// Of these, those of each source that is held to its share.
+    plain_of: Shares,
     plain_bytes: usize,
 }
+
+/// How many parcels each source has.
+type Shares = BTreeMap<Source, usize>;
 
 impl Room {
     /// Whether one more parcel fits.
     ///
     /// # Errors
     /// The bound that it would break.
-    // [WIRE-57] [WIRE-105]
-    pub(super) fn fits(
-        &self,
-        class: Class,
-        source: Option<Source>,
-        bytes: usize,
-    ) -> Result<(), Overflow> {
-        let of_source = source.and_then(|source| self.stops_of.get(&source));
+    // [WIRE-57] [WIRE-105] [WIRE-134]
+    pub(super) fn fits(&self, class: Class, origin: &Origin, bytes: usize) -> Result<(), Overflow> {
+        let share = origin.share_of(class);
+        let has = |shares: &Shares| share.and_then(|source| shares.get(&source).copied());
         match class {
             Class::Stop if self.stops >= OUTBOX_STOPS_MAX => Err(Overflow::Stops),
-            Class::Stop if of_source.is_some_and(|of| *of >= OUTBOX_STOPS_PER_SOURCE_MAX) => {
+            Class::Stop if has(&self.stops_of) >= Some(OUTBOX_STOPS_PER_SOURCE_MAX) => {
                 Err(Overflow::StopsOfSource)
             }
             Class::Latest if self.latest >= OUTBOX_LATEST_MAX => Err(Overflow::Latest),
             Class::Stop | Class::Latest => Ok(()),
             Class::Unordered | Class::Reliable => {
-                if self.plain >= PLAIN_PARCELS_MAX {
+                if has(&self.plain_of) >= Some(OUTBOX_PLAIN_PER_SOURCE_MAX) {
+                    Err(Overflow::ParcelsOfSource)
+                } else if self.plain >= PLAIN_PARCELS_MAX {
                     Err(Overflow::Parcels)
                 } else if self.plain_bytes + bytes > PLAIN_BYTES_MAX {
                     Err(Overflow::Bytes)
@@ -77,41 +83,53 @@ impl Room {
     }
 
     /// A parcel comes.
-    pub(super) fn take(&mut self, class: Class, source: Option<Source>, bytes: usize) {
+    pub(super) fn take(&mut self, class: Class, origin: &Origin, bytes: usize) {
+        let share = origin.share_of(class);
         match class {
             Class::Stop => {
                 self.stops += 1;
-                if let Some(source) = source {
-                    *self.stops_of.entry(source).or_default() += 1;
-                }
+                one_more(&mut self.stops_of, share);
             }
             Class::Latest => self.latest += 1,
             Class::Unordered | Class::Reliable => {
                 self.plain += 1;
                 self.plain_bytes += bytes;
+                one_more(&mut self.plain_of, share);
             }
         }
     }
 
     /// It goes.
-    pub(super) fn give_back(&mut self, class: Class, source: Option<Source>, bytes: usize) {
+    pub(super) fn give_back(&mut self, class: Class, origin: &Origin, bytes: usize) {
+        let share = origin.share_of(class);
         match class {
             Class::Stop => {
                 self.stops -= 1;
-                if let Some(source) = source
-                    && let Some(of_source) = self.stops_of.get_mut(&source)
-                {
-                    *of_source -= 1;
-                    if *of_source == 0 {
-                        self.stops_of.remove(&source);
-                    }
-                }
+                one_less(&mut self.stops_of, share);
             }
             Class::Latest => self.latest -= 1,
             Class::Unordered | Class::Reliable => {
                 self.plain -= 1;
                 self.plain_bytes -= bytes;
+                one_less(&mut self.plain_of, share);
             }
+        }
+    }
+}
+
+fn one_more(shares: &mut Shares, source: Option<Source>) {
+    if let Some(source) = source {
+        *shares.entry(source).or_default() += 1;
+    }
+}
+
+fn one_less(shares: &mut Shares, source: Option<Source>) {
+    if let Some(source) = source
+        && let Some(share) = shares.get_mut(&source)
+    {
+        *share -= 1;
+        if *share == 0 {
+            shares.remove(&source);
         }
     }
 }

@@ -93,6 +93,8 @@ pub struct RelayCounters {
     pub over_source_budget: u64,
     /// Parcels over the budget of their destination.
     pub over_destination_budget: u64,
+    /// Sealed envelopes of class `stop` to an agent of a session that holds no lease there.
+    pub stops_without_lease: u64,
     /// Parcels that the destination's leg had no room for.
     pub overflows: u64,
     /// First messages of handshakes over the rate of their source.

@@ -2,8 +2,9 @@
 
 use super::joined::{HERE, Joined, THERE, ms, sealed, sealed_of};
 use crate::base::limits::{
-    LEG_WINDOW, OUTBOX_BYTES_MAX, OUTBOX_LATEST_MAX, OUTBOX_PARCELS_MAX, OUTBOX_STOPS_MAX,
-    OUTBOX_STOPS_PER_SOURCE_MAX, PARCEL_BYTES_MAX, PATHS_PER_LEG_MAX, TRANSMITS_PER_LEG_MAX,
+    LEG_WINDOW, OUTBOX_BYTES_MAX, OUTBOX_LATEST_MAX, OUTBOX_PARCELS_MAX,
+    OUTBOX_PLAIN_PER_SOURCE_MAX, OUTBOX_STOPS_MAX, OUTBOX_STOPS_PER_SOURCE_MAX, PARCEL_BYTES_MAX,
+    PATHS_PER_LEG_MAX, TRANSMITS_PER_LEG_MAX,
 };
 use crate::base::{Class, MonoTime, PathId, SessionId};
 use crate::leg::{Leg, Origin, Overflow, Source};
@@ -163,6 +164,32 @@ fn no_deadline_is_farther_than_the_longest_time_to_live() {
         .unwrap();
     leg.on_timeout(NOW + ms(60_000));
     assert_eq!((leg.waiting(), leg.counters().expired), (0, 1));
+}
+
+#[test]
+fn a_source_that_is_held_to_its_share_leaves_room_for_the_others() {
+    // [WIRE-134]
+    let mut leg = Leg::new(NOW);
+    let mut flood = |source, class, is_held_to_share| {
+        let origin = Origin {
+            source: Some(Source(source)),
+            is_held_to_share,
+            ..Origin::here(NOW)
+        };
+        let parcel = |number| sealed_of(SessionId(source as u32), class, number, 40);
+        let results = (1..=40).map(|number| leg.send(NOW, parcel(number), NOW + ms(1_000), origin));
+        let refused: Vec<_> = results.filter_map(Result::err).collect();
+        (40 - refused.len(), refused.last().copied())
+    };
+    let share = OUTBOX_PLAIN_PER_SOURCE_MAX;
+    let full = Some(Overflow::ParcelsOfSource);
+    assert_eq!(flood(1, Class::Unordered, true), (share, full));
+    assert_eq!(flood(1, Class::Reliable, true), (0, full));
+    assert_eq!(flood(2, Class::Reliable, true), (share, full));
+    assert_eq!(flood(2, Class::Reliable, false), (40, None));
+    assert_eq!(flood(3, Class::Unordered, false), (40, None));
+    leg.on_timeout(NOW + ms(1_000));
+    assert_eq!(leg.waiting(), 0);
 }
 
 #[test]

@@ -25,6 +25,7 @@ struct Cargo<'a> {
     source: SeatId,
     ttl: Duration,
     is_stop: bool,
+    is_sealed: bool,
     session: Option<SessionId>,
 }
 
@@ -68,6 +69,7 @@ impl Relay {
                     source,
                     ttl: to.ttl,
                     is_stop,
+                    is_sealed: matches!(parcel, Parcel::Sealed { .. }),
                     session: session_of(&parcel),
                 };
                 self.forward(now, seat, &cargo);
@@ -121,6 +123,7 @@ impl Relay {
             source,
             ttl: STOP_TTL,
             is_stop: true,
+            is_sealed: false,
             session: None,
         };
         for seat in seats {
@@ -142,6 +145,12 @@ impl Relay {
             return;
         };
         let is_leased = cargo.session.is_some_and(|session| seat.is_leased(session));
+        let is_to_share = cargo.is_sealed && !is_leased && seat.node.kind == NodeKind::Agent;
+        // [WIRE-133]
+        if cargo.is_stop && is_to_share {
+            self.counters.stops_without_lease += 1;
+            return;
+        }
         // [WIRE-115]
         let within = cargo.is_stop
             || self.accounts.get_mut(to.node).is_some_and(|account| {
@@ -151,7 +160,11 @@ impl Relay {
             self.counters.over_destination_budget += 1;
             return;
         }
-        let origin = Origin::relayed(now, cargo.source.node, arrival);
+        // [WIRE-134]
+        let origin = Origin {
+            is_held_to_share: is_to_share,
+            ..Origin::relayed(now, cargo.source.node, arrival)
+        };
         let parcel = Arc::clone(&arrival.parcel);
         match seat.leg.send(now, parcel, now + left, origin) {
             Ok(()) => self.counters.forwarded += 1,
