@@ -176,11 +176,13 @@ impl<R: Role + 'static> Reception<R> {
         while let Some(incoming) = self.endpoint.incoming().await {
             self.counts.borrow_mut().offered += 1;
             let source = source(incoming.remote_address().ip());
-            let verdict = self.sources.borrow().admit(
-                source,
-                incoming.remote_address_validated(),
-                &self.limits,
-            );
+            let (now, proved) = (clock::now(), incoming.remote_address_validated());
+            let mut sources = self.sources.borrow_mut();
+            let verdict = sources.admit(now, source, proved, &self.limits);
+            if verdict == Verdict::Admit {
+                sources.begin(now, source, proved, &self.limits);
+            }
+            drop(sources);
             match verdict {
                 Verdict::Admit => {
                     let place = Place::take(Rc::clone(&self), source);
@@ -216,7 +218,13 @@ impl<R: Role + 'static> Reception<R> {
         };
         match timeout(HANDSHAKE_MAX, attempt.established()).await {
             Ok(Ok(())) => place.open(),
-            Ok(Err(why)) => return self.on_failed(why, remote),
+            Ok(Err(why)) => {
+                if let Ending::RefusedThem(_) = why {
+                    let mut sources = self.sources.borrow_mut();
+                    sources.refused(clock::now(), source(remote.ip()), &self.limits);
+                }
+                return self.on_failed(why, remote);
+            }
             Err(_) => return self.on_silent(),
         }
         match timeout(FIRST_WORD_MAX, attempt.spoken()).await {
@@ -282,10 +290,12 @@ struct Place<R: Role> {
 
 impl<R: Role> Place<R> {
     fn take(reception: Rc<Reception<R>>, source: IpAddr) -> Place<R> {
-        reception.sources.borrow_mut().change(source, |held| {
+        let mut sources = reception.sources.borrow_mut();
+        sources.change(clock::now(), source, |held| {
             held.connections += 1;
             held.half_open += 1;
         });
+        drop(sources);
         Place {
             reception,
             source,
@@ -297,7 +307,7 @@ impl<R: Role> Place<R> {
     fn open(&mut self) {
         if std::mem::take(&mut self.half_open) {
             let mut sources = self.reception.sources.borrow_mut();
-            sources.change(self.source, |held| held.half_open -= 1);
+            sources.change(clock::now(), self.source, |held| held.half_open -= 1);
         }
     }
 }
@@ -306,7 +316,7 @@ impl<R: Role> Drop for Place<R> {
     fn drop(&mut self) {
         self.open();
         let mut sources = self.reception.sources.borrow_mut();
-        sources.change(self.source, |held| held.connections -= 1);
+        sources.change(clock::now(), self.source, |held| held.connections -= 1);
     }
 }
 

@@ -62,6 +62,10 @@ pub struct ConnectionsSection {
     pub half_open: usize,
     /// Not yet up, from one address.
     pub half_open_per_source: usize,
+    /// Handshakes begun a second.
+    pub handshakes_per_s: u32,
+    /// Handshakes begun a second, from one address.
+    pub handshakes_per_s_per_source: u32,
     /// From one node, all programs under its name together.
     pub per_node: usize,
 }
@@ -101,14 +105,23 @@ impl Config {
             per_source,
             half_open,
             half_open_per_source,
+            handshakes_per_s,
+            handshakes_per_s_per_source,
             per_node,
         } = self.connections;
+        let rate = |per_s| usize::try_from(per_s).unwrap_or(usize::MAX);
         // Half of the half-open bounds is where proof of the address begins.
         for (key, count, least) in [
             ("total", total, 1),
             ("per_source", per_source, 1),
             ("half_open", half_open, 2),
             ("half_open_per_source", half_open_per_source, 2),
+            ("handshakes_per_s", rate(handshakes_per_s), 2),
+            (
+                "handshakes_per_s_per_source",
+                rate(handshakes_per_s_per_source),
+                2,
+            ),
             ("per_node", per_node, 1),
         ] {
             if count < least {
@@ -139,6 +152,8 @@ impl Config {
             connections_per_source: self.connections.per_source,
             half_open: self.connections.half_open,
             half_open_per_source: self.connections.half_open_per_source,
+            handshakes_per_s: self.connections.handshakes_per_s,
+            handshakes_per_s_per_source: self.connections.handshakes_per_s_per_source,
             connections_per_node: self.connections.per_node,
         };
         self.listen.iter().map(move |section| ListenSettings {
@@ -189,6 +204,8 @@ impl Default for ConnectionsSection {
             per_source: limits.connections_per_source,
             half_open: limits.half_open,
             half_open_per_source: limits.half_open_per_source,
+            handshakes_per_s: limits.handshakes_per_s,
+            handshakes_per_s_per_source: limits.handshakes_per_s_per_source,
             per_node: limits.connections_per_node,
         }
     }
