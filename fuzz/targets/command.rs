@@ -1,0 +1,5 @@
+//! Commands.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| longrein_fuzz::wire::command(bytes));

@@ -1,0 +1,5 @@
+//! Steps of a handshake.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| longrein_fuzz::handshake::run(bytes));

@@ -1,0 +1,5 @@
+//! The agent's record on disk.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| longrein_fuzz::wire::record(bytes));

@@ -1,0 +1,5 @@
+//! Telemetry.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| longrein_fuzz::wire::telemetry(bytes));
