@@ -1,6 +1,7 @@
 //! Benchmarks: each states its question, prints its method, and measures a raw control in the same run.
 
 mod compress;
+mod flood;
 mod latency;
 mod raw;
 mod redundancy;
@@ -30,6 +31,8 @@ enum What {
     Compress(compress::CompressArgs),
     /// How soon each stage is entered after all controllers are killed
     Watchdog(watchdog::WatchdogArgs),
+    /// What a flood of strangers at the relay costs a vehicle that is being driven through it
+    Flood(flood::FloodArgs),
     /// How exact the emulated wide-area network of the tests is; needs root
     Wan(wan::WanArgs),
     /// What a relay pays for a forwarded datagram and an idle connection, beside a plain quinn forwarder
@@ -53,6 +56,7 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         What::Watchdog(args) => watchdog::run(&args),
+        What::Flood(args) => flood::run(&args),
         What::Wan(args) => wan::run(&args),
         What::Relay(args) => relay::run(&args),
         What::Weak(args) => weak::run(&args),
