@@ -8,4 +8,5 @@ mod layers;
 mod repository;
 mod requirements;
 mod rust_source;
+mod threat_model;
 mod wording;
