@@ -162,12 +162,8 @@ fn act(
                     key_phase: 0,
                     session: driver,
                     flow: Flow::new(Vehicle::DRIVE, Class::Latest),
-                    number: u64::from(tick) + u64::from(word),
+                    number: u64::from(tick) + u64::from(word) + 1,
                     ttl_ms: 200,
-                };
-                let header = SealedHeader {
-                    number: header.number.max(1),
-                    ..header
                 };
                 let ciphertext = vec![7; 40].into();
                 let parcel = Parcel::Sealed { header, ciphertext }.encode();
@@ -180,17 +176,15 @@ fn act(
             }
             Attack::Sessions => {
                 let id = SessionId(1_000 + ask);
-                let (step, to) = (1, Some(truck.clone()));
-                let body = vec![word as u8 | 1; 32].into();
                 let route = Notice::Route {
                     session: id,
                     to: truck.clone(),
                 };
                 let handshake = Parcel::Handshake {
                     session: id,
-                    step,
-                    to,
-                    body,
+                    step: 1,
+                    to: Some(truck.clone()),
+                    body: vec![7; 32].into(),
                 };
                 world.with_raw(mallory, |node, now| {
                     node.send(now, Parcel::Notice(route).encode());
