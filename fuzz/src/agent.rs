@@ -8,6 +8,7 @@ use longrein_proto::base::{
     ApplicationId, Channel, Class, FencingToken, Flow, MonoTime, NodeName, Refusal, SessionId,
     Stage,
 };
+use longrein_proto::control::Policy;
 use longrein_proto::crypto::Initiator;
 use longrein_proto::role::{
     Agent, AgentConfig, AgentEvent, AgentRecord, Apply, FunctionConfig, Input, Role,
@@ -67,6 +68,7 @@ impl Scene {
                 function("drive", FunctionKind::Drive),
                 function("tunnel", FunctionKind::Opaque),
             ],
+            policy: Policy::open(),
         };
         let agent = Agent::new(
             config,
@@ -174,7 +176,7 @@ impl Scene {
         };
         let ask = u32::from(number);
         let request = |request| (REQUESTS, SessionMessage::Request { ask, request }.encode());
-        let (flow, message) = match what % 8 {
+        let (flow, message) = match what % 12 {
             0 => request(Request::Take { channel }),
             1 => request(Request::Release { channel, token }),
             2 => request(Request::ResetStop {
@@ -190,6 +192,13 @@ impl Scene {
                 (BEATS, beat.encode())
             }
             4 => (REQUESTS, SessionMessage::Bye.encode()),
+            5 => request(Request::Wait { channel }),
+            6 => request(Request::Leave { channel }),
+            7 => request(Request::Offer {
+                channel,
+                token,
+                to: papers().name("controller/mallory"),
+            }),
             _ => {
                 let class = Class::ALL[usize::from(flag >> 4) % 4];
                 let body = match channel {
@@ -205,6 +214,7 @@ impl Scene {
                     dead_man: flag & 2 == 2,
                     resume: flag & 4 == 4,
                     application_id: (class == Class::Reliable).then_some(id),
+                    picture_age: None,
                     body,
                 };
                 (Flow::new(channel, class), command.encode())
@@ -324,7 +334,8 @@ impl Scene {
                 }
                 AgentEvent::Stop { .. } => self.is_stopped = true,
                 AgentEvent::StopReset { .. } => self.is_stopped = false,
-                AgentEvent::LeaseGranted { channel, token, .. } => {
+                AgentEvent::LeaseGranted { channel, token, .. }
+                | AgentEvent::LeaseHandedOver { channel, token, .. } => {
                     let before = self.newest.insert(channel, token);
                     assert!(before < Some(token), "{before:?} and then {token:?}");
                     self.leases.insert(channel, token);
@@ -371,11 +382,11 @@ impl Call {
             return;
         }
         if let Ok(SessionMessage::Reply {
-            reply: Reply::Granted { token, .. },
+            reply: Reply::Granted(granted) | Reply::Coming(granted),
             ..
         }) = SessionMessage::decode(&content.bytes)
         {
-            self.token = token;
+            self.token = granted.token;
         }
     }
 }

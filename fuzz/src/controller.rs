@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use longrein_proto::base::limits::OUTBOX_PARCELS_MAX;
 use longrein_proto::base::{
-    ApplicationId, Channel, Class, FencingToken, Flow, NodeKind, NodeName, Refusal, SessionId,
-    Stage, StopId,
+    ApplicationId, Channel, Class, FencingToken, Flow, NodeKind, NodeName, Refusal, Rights,
+    SessionId, Stage, StopId,
 };
 use longrein_proto::crypto::{Responder, sign_statement};
 use longrein_proto::role::{Controller, ControllerEvent, Order};
 use longrein_proto::wire::{
-    AgentBeat, Body, Description, Drive, FunctionKind, FunctionReport, Parcel, Reply,
-    SessionMessage, Statement, Telemetry,
+    AgentBeat, Body, Description, Drive, FunctionDescription, FunctionKind, FunctionReport,
+    Granted, Parcel, Reply, SessionMessage, Statement, Telemetry,
 };
 
 use crate::flows::{BEATS, DRIVE, REQUESTS, TUNNEL};
@@ -109,21 +109,26 @@ impl Scene {
         let (flow, message) = match script.byte() % 8 {
             0 => {
                 let ttl_ms = script.u16();
-                reply(Reply::Granted {
+                reply(Reply::Granted(Granted {
                     channel,
                     token,
                     ttl_ms,
-                })
+                }))
             }
             1 => reply(Reply::Done),
             2 => reply(Reply::Refused(Refusal::HeldBy(forgery::node(script)))),
             3 => {
                 let functions = (0..script.byte() % 4).map(|n| {
                     let name = format!("function-{n}").parse().expect("a valid name");
-                    (name, FunctionKind::Opaque)
+                    FunctionDescription {
+                        name,
+                        kind: FunctionKind::Opaque,
+                        rights: Rights::ALL.only_function(),
+                    }
                 });
                 let functions = functions.collect();
-                let description = Description { functions };
+                let rights = Rights::ALL;
+                let description = Description { functions, rights };
                 (REQUESTS, SessionMessage::Description(description).encode())
             }
             4 => (REQUESTS, SessionMessage::Bye.encode()),
@@ -209,6 +214,7 @@ impl Scene {
                     dead_man: true,
                     resume: script.flag(),
                     application_id: Some(ApplicationId([number; 8])),
+                    picture_age: None,
                     body,
                 };
                 let _ = role.command(now, &vehicle, channel, order);

@@ -128,6 +128,7 @@ fn act(
                     dead_man: true,
                     resume: word % 2 == 0,
                     application_id: None,
+                    picture_age: None,
                     body: Body::Drive(Drive {
                         speed_mm_s: -9_000,
                         curvature_per_km: 0,
@@ -213,7 +214,7 @@ fn act(
     }
 }
 
-// [WIRE-112] [WIRE-115] [WIRE-133] [WIRE-134]
+// [WIRE-112] [WIRE-115] [WIRE-135] [WIRE-136]
 #[test]
 fn a_hostile_controller_costs_the_driver_no_command_and_no_receipt() {
     each_seed(|seed| {

@@ -46,7 +46,7 @@ impl Origin {
     }
 
     /// Of whose share of an outbox's room a parcel of this class takes, if of any.
-    // [WIRE-105] [WIRE-134]
+    // [WIRE-105] [WIRE-136]
     pub const fn share_of(&self, class: Class) -> Option<Source> {
         match class {
             Class::Stop => self.source,

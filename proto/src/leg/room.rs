@@ -57,7 +57,7 @@ impl Room {
     ///
     /// # Errors
     /// The bound that it would break.
-    // [WIRE-57] [WIRE-105] [WIRE-134]
+    // [WIRE-57] [WIRE-105] [WIRE-136]
     pub(super) fn fits(&self, class: Class, origin: &Origin, bytes: usize) -> Result<(), Overflow> {
         let share = origin.share_of(class);
         let has = |shares: &Shares| share.and_then(|source| shares.get(&source).copied());

@@ -174,6 +174,7 @@ async fn drive(
             dead_man: true,
             resume: false,
             application_id: None,
+            picture_age: None,
             body: Body::Opaque(vec![7; BYTES]),
         };
         note(lease.send(order).await?, began);

@@ -168,7 +168,7 @@ fn no_deadline_is_farther_than_the_longest_time_to_live() {
 
 #[test]
 fn a_source_that_is_held_to_its_share_leaves_room_for_the_others() {
-    // [WIRE-134]
+    // [WIRE-136]
     let mut leg = Leg::new(NOW);
     let mut flood = |source, class, is_held_to_share| {
         let origin = Origin {

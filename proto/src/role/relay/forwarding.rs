@@ -146,7 +146,7 @@ impl Relay {
         };
         let is_leased = cargo.session.is_some_and(|session| seat.is_leased(session));
         let is_to_share = cargo.is_sealed && !is_leased && seat.node.kind == NodeKind::Agent;
-        // [WIRE-133]
+        // [WIRE-135]
         if cargo.is_stop && is_to_share {
             self.counters.stops_without_lease += 1;
             return;
@@ -160,7 +160,7 @@ impl Relay {
             self.counters.over_destination_budget += 1;
             return;
         }
-        // [WIRE-134]
+        // [WIRE-136]
         let origin = Origin {
             is_held_to_share: is_to_share,
             ..Origin::relayed(now, cargo.source.node, arrival)
