@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use longrein_io::config::ConfigError;
 use longrein_io::dial::Route;
 use longrein_io::dictionaries::{DictionarySection, dictionaries};
+use longrein_io::recorder::limits::ROOM_MB_MAX;
 use longrein_io::sections::{
     IdentitySection, LinkSection, LogSection, RelaySection, routes, used_twice,
 };
@@ -49,12 +50,40 @@ pub struct Config {
 }
 
 /// `[record]`: what is recorded.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RecordSection {
+    /// Folder of the signed record; `record` in the state directory when it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory: Option<PathBuf>,
+    /// Megabytes that the record takes at most; 0 for none.
+    pub max_mb: u64,
+    /// Whether commands are in it.
+    pub commands: bool,
+    /// Whether telemetry is in it.
+    pub telemetry: bool,
     /// File that gets one JSON line for each applied command and each stage that is entered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub applied: Option<PathBuf>,
+}
+
+impl RecordSection {
+    /// Bytes that the record takes at most.
+    pub(crate) fn bytes_max(&self) -> u64 {
+        self.max_mb.saturating_mul(1024 * 1024)
+    }
+}
+
+impl Default for RecordSection {
+    fn default() -> RecordSection {
+        RecordSection {
+            directory: None,
+            max_mb: 64,
+            commands: true,
+            telemetry: true,
+            applied: None,
+        }
+    }
 }
 
 impl Config {
@@ -65,6 +94,10 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         self.routes()?;
         let wrong = |place: String, what: String| Err(ConfigError::Wrong { place, what });
+        if self.record.max_mb > ROOM_MB_MAX {
+            let what = format!("`max_mb` is 0 to {ROOM_MB_MAX}");
+            return wrong("[record]".to_string(), what);
+        }
         if self.function.is_empty() {
             let what = format!(
                 "name 1 to {FUNCTIONS_MAX} functions in the --config file, see agent.example.toml"
@@ -102,6 +135,13 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Where the record is written; nowhere when it has no room.
+    pub(crate) fn record_directory(&self) -> Option<PathBuf> {
+        let own = self.record.directory.clone();
+        let directory = own.unwrap_or_else(|| self.state_directory.join("record"));
+        (self.record.max_mb > 0).then_some(directory)
     }
 
     /// Every link to every relay.

@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use longrein_proto::base::{Channel, MonoTime, Refusal, Stage};
 use longrein_proto::control::{Accepted, ActuationConfig, TICK};
-use longrein_proto::wire::{Command, Telemetry};
+use longrein_proto::wire::{Command, Drive, Telemetry};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::setpriority_process;
 use tracing::{error, info};
@@ -91,6 +91,15 @@ pub enum ControlOutput {
         ticket: u64,
         /// Applied, or why not.
         result: Result<(), Refusal>,
+        /// When.
+        at: MonoTime,
+    },
+    /// A limit changed a drive command; its verdict follows.
+    Limited {
+        /// The command's ticket.
+        ticket: u64,
+        /// What is left of it.
+        drive: Drive,
         /// When.
         at: MonoTime,
     },

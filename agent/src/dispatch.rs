@@ -14,6 +14,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::sleep;
 
 use crate::applied_log::Journey;
+use crate::black_box::BlackBox;
 use crate::control_thread::{ControlHandle, ControlInput, ControlOutput};
 use crate::store::Store;
 
@@ -21,6 +22,7 @@ use crate::store::Store;
 pub(crate) struct Dispatch {
     control: ControlHandle,
     store: RefCell<Option<Store>>,
+    black_box: BlackBox,
     functions: BTreeMap<Channel, Name>,
     /// The class of each function's newest command: a device's answer goes back in the same.
     classes: RefCell<BTreeMap<Channel, Class>>,
@@ -30,11 +32,13 @@ impl Dispatch {
     pub(crate) fn new(
         control: ControlHandle,
         store: Store,
+        black_box: BlackBox,
         functions: BTreeMap<Channel, Name>,
     ) -> Dispatch {
         Dispatch {
             control,
             store: RefCell::new(Some(store)),
+            black_box,
             functions,
             classes: RefCell::default(),
         }
@@ -42,6 +46,7 @@ impl Dispatch {
 
     /// Carries one event of the role.
     pub(crate) fn on_event(self: &Rc<Self>, driver: &Driver<Agent>, event: AgentEvent) {
+        self.black_box.on_event(&event);
         match event {
             AgentEvent::Apply(apply) => self.apply(driver, *apply),
             AgentEvent::Stop { author, generation } => {
@@ -85,11 +90,14 @@ impl Dispatch {
                     store.put(ticket, record);
                 }
             }
-            AgentEvent::SessionUp { session, peer } => {
+            AgentEvent::SessionUp { session, peer, .. } => {
                 tracing::info!(session = session.0, operator = %peer, "session is up");
             }
             AgentEvent::SessionDown { session, peer, why } => {
                 tracing::info!(session = session.0, operator = %peer, %why, "session is down");
+            }
+            AgentEvent::Refused { peer, asked, why } => {
+                tracing::debug!(operator = %peer, ?asked, %why, "request is refused");
             }
             AgentEvent::RelayUp { relay } => {
                 tracing::info!(relay = %relay.name, "relay is reached")
@@ -115,18 +123,23 @@ impl Dispatch {
         }
     }
 
-    /// Waits until the last record is on disk.
+    /// Waits until everything is on disk.
     pub(crate) fn finish(&self) {
         self.store.take();
+        self.black_box.finish();
     }
 
     fn on_output(&self, driver: &Driver<Agent>, output: ControlOutput) {
+        self.black_box.on_output(&output);
         match output {
             ControlOutput::Verdict { ticket, result, at } => {
                 if let Err(why) = &result {
                     tracing::debug!(ticket, %why, "command is refused at the vehicle");
                 }
                 driver.with(|agent, _| agent.on_verdict(at, ticket, result));
+            }
+            ControlOutput::Limited { ticket, .. } => {
+                tracing::debug!(ticket, "command is limited");
             }
             ControlOutput::Stage { channel, stage, at } => {
                 tracing::info!(function = self.name(channel), %stage, at_us = at.as_us(), "stage is entered");
@@ -160,6 +173,8 @@ impl Dispatch {
             journey,
         });
         if let Err(why) = given {
+            self.black_box
+                .on_verdict(clock::now(), ticket, &Err(why.clone()));
             driver.with(|agent, now| agent.on_verdict(now, ticket, Err(why)));
         }
     }
@@ -228,6 +243,16 @@ enum Insist {
     Never,
 }
 
+/// What records call a class.
+pub(crate) fn class_name(class: Class) -> &'static str {
+    match class {
+        Class::Latest => "latest",
+        Class::Unordered => "unordered",
+        Class::Reliable => "reliable",
+        Class::Stop => "stop",
+    }
+}
+
 /// For the applied log.
 fn journey(apply: &Apply) -> Journey {
     let way = &apply.journey;
@@ -241,12 +266,7 @@ fn journey(apply: &Apply) -> Journey {
         error_us: way.age.and_then(|age| long_us(age.error)),
         sent_there_us: Some(way.sent_at_us),
         received_at_us: Some(arrived_us),
-        class: Some(match apply.class {
-            Class::Latest => "latest",
-            Class::Unordered => "unordered",
-            Class::Reliable => "reliable",
-            Class::Stop => "stop",
-        }),
+        class: Some(class_name(apply.class)),
         token: Some(apply.accepted.inner().token.0),
         relay: Some(way.relay.name.to_string()),
         link: way.link.as_ref().map(ToString::to_string),

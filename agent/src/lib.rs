@@ -12,6 +12,7 @@
 
 pub mod adapter;
 pub mod applied_log;
+mod black_box;
 pub mod config;
 pub mod control_thread;
 mod dispatch;

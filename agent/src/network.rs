@@ -13,12 +13,14 @@ use longrein_io::keys::Identity;
 use longrein_io::remote::Remote;
 use longrein_io::shutdown::Shutdown;
 use longrein_io::{clock, date};
+use longrein_proto::crypto::Credential;
 use longrein_proto::role::{Agent, AgentConfig, AgentRecord};
 use longrein_proto::session::Dictionaries;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc::Receiver, oneshot, watch};
 use tokio::time::interval;
 
+use crate::black_box::BlackBox;
 use crate::config::Config;
 use crate::control_thread::{ControlInput, ControlOutput, ControlThread};
 use crate::dispatch::Dispatch;
@@ -55,7 +57,13 @@ impl Network {
         let mut hangup = signal(SignalKind::hangup())?;
         let routes = self.config.routes()?;
         let (written, on_disk) = watch::channel(0);
-        let role = self.role(&routes)?;
+        let credential: Arc<dyn Credential> = Arc::new(
+            self.identity
+                .credential()
+                .map_err(|error| AgentError::Key(error.to_string()))?,
+        );
+        let role = self.role(&routes, Arc::clone(&credential));
+        let black_box = BlackBox::start(&self.config, &self.identity, credential)?;
         let store = Store::start(self.slots, move |ticket| {
             written.send_replace(ticket);
         })?;
@@ -67,6 +75,7 @@ impl Network {
         let dispatch = Rc::new(Dispatch::new(
             self.control.handle().clone(),
             store,
+            black_box,
             functions,
         ));
         let driver = Driver::start(role, {
@@ -132,7 +141,7 @@ impl Network {
         ended
     }
 
-    fn role(&mut self, routes: &[Route]) -> Result<Agent, AgentError> {
+    fn role(&mut self, routes: &[Route], credential: Arc<dyn Credential>) -> Agent {
         let config = AgentConfig {
             me: self.identity.node().clone(),
             functions: self
@@ -142,13 +151,9 @@ impl Network {
                 .collect(),
             policy: self.config.policy(),
         };
-        let credential = self
-            .identity
-            .credential()
-            .map_err(|error| AgentError::Key(error.to_string()))?;
         let mut agent = Agent::new(
             config,
-            Arc::new(credential),
+            credential,
             self.identity.fleet().clone(),
             Box::new(SystemEntropy::new()),
             std::mem::take(&mut self.record),
@@ -157,7 +162,7 @@ impl Network {
         for route in routes {
             agent.set_link_budget(route.link.clone(), route.budget_kbit_s);
         }
-        Ok(agent)
+        agent
     }
 }
 

@@ -45,6 +45,7 @@ pub mod input;
 mod lease;
 pub mod local_fleet;
 mod quality;
+pub mod record;
 mod settings;
 mod vehicle;
 

@@ -2,6 +2,7 @@
 
 use crate::clock;
 use rustls_pki_types::UnixTime;
+use std::time::Duration;
 
 /// As `2026-11-21 09:30 UTC`.
 pub fn utc(time: UnixTime) -> String {
@@ -10,6 +11,14 @@ pub fn utc(time: UnixTime) -> String {
     let (year, month, day) = civil(days);
     let (hour, minute) = (of_day / 3_600, of_day % 3_600 / 60);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
+}
+
+/// As `2026-11-21 09:30:00.000123 UTC`, of µs since 1970.
+pub fn utc_us(us: u64) -> String {
+    let (seconds, us) = (us / 1_000_000, us % 1_000_000);
+    let minute = utc(UnixTime::since_unix_epoch(Duration::from_secs(seconds)));
+    let minute = minute.trim_end_matches(" UTC");
+    format!("{minute}:{:02}.{us:06} UTC", seconds % 60)
 }
 
 /// A remark for messages about validity when this machine's clock is plainly wrong, else nothing.
@@ -40,7 +49,6 @@ fn civil(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn times_are_written_in_utc() {
@@ -54,5 +62,9 @@ mod tests {
             let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
             assert_eq!(utc(time), text);
         }
+        assert_eq!(
+            utc_us(1_795_253_407_000_123),
+            "2026-11-21 09:30:07.000123 UTC"
+        );
     }
 }

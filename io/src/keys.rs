@@ -111,6 +111,14 @@ impl Identity {
         self.not_after
     }
 
+    /// SHA-256 of the certificate (DER).
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut fingerprint = [0; 32];
+        let sum = ring::digest::digest(&ring::digest::SHA256, &self.certificate);
+        fingerprint.copy_from_slice(sum.as_ref());
+        fingerprint
+    }
+
     /// The certificate.
     pub fn certificate(&self) -> &CertificateDer<'static> {
         &self.certificate
@@ -146,6 +154,14 @@ impl Identity {
         let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, self.key.secret_pkcs8_der());
         ring::hmac::sign(&key, purpose)
     }
+}
+
+/// The certificates of a fleet's authorities, as [`AUTHORITY_FILE`] has them.
+///
+/// # Errors
+/// When the file cannot be read or holds none.
+pub fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
+    certificates(file)
 }
 
 /// At least one certificate.
@@ -186,7 +202,7 @@ fn private_key(file: &Path) -> Result<PrivatePkcs8KeyDer<'static>, IdentityError
 }
 
 /// The fleet that a certificate claims to be of: the authority's signature over it is checked afterwards.
-fn fleet_of(certificate: &CertificateDer<'_>) -> Option<Name> {
+pub(crate) fn fleet_of(certificate: &CertificateDer<'_>) -> Option<Name> {
     let parsed = webpki::EndEntityCert::try_from(certificate).ok()?;
     let uri = parsed.valid_uri_names().next()?;
     let (fleet, _) = uri.strip_prefix("longrein://")?.split_once('/')?;

@@ -37,6 +37,7 @@ pub mod log;
 mod outcome;
 pub mod path;
 mod port;
+pub mod recorder;
 pub mod remote;
 mod repeats;
 pub mod runtime;

@@ -17,6 +17,7 @@ mod until;
 
 mod agent_killed;
 mod agent_paused;
+mod agent_record;
 mod child_killed;
 mod child_paused;
 mod controllers_killed;

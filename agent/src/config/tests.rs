@@ -113,6 +113,16 @@ fn an_unknown_key_names_file_key_and_what_is_allowed() {
             "unknown key `lease_ms`; allowed here: `name`, `kind`, `lease_ttl_ms`, `watchdog`, `limits`, `adapter`",
         ),
         (
+            "max_mb",
+            "max",
+            "unknown key `max`; allowed here: `directory`, `max_mb`, `commands`, `telemetry`, `applied`",
+        ),
+        (
+            "commands = true",
+            "commands = 1",
+            "invalid type: integer `1`, expected a boolean",
+        ),
+        (
             "hold_ms",
             "hold",
             "unknown key `hold`; allowed here: `hold_ms`, `ramp_ms`, `minimal_risk_ms`",
@@ -166,6 +176,11 @@ fn what_makes_no_sense_is_refused() {
             "\nwatchdog = false",
             "\nlimits = {}",
             "[[function]] mavlink: `limits` are for kind = \"drive\" only",
+        ),
+        (
+            "max_mb = 64",
+            "max_mb = 1000001",
+            "[record]: `max_mb` is 0 to 1000000",
         ),
         (
             "rate_max_hz = 200",

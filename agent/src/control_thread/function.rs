@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use longrein_proto::base::{Channel, MonoTime, Refusal, Stage};
 use longrein_proto::control::{Accepted, Actuation, StageChange};
-use longrein_proto::wire::{Body, Command};
+use longrein_proto::wire::{Body, Command, Drive};
 use rustix::event::PollFd;
 
 use super::{ControlOutput, FunctionConfig, Sink};
@@ -35,6 +35,8 @@ pub struct Order {
 struct Verdict {
     ticket: u64,
     journey: Journey,
+    /// What the limits left of it, when they changed it.
+    limited: Option<Drive>,
     result: Result<(), Refusal>,
     at: MonoTime,
 }
@@ -126,6 +128,13 @@ impl Function {
             if let (Ok(()), Some(log)) = (&verdict.result, &mut log) {
                 log.on_applied(verdict.at, channel, verdict.journey);
             }
+            if let Some(drive) = verdict.limited {
+                sink(ControlOutput::Limited {
+                    ticket: verdict.ticket,
+                    drive,
+                    at: verdict.at,
+                });
+            }
             sink(ControlOutput::Verdict {
                 ticket: verdict.ticket,
                 result: verdict.result,
@@ -156,7 +165,12 @@ impl Function {
         let typed = matches!(order.accepted.inner().body, Body::Drive(_));
         let adapter = &mut self.adapter;
         let accepted = order.accepted.clone();
+        let mut limited = None;
         let result = self.actuation.on_command(now, accepted, |applied, output| {
+            limited = match applied.body() {
+                Body::Drive(drive) if applied.is_clamped() => Some(*drive),
+                Body::Drive(_) | Body::Opaque(_) => None,
+            };
             adapter.on_command(now, applied, output)
         });
         self.look_at_device(now);
@@ -164,12 +178,16 @@ impl Function {
             self.feed(now);
         }
         self.answer(now, order, result);
+        if let Some(verdict) = self.verdicts.back_mut() {
+            verdict.limited = limited;
+        }
     }
 
     fn answer(&mut self, now: MonoTime, order: Order, result: Result<(), Refusal>) {
         self.verdicts.push_back(Verdict {
             ticket: order.ticket,
             journey: order.journey,
+            limited: None,
             result,
             at: now,
         });

@@ -15,7 +15,7 @@ pub fn bounded_outputs() -> (Sink, Receiver<ControlOutput>) {
 fn push(sender: &Sender<ControlOutput>, output: ControlOutput) {
     let reserve = match &output {
         ControlOutput::Telemetry { .. } => OUTPUTS_WAITING_MAX / 2,
-        ControlOutput::Verdict { .. } => OUTPUTS_WAITING_MAX / 8,
+        ControlOutput::Verdict { .. } | ControlOutput::Limited { .. } => OUTPUTS_WAITING_MAX / 8,
         ControlOutput::Stage { .. }
         | ControlOutput::AdapterUp { .. }
         | ControlOutput::AdapterDown { .. } => 0,
@@ -61,7 +61,9 @@ mod tests {
                 ControlOutput::Telemetry { .. } => counts.0 += 1,
                 ControlOutput::Verdict { .. } => counts.1 += 1,
                 ControlOutput::Stage { .. } => counts.2 += 1,
-                ControlOutput::AdapterUp { .. } | ControlOutput::AdapterDown { .. } => {}
+                ControlOutput::Limited { .. }
+                | ControlOutput::AdapterUp { .. }
+                | ControlOutput::AdapterDown { .. } => {}
             }
         }
         assert_eq!(counts, (512, 384, 1));

@@ -20,6 +20,7 @@ pub mod fleet;
 mod holder;
 pub mod lease;
 mod output;
+pub mod record;
 pub mod release;
 mod report;
 pub mod reset;
@@ -64,6 +65,9 @@ pub enum Verb {
     /// Take, offer, accept, preempt, revoke and release leases.
     #[command(subcommand)]
     Lease(lease::LeaseVerb),
+    /// Verify, show and export the records of agents and controllers.
+    #[command(subcommand)]
+    Record(record::RecordVerb),
     Vehicles(vehicles::VehiclesArgs),
     Drive(drive::DriveArgs),
     Tunnel(tunnel::TunnelArgs),
@@ -81,6 +85,7 @@ pub fn main() -> ExitCode {
         Verb::Fleet(verb) => fleet::run(verb).map_err(Failure::from),
         Verb::Dictionary(verb) => dictionary::run(&verb),
         Verb::Lease(verb) => lease::run(verb),
+        Verb::Record(verb) => record::run(&verb),
         Verb::Vehicles(args) => vehicles::run(&args),
         Verb::Drive(args) => drive::run(args),
         Verb::Tunnel(args) => tunnel::run(args),
@@ -138,7 +143,7 @@ mod tests {
         }
     }
 
-    fn verbs() -> [Command; 16] {
+    fn verbs() -> [Command; 19] {
         let named = Command::new;
         [
             demo::DemoArgs::augment_args(named("demo")),
@@ -151,6 +156,9 @@ mod tests {
             lease::RefuseArgs::augment_args(named("refuse")),
             lease::RevokeArgs::augment_args(named("revoke")),
             lease::TakeArgs::augment_args(named("take")),
+            record::ExportArgs::augment_args(named("export")),
+            record::ShowArgs::augment_args(named("show")),
+            record::VerifyArgs::augment_args(named("verify")),
             release::ReleaseArgs::augment_args(named("release")),
             reset::ResetArgs::augment_args(named("reset")),
             stop::StopArgs::augment_args(named("stop")),

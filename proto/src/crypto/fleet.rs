@@ -157,8 +157,11 @@ fn has_usable_key(certificate: &EndEntityCert<'_>) -> bool {
     })
 }
 
+/// As [`Fleet::verify_signature`], for whoever knows no fleet.
+///
+/// # Errors
 /// As [`Fleet::verify_signature`].
-pub(super) fn verify_signature(
+pub fn verify_signature(
     certificate: &[u8],
     message: &[u8],
     signature: &[u8],

@@ -13,7 +13,7 @@ mod statement;
 pub(crate) mod test_authority;
 
 pub use credential::{Credential, KeyError, KeyPair};
-pub use fleet::{CertificateError, Fleet, Peer};
+pub use fleet::{CertificateError, Fleet, Peer, verify_signature};
 pub use handshake::{Established, HandshakeError, Initiator, Responder};
 pub use introduction::FEATURE_DICTIONARIES;
 pub use keys::{OpenError, OpenKey, SealError, SealKey};

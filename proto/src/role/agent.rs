@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use self::commands::AllApplying;
-pub use self::event::{AgentEvent, Apply, LeaseEndReason, SessionEndReason};
+pub use self::event::{AgentEvent, Apply, Asked, LeaseEndReason, SessionEndReason};
 use self::function::Function;
 pub use self::function::FunctionConfig;
 use self::guest::Guest;

@@ -11,8 +11,8 @@ mod seal_counters;
 mod wall;
 
 pub use agent::{
-    Agent, AgentConfig, AgentCounters, AgentEvent, Apply, FunctionConfig, Journey, LeaseEndReason,
-    SessionEndReason, StopCounters,
+    Agent, AgentConfig, AgentCounters, AgentEvent, Apply, Asked, FunctionConfig, Journey,
+    LeaseEndReason, SessionEndReason, StopCounters,
 };
 pub use controller::{Controller, ControllerEvent, Order, SendCommandError, VehicleStatus};
 pub use node::{NodeCounters, PathView};

@@ -1,4 +1,4 @@
-//! Takes fields off bytes from the network.
+//! Takes fields off bytes from the network or a file.
 
 /// Why bytes are no packet, parcel or message. Whoever reads them counts the cause and drops them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,7 +13,7 @@ pub enum DecodeError {
 
 /// Takes fields off the front of bytes; numbers are in network byte order.
 #[derive(Clone, Debug)]
-pub(crate) struct Reader<'a> {
+pub struct Reader<'a> {
     rest: &'a [u8],
 }
 
@@ -22,7 +22,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// There are more than `bytes_max`.
-    pub(crate) fn new(bytes: &'a [u8], bytes_max: usize) -> Result<Reader<'a>, DecodeError> {
+    pub fn new(bytes: &'a [u8], bytes_max: usize) -> Result<Reader<'a>, DecodeError> {
         if bytes.len() > bytes_max {
             return Err(TOO_LONG);
         }
@@ -30,19 +30,19 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether all bytes are taken.
-    pub(crate) const fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// The next `count` bytes.
-    pub(crate) fn bytes(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
+    pub fn bytes(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(TOO_SHORT)?;
         self.rest = rest;
         Ok(taken)
     }
 
     /// The next `N` bytes.
-    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(TOO_SHORT)?;
         self.rest = rest;
         Ok(*taken)
@@ -52,7 +52,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// They are more than `bytes_max`.
-    pub(crate) fn rest(&mut self, bytes_max: usize) -> Result<&'a [u8], DecodeError> {
+    pub fn rest(&mut self, bytes_max: usize) -> Result<&'a [u8], DecodeError> {
         if self.rest.len() > bytes_max {
             return Err(TOO_LONG);
         }
@@ -60,13 +60,13 @@ impl<'a> Reader<'a> {
     }
 
     /// One byte.
-    pub(crate) fn u8(&mut self) -> Result<u8, DecodeError> {
+    pub fn u8(&mut self) -> Result<u8, DecodeError> {
         let [byte] = self.array()?;
         Ok(byte)
     }
 
     /// One byte that is 0 or 1.
-    pub(crate) fn bool(&mut self) -> Result<bool, DecodeError> {
+    pub fn bool(&mut self) -> Result<bool, DecodeError> {
         match self.u8()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
 
     /// One byte of which only the bits of `known` may be set.
     // [WIRE-2]
-    pub(crate) fn bits(&mut self, known: u8) -> Result<u8, DecodeError> {
+    pub fn bits(&mut self, known: u8) -> Result<u8, DecodeError> {
         let byte = self.u8()?;
         if byte & !known == 0 {
             Ok(byte)
@@ -86,45 +86,45 @@ impl<'a> Reader<'a> {
     }
 
     /// Two bytes.
-    pub(crate) fn u16(&mut self) -> Result<u16, DecodeError> {
+    pub fn u16(&mut self) -> Result<u16, DecodeError> {
         Ok(u16::from_be_bytes(self.array()?))
     }
 
     /// Two bytes, two's complement.
-    pub(crate) fn i16(&mut self) -> Result<i16, DecodeError> {
+    pub fn i16(&mut self) -> Result<i16, DecodeError> {
         Ok(i16::from_be_bytes(self.array()?))
     }
 
     /// Three bytes.
-    pub(crate) fn u24(&mut self) -> Result<u32, DecodeError> {
+    pub fn u24(&mut self) -> Result<u32, DecodeError> {
         let [a, b, c] = self.array()?;
         Ok(u32::from_be_bytes([0, a, b, c]))
     }
 
     /// Four bytes.
-    pub(crate) fn u32(&mut self) -> Result<u32, DecodeError> {
+    pub fn u32(&mut self) -> Result<u32, DecodeError> {
         Ok(u32::from_be_bytes(self.array()?))
     }
 
     /// Four bytes, two's complement.
-    pub(crate) fn i32(&mut self) -> Result<i32, DecodeError> {
+    pub fn i32(&mut self) -> Result<i32, DecodeError> {
         Ok(i32::from_be_bytes(self.array()?))
     }
 
     /// Six bytes.
-    pub(crate) fn u48(&mut self) -> Result<u64, DecodeError> {
+    pub fn u48(&mut self) -> Result<u64, DecodeError> {
         let [a, b, c, d, e, f] = self.array()?;
         Ok(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
     }
 
     /// Eight bytes.
-    pub(crate) fn u64(&mut self) -> Result<u64, DecodeError> {
+    pub fn u64(&mut self) -> Result<u64, DecodeError> {
         Ok(u64::from_be_bytes(self.array()?))
     }
 
     /// An unsigned LEB128 number of at most 64 bits in its shortest form.
     // [WIRE-1]
-    pub(crate) fn leb(&mut self) -> Result<u64, DecodeError> {
+    pub fn leb(&mut self) -> Result<u64, DecodeError> {
         let mut value = 0;
         for shift in (0..u64::BITS).step_by(7) {
             let byte = self.u8()?;
@@ -147,7 +147,7 @@ impl<'a> Reader<'a> {
     }
 
     /// As [`Reader::leb`], and at most `max`.
-    pub(crate) fn leb_u32(&mut self, max: u32) -> Result<u32, DecodeError> {
+    pub fn leb_u32(&mut self, max: u32) -> Result<u32, DecodeError> {
         let value = u32::try_from(self.leb()?).map_err(|_| TOO_LARGE)?;
         if value <= max {
             Ok(value)
@@ -158,7 +158,7 @@ impl<'a> Reader<'a> {
 
     /// One byte that counts what follows, at most `max`.
     // [WIRE-4]
-    pub(crate) fn count(&mut self, max: usize) -> Result<usize, DecodeError> {
+    pub fn count(&mut self, max: usize) -> Result<usize, DecodeError> {
         let count = usize::from(self.u8()?);
         if count <= max {
             Ok(count)
@@ -172,7 +172,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Bytes are left.
     // [WIRE-3]
-    pub(crate) const fn finish(self) -> Result<(), DecodeError> {
+    pub const fn finish(self) -> Result<(), DecodeError> {
         if self.rest.is_empty() {
             Ok(())
         } else {

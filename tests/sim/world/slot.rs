@@ -254,6 +254,7 @@ impl AgentBody {
                 self.vehicle.audit.push(Audit::SessionDown(peer, why));
             }
             AgentEvent::SessionUp { .. }
+            | AgentEvent::Refused { .. }
             | AgentEvent::RelayUp { .. }
             | AgentEvent::Draining { .. }
             | AgentEvent::Health { .. } => {}

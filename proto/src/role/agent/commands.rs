@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::journey::Journey;
 use super::persisting::Pending;
-use super::{Agent, AgentEvent, Apply, function_mut};
+use super::{Agent, AgentEvent, Apply, Asked, function_mut};
 use crate::base::limits::APPLYING_MAX;
 use crate::base::{ApplicationId, Class, Flow, MonoTime, Refusal, SessionId};
 use crate::control::{Accepted, Life, gate};
@@ -63,6 +63,11 @@ impl Agent {
             Ok(judged) => judged,
             Err(why) => {
                 self.counters.refused += 1;
+                let asked = Asked::Command {
+                    channel: flow.channel,
+                    number,
+                };
+                self.tell_refused(id, asked, &why);
                 self.resolve(id, flow, number, outcome_of(why));
                 return;
             }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::journey::Journey;
-use crate::base::{Channel, Class, FencingToken, NodeName, PathId, Right, SessionId};
+use crate::base::{Channel, Class, FencingToken, NodeName, PathId, Refusal, Right, SessionId};
 use crate::control::Accepted;
 use crate::path::Health;
 use crate::wire::{Command, Removal};
@@ -78,6 +78,8 @@ pub enum AgentEvent {
         session: SessionId,
         /// The controller.
         peer: NodeName,
+        /// SHA-256 of its certificate (DER).
+        fingerprint: [u8; 32],
     },
     /// A session has ended.
     SessionDown {
@@ -87,6 +89,15 @@ pub enum AgentEvent {
         peer: NodeName,
         /// Why it ended.
         why: SessionEndReason,
+    },
+    /// A controller did not get what it asked for.
+    Refused {
+        /// The controller.
+        peer: NodeName,
+        /// What it asked for.
+        asked: Asked,
+        /// Why not.
+        why: Refusal,
     },
     /// A relay is reached.
     RelayUp {
@@ -105,6 +116,30 @@ pub enum AgentEvent {
         /// How it stands.
         health: Health,
     },
+}
+
+/// What a controller did not get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A command that the gate did not let through.
+    Command {
+        /// The function.
+        channel: Channel,
+        /// Its number in its flow.
+        number: u64,
+    },
+    /// The lease of a function.
+    Lease {
+        /// The function.
+        channel: Channel,
+    },
+    /// The end of a lease.
+    Release {
+        /// The function.
+        channel: Channel,
+    },
+    /// The reset of a stop.
+    Reset,
 }
 
 /// Why a lease ended. An emergency stop ends none: its holder has it still after the reset.

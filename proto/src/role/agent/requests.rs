@@ -1,7 +1,7 @@
 //! What controllers ask for, and say of themselves.
 
 use super::persisting::Pending;
-use super::{Agent, AgentEvent, LeaseEndReason, SessionEndReason, function_mut};
+use super::{Agent, AgentEvent, Asked, LeaseEndReason, SessionEndReason, function_mut};
 use crate::base::{Channel, FencingToken, MonoTime, Refusal, Right, SessionId};
 use crate::control::{ResetOutcome, TakeStep};
 use crate::session::Delivery;
@@ -32,7 +32,11 @@ impl Agent {
         match SessionMessage::decode(&delivery.bytes) {
             Ok(SessionMessage::Request { ask, request }) => {
                 self.resolve(id, delivery.flow, delivery.number, Outcome::Applied);
+                let asked = asked(&request);
                 if let Some(reply) = self.on_request(now, id, ask, request) {
+                    if let Reply::Refused(why) = &reply {
+                        self.tell_refused(id, asked, why);
+                    }
                     self.reply(now, id, ask, reply);
                 }
             }
@@ -52,6 +56,17 @@ impl Agent {
                 let outcome = Outcome::Refused(Refusal::Malformed);
                 self.resolve(id, delivery.flow, delivery.number, outcome);
             }
+        }
+    }
+
+    /// Tells the program who did not get what.
+    pub(super) fn tell_refused(&mut self, id: SessionId, asked: Asked, why: &Refusal) {
+        if let Some(guest) = self.guests.get(&id) {
+            self.events.push_back(AgentEvent::Refused {
+                peer: guest.peer.clone(),
+                asked,
+                why: why.clone(),
+            });
         }
     }
 
@@ -91,7 +106,10 @@ impl Agent {
                     ttl_ms,
                 })
             }
-            None => Reply::Refused(Refusal::NotLeased),
+            None => {
+                self.tell_refused(session, Asked::Lease { channel }, &Refusal::NotLeased);
+                Reply::Refused(Refusal::NotLeased)
+            }
         };
         self.reply(now, session, ask, reply);
         self.hasten_beats(now);
@@ -244,5 +262,13 @@ impl Agent {
         };
         self.on_lease_end(now, channel, end, LeaseEndReason::Released);
         Reply::Done
+    }
+}
+
+fn asked(request: &Request) -> Asked {
+    match *request {
+        Request::Take { channel } => Asked::Lease { channel },
+        Request::Release { channel, .. } => Asked::Release { channel },
+        Request::ResetStop { .. } => Asked::Reset,
     }
 }

@@ -76,11 +76,12 @@ impl Agent {
             return;
         }
         let judging = (self.functions.as_slice(), &self.policy);
-        let guest = Guest::new(now, session, established, judging, &self.dictionaries);
         self.events.push_back(AgentEvent::SessionUp {
             session,
-            peer: guest.peer.clone(),
+            peer: established.peer.node.clone(),
+            fingerprint: established.peer.fingerprint,
         });
+        let guest = Guest::new(now, session, established, judging, &self.dictionaries);
         self.guests.insert(session, guest);
     }
 

@@ -1,0 +1,5 @@
+//! Records that agents and controllers wrote: their export.
+
+mod export;
+
+pub use export::{ExportError, McapExport};
