@@ -10,7 +10,7 @@ use longrein_io::clock;
 use longrein_io::keys::Identity;
 use longrein_io::recorder::{Commanded, Event, Fingerprint, Recorder, Told};
 use longrein_proto::base::limits::APPLYING_MAX;
-use longrein_proto::base::{Channel, MonoTime, Name, Refusal};
+use longrein_proto::base::{Channel, MonoTime, Name, NodeName, Refusal};
 use longrein_proto::crypto::Credential;
 use longrein_proto::role::{AgentEvent, Apply, Asked};
 use longrein_proto::wire::{Drive, Telemetry};
@@ -156,24 +156,7 @@ impl BlackBox {
                     why: why.to_string(),
                 },
             ),
-            AgentEvent::Refused { peer, asked, why } => {
-                let (asked, channel, number) = match *asked {
-                    Asked::Command { channel, number } => ("command", Some(channel), Some(number)),
-                    Asked::Lease { channel } => ("lease", Some(channel), None),
-                    Asked::Release { channel } => ("release", Some(channel), None),
-                    Asked::Reset => ("reset", None, None),
-                };
-                self.record_within_allowance(
-                    now,
-                    &Event::Refused {
-                        peer: peer.to_string(),
-                        asked: asked.to_string(),
-                        function: channel.map(|channel| self.name(channel)),
-                        number,
-                        why: why.to_string(),
-                    },
-                );
-            }
+            AgentEvent::Refused { peer, asked, why } => self.on_refused(now, peer, *asked, why),
             AgentEvent::Persist { .. }
             | AgentEvent::RelayUp { .. }
             | AgentEvent::Draining { .. }
@@ -224,6 +207,23 @@ impl BlackBox {
     /// Waits until everything is on disk.
     pub(crate) fn finish(&self) {
         self.recorder.take();
+    }
+
+    fn on_refused(&self, now: MonoTime, peer: &NodeName, asked: Asked, why: &Refusal) {
+        let (asked, channel, number) = match asked {
+            Asked::Command { channel, number } => ("command", Some(channel), Some(number)),
+            Asked::Lease { channel } => ("lease", Some(channel), None),
+            Asked::Release { channel } => ("release", Some(channel), None),
+            Asked::Reset => ("reset", None, None),
+        };
+        let event = Event::Refused {
+            peer: peer.to_string(),
+            asked: asked.to_string(),
+            function: channel.map(|channel| self.name(channel)),
+            number,
+            why: why.to_string(),
+        };
+        self.record_within_allowance(now, &event);
     }
 
     fn on_apply(&self, apply: &Apply) {

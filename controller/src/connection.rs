@@ -79,6 +79,9 @@ impl Connection {
         identity.expect_kind(NodeKind::Controller)?;
         let routes = routes(&settings.relays, &settings.links)?;
         let dictionaries = dictionaries(&settings.dictionaries)?;
+        if let Some(section) = &settings.record {
+            section.check()?;
+        }
         let relays = routes
             .iter()
             .map(|route| NodeName::new(NodeKind::Relay, route.relay.clone()))
@@ -86,7 +89,7 @@ impl Connection {
         let (contact, seen) = watch::channel(Contact::new(routes.len()));
         let me = identity.node().clone();
         let engine =
-            Engine::start(place, identity, routes, dictionaries, Arc::new(contact)).await?;
+            Engine::start(place, identity, routes, (dictionaries, settings.record), Arc::new(contact)).await?;
         let connection = Connection(Arc::new(Inner {
             me,
             relays,

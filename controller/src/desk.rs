@@ -29,6 +29,7 @@ pub(crate) use self::census::Answers;
 use self::census::Census;
 use self::seat::Seat;
 pub(crate) use self::seat::SessionState;
+use crate::black_box::BlackBox;
 use crate::contact::Contact;
 use crate::events::Feed;
 use crate::{Claim, Lease, Quality, RequestError, SendError, Stopped, Vehicle};
@@ -43,6 +44,7 @@ pub(crate) struct Desk {
     asks: Asks,
     stops: BTreeMap<StopId, oneshot::Sender<Option<Stopped>>>,
     censuses: Vec<Census>,
+    black_box: Option<BlackBox>,
 }
 
 impl Desk {
@@ -63,6 +65,7 @@ impl Desk {
             asks: Asks::default(),
             stops: BTreeMap::new(),
             censuses: Vec::new(),
+            black_box: None,
         }
     }
 
@@ -77,6 +80,11 @@ impl Desk {
     /// What vehicles that are opened from now on may be told in short.
     pub(crate) fn set_dictionaries(&mut self, dictionaries: Dictionaries) {
         self.controller.set_dictionaries(dictionaries);
+    }
+
+    /// Records what happens from now on, or ends the record.
+    pub(crate) fn set_black_box(&mut self, black_box: Option<BlackBox>) {
+        self.black_box = black_box;
     }
 
     /// Asks all relays which vehicles are there, and those that come up while the answer is awaited.
@@ -301,6 +309,9 @@ impl Desk {
         self.entropy.fill(&mut id.0);
         self.stops.insert(id, answer);
         // Without a generation: one that is known here may be old by now, and an old one would be ignored.
+        if let Some(black_box) = &self.black_box {
+            black_box.on_stop(now, vehicle);
+        }
         self.controller.stop(now, vehicle, id, None, patience);
         self.dispatch(now);
     }
@@ -322,7 +333,12 @@ impl Desk {
             self.entropy.fill(&mut id.0);
             order.application_id = Some(id);
         }
+        let recorded = self.black_box.is_some().then(|| order.clone());
         let sent = self.controller.command(now, vehicle, channel, order);
+        if let (Some(black_box), Ok(number), Some(order)) = (&self.black_box, &sent, recorded) {
+            let function = self.function(vehicle, channel);
+            black_box.on_command(now, function, token, *number, order);
+        }
         self.dispatch(now);
         match sent {
             Ok(number) => Ok(number),
@@ -347,6 +363,14 @@ impl Desk {
             seat.add_receipt(channel, number, outcome);
         }
         Ok(number)
+    }
+
+    /// What the record calls a vehicle's function.
+    fn function(&self, vehicle: &NodeName, channel: Channel) -> String {
+        let seat = self.seats.get(vehicle);
+        let function = seat.and_then(|seat| seat.function(channel));
+        let function = function.as_ref().map_or("?", Name::as_str);
+        format!("{}/{function}", vehicle.name)
     }
 
     fn channel(&self, vehicle: &NodeName, function: &Name) -> Result<Channel, RequestError> {

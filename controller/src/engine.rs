@@ -14,7 +14,8 @@ use longrein_proto::crypto::Credential;
 use longrein_proto::session::Dictionaries;
 use tokio::sync::{Notify, oneshot, watch};
 
-use crate::ConnectError;
+use crate::{ConnectError, RecordSection};
+use crate::black_box::BlackBox;
 use crate::contact::Contact;
 use crate::desk::Desk;
 
@@ -42,7 +43,7 @@ impl Engine {
         place: Place,
         identity: Identity,
         routes: Vec<Route>,
-        dictionaries: Dictionaries,
+        extras: (Dictionaries, Option<RecordSection>),
         contact: Arc<watch::Sender<Contact>>,
     ) -> Result<Engine, ConnectError> {
         let (ready, started) = oneshot::channel();
@@ -50,7 +51,7 @@ impl Engine {
         let end = Arc::new(Notify::new());
         let wish = Arc::clone(&end);
         let serve = async move || {
-            let driver = set_up(&identity, routes, dictionaries, contact);
+            let driver = set_up(&identity, routes, extras, contact);
             serve(driver, &wish, ready).await;
             drop(runs);
         };
@@ -86,18 +87,26 @@ async fn serve(driver: Result<Driver<Desk>, ConnectError>, end: &Notify, ready: 
     end.notified().await;
     driver.with(|desk, now| desk.say_goodbye(now));
     driver.close().await;
+    driver.with(|desk, _| desk.set_black_box(None));
 }
 
 fn set_up(
     identity: &Identity,
     routes: Vec<Route>,
-    dictionaries: Dictionaries,
+    (dictionaries, record): (Dictionaries, Option<RecordSection>),
     contact: Arc<watch::Sender<Contact>>,
 ) -> Result<Driver<Desk>, ConnectError> {
     let unusable = |error: &dyn std::error::Error| ConnectError::Key(error.to_string());
     let credential = identity.credential().map_err(|error| unusable(&error))?;
     let credential: Arc<dyn Credential> = Arc::new(credential);
     let me = identity.node().clone();
+    let black_box = match &record {
+        Some(section) => {
+            let (fingerprint, key) = (identity.fingerprint(), Arc::clone(&credential));
+            Some(BlackBox::start(section, &me, fingerprint, key)?)
+        }
+        None => None,
+    };
     let mut desk = Desk::new(
         me,
         credential,
@@ -106,6 +115,7 @@ fn set_up(
     );
     desk.set_link_budgets(&routes);
     desk.set_dictionaries(dictionaries);
+    desk.set_black_box(black_box);
     let driver = Driver::start(desk, |_, event: Infallible| match event {})?;
     dial(&driver, identity, routes, move |route, outcome| {
         contact.send_modify(|contact| contact.on_outcome(route, outcome));

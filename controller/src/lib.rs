@@ -30,6 +30,7 @@
     )
 )]
 
+mod black_box;
 mod claim;
 pub mod cli;
 mod connection;
@@ -69,5 +70,5 @@ pub use longrein_proto::wire::{
     Telemetry, VehicleState,
 };
 pub use quality::Quality;
-pub use settings::Settings;
+pub use settings::{RecordSection, Settings};
 pub use vehicle::Vehicle;

@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use longrein_io::config::ConfigError;
 use longrein_io::dictionaries::DictionarySection;
+use longrein_io::recorder::limits::{ROOM_MB_MAX, ROOM_MB_MIN};
 use longrein_io::sections::{LinkSection, RelaySection};
 use longrein_proto::base::Name;
+use serde::Deserialize;
 
 /// Who the operator is and which relays to use.
 #[derive(Clone, Debug)]
@@ -18,8 +21,53 @@ pub struct Settings {
     pub links: Vec<LinkSection>,
     /// Dictionaries for compression.
     pub dictionaries: Vec<DictionarySection>,
+    /// Where and what it records; nothing without it.
+    pub record: Option<RecordSection>,
     /// How long [`crate::Connection::connect`] waits for the first relay.
     pub patience: Duration,
+}
+
+/// `[record]`: where and what a controller records, see `docs/record.md`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordSection {
+    /// Its folder; no two programs may share it.
+    pub directory: PathBuf,
+    /// Megabytes that it takes at most, [`ROOM_MB_MIN`] to [`ROOM_MB_MAX`].
+    #[serde(default = "max_mb_default")]
+    pub max_mb: u64,
+    /// Whether commands are in it.
+    #[serde(default = "yes")]
+    pub commands: bool,
+    /// Whether telemetry is in it.
+    #[serde(default = "yes")]
+    pub telemetry: bool,
+}
+
+impl RecordSection {
+    /// # Errors
+    /// What is wrong and what is allowed.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if (ROOM_MB_MIN..=ROOM_MB_MAX).contains(&self.max_mb) {
+            return Ok(());
+        }
+        Err(ConfigError::Wrong {
+            place: "[record]".to_string(),
+            what: format!("`max_mb` is {ROOM_MB_MIN} to {ROOM_MB_MAX}"),
+        })
+    }
+
+    pub(crate) fn bytes_max(&self) -> u64 {
+        self.max_mb.saturating_mul(1024 * 1024)
+    }
+}
+
+fn max_mb_default() -> u64 {
+    64
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Settings {
@@ -30,6 +78,7 @@ impl Settings {
             relays: Vec::new(),
             links: Vec::new(),
             dictionaries: Vec::new(),
+            record: None,
             patience: Self::PATIENCE,
         }
     }

@@ -37,11 +37,13 @@ fn objects(ended: &Ended) -> Vec<Value> {
 
 #[test]
 fn a_drive_is_recorded_verified_shown_and_exported() {
-    let mut fleet = fleet::start(fleet::plan());
+    let mut plan = fleet::plan();
+    plan.functions = plan.functions.replace("speed_max_mm_s = 5000", "speed_max_mm_s = 1500");
+    let mut fleet = fleet::start(plan);
     let mut driver = Pilot::start(&fleet, "desk");
     driver.drive(1_000);
     // Above what the vehicle may.
-    driver.insist(9_000);
+    driver.insist(1_900);
     until("a limited command is recorded", || {
         let shown = record(&fleet, "show", &["--json"]);
         shown
@@ -78,7 +80,7 @@ fn a_drive_is_recorded_verified_shown_and_exported() {
     assert_eq!(session["certificate"].as_str().unwrap().len(), 64);
     assert_eq!(of("lease_granted")[0]["holder"], "controller/desk");
     assert_eq!(of("lease_ended").len(), 1);
-    assert_eq!(of("limit")[0]["speed_mm_s"], 5_000);
+    assert_eq!(of("limit")[0]["speed_mm_s"], 1_500);
     assert!(of("stage").iter().any(|entry| entry["stage"] == "Nominal"));
     assert!(of("device").iter().any(|entry| entry["state"] == "up"));
     assert!(

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::failure::Failure;
 use super::run::patiently;
-use crate::{Connection, Settings};
+use crate::{Connection, RecordSection, Settings};
 
 /// Who the operator is and which relays to use. Flags win over the environment, that over the configuration file.
 #[derive(Clone, Debug, clap::Args)]
@@ -47,6 +47,7 @@ struct Config {
     relay: Vec<RelaySection>,
     link: Vec<LinkSection>,
     dictionary: Vec<DictionarySection>,
+    record: Option<RecordSection>,
     log: Option<LogSection>,
 }
 
@@ -117,6 +118,7 @@ fn settings(config: Config, patience: Duration) -> Result<Settings, Failure> {
         relays: config.relay,
         links: config.link,
         dictionaries: config.dictionary,
+        record: config.record,
         patience,
     })
 }
@@ -217,6 +219,10 @@ mod tests {
         let config = parse("set.toml", &set);
         assert_eq!((config.relay.len(), config.link.len()), (2, 2));
         assert_eq!(config.dictionary.len(), 2);
+        let record = config.record.as_ref().unwrap();
+        // The example says the defaults.
+        let least = parse("least.toml", "[record]\ndirectory = \"record\"\n").record;
+        assert_eq!(Some(record), least.as_ref());
         let settings = settings(config, Settings::PATIENCE).unwrap();
         let routes = longrein_io::sections::routes(&settings.relays, &settings.links).unwrap();
         assert_eq!(routes.len(), 4);

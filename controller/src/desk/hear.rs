@@ -11,7 +11,31 @@ impl Desk {
     /// Hands out what the role tells.
     pub(super) fn dispatch(&mut self, now: MonoTime) {
         while let Some(event) = self.controller.poll_event() {
+            if let Some(black_box) = &self.black_box {
+                black_box.on_event(now, &event, self.function_of(&event));
+            }
             self.on_event(now, event);
+        }
+    }
+
+    /// What the record calls the function that this is about.
+    fn function_of(&self, event: &ControllerEvent) -> String {
+        if let ControllerEvent::Granted {
+            vehicle, channel, ..
+        }
+        | ControllerEvent::LeaseLost {
+            vehicle, channel, ..
+        }
+        | ControllerEvent::Telemetry {
+            vehicle, channel, ..
+        }
+        | ControllerEvent::Receipt {
+            vehicle, channel, ..
+        } = event
+        {
+            self.function(vehicle, *channel)
+        } else {
+            String::new()
         }
     }
 

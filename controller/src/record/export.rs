@@ -32,7 +32,7 @@ impl McapExport<BufWriter<File>> {
     /// # Errors
     /// When it cannot be written.
     pub fn new(file: File) -> Result<Self, ExportError> {
-        McapExport::into(BufWriter::new(file))
+        McapExport::begin(BufWriter::new(file))
     }
 }
 
@@ -41,7 +41,7 @@ impl<W: Write + Seek> McapExport<W> {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn into(to: W) -> Result<Self, ExportError> {
+    pub fn begin(to: W) -> Result<Self, ExportError> {
         let writer = WriteOptions::new()
             .compression(None)
             .library(concat!("longrein ", env!("CARGO_PKG_VERSION")))
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn an_export_has_every_entry_in_order_with_its_time_and_a_schema_that_names_its_fields() {
-        let mut export = McapExport::into(Cursor::new(Vec::new())).unwrap();
+        let mut export = McapExport::begin(Cursor::new(Vec::new())).unwrap();
         for entry in entries() {
             export.write(&entry).unwrap();
         }

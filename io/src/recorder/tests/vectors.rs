@@ -75,27 +75,17 @@ fn an_entry_looks_like_its_picture() {
     );
 }
 
-#[test]
-fn each_kind_is_read_back_and_looks_like_its_picture() {
-    let drive = Command {
-        token: longrein_proto::base::FencingToken(7),
-        dead_man: true,
-        resume: false,
-        application_id: None,
-        body: Body::Drive(Drive {
-            speed_mm_s: 1_000,
-            curvature_per_km: -100,
-        }),
-    };
-    let vehicle = Telemetry::Vehicle(VehicleState {
-        x_mm: 1_000,
-        y_mm: -500,
-        heading_mrad: 1_571,
-        speed_mm_s: 1_500,
-    });
-    let alice = || "controller/alice".to_string();
-    let function = || "drive".to_string();
-    let events = [
+fn alice() -> String {
+    "controller/alice".to_string()
+}
+
+fn function() -> String {
+    "drive".to_string()
+}
+
+/// Kinds about the record and about people, in the order of the page.
+fn of_people() -> Vec<Event> {
+    vec![
         Event::Checkpoint {
             signature: Hex(vec![0xdd, 0xee]),
         },
@@ -147,6 +137,28 @@ fn each_kind_is_read_back_and_looks_like_its_picture() {
             number: Some(17),
             why: "not leased".into(),
         },
+    ]
+}
+
+/// Kinds about the vehicle, in the order of the page.
+fn of_the_vehicle() -> Vec<Event> {
+    let drive = Command {
+        token: longrein_proto::base::FencingToken(7),
+        dead_man: true,
+        resume: false,
+        application_id: None,
+        body: Body::Drive(Drive {
+            speed_mm_s: 1_000,
+            curvature_per_km: -100,
+        }),
+    };
+    let vehicle = Telemetry::Vehicle(VehicleState {
+        x_mm: 1_000,
+        y_mm: -500,
+        heading_mrad: 1_571,
+        speed_mm_s: 1_500,
+    });
+    vec![
         stage(1),
         Event::Stop {
             author: None,
@@ -189,7 +201,12 @@ fn each_kind_is_read_back_and_looks_like_its_picture() {
             subject: "policy".into(),
             text: "reloaded".into(),
         },
-    ];
+    ]
+}
+
+#[test]
+fn each_kind_is_read_back_and_looks_like_its_picture() {
+    let events = [of_people(), of_the_vehicle()].concat();
     let mut kinds = Event::KINDS.iter();
     for event in &events {
         let kind = kinds.next().unwrap();
