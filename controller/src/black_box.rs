@@ -31,8 +31,7 @@ impl BlackBox {
         fingerprint: [u8; 32],
         credential: Arc<dyn Credential>,
     ) -> io::Result<BlackBox> {
-        let recorder =
-            Recorder::start(section.directory.clone(), section.bytes_max(), credential)?;
+        let recorder = Recorder::start(section.directory.clone(), section.bytes_max(), credential)?;
         recorder.record(
             clock::now(),
             &Event::Start {

@@ -88,8 +88,14 @@ impl Connection {
             .collect();
         let (contact, seen) = watch::channel(Contact::new(routes.len()));
         let me = identity.node().clone();
-        let engine =
-            Engine::start(place, identity, routes, (dictionaries, settings.record), Arc::new(contact)).await?;
+        let engine = Engine::start(
+            place,
+            identity,
+            routes,
+            (dictionaries, settings.record),
+            Arc::new(contact),
+        )
+        .await?;
         let connection = Connection(Arc::new(Inner {
             me,
             relays,

@@ -14,10 +14,10 @@ use longrein_proto::crypto::Credential;
 use longrein_proto::session::Dictionaries;
 use tokio::sync::{Notify, oneshot, watch};
 
-use crate::{ConnectError, RecordSection};
 use crate::black_box::BlackBox;
 use crate::contact::Contact;
 use crate::desk::Desk;
+use crate::{ConnectError, RecordSection};
 
 /// A drive loop under way.
 pub(crate) struct Engine {

@@ -38,7 +38,9 @@ fn objects(ended: &Ended) -> Vec<Value> {
 #[test]
 fn a_drive_is_recorded_verified_shown_and_exported() {
     let mut plan = fleet::plan();
-    plan.functions = plan.functions.replace("speed_max_mm_s = 5000", "speed_max_mm_s = 1500");
+    plan.functions = plan
+        .functions
+        .replace("speed_max_mm_s = 5000", "speed_max_mm_s = 1500");
     let mut fleet = fleet::start(plan);
     let mut driver = Pilot::start(&fleet, "desk");
     driver.drive(1_000);
@@ -166,8 +168,11 @@ fn the_record_of_an_agent_that_is_killed_at_any_moment_is_whole_up_to_the_cuts()
     fleet.kill_agent();
     let config = fleet.folder().join("agent.toml");
     for round in 0..rounds {
-        // Also before anything is written; beyond some 1,500 bytes a session stands, and beyond 2,500 it is driven.
-        let more = chance.below(4_000).saturating_sub(500);
+        // Of what an agent writes that nobody drives, also nothing; every sixth time, in a drive.
+        let more = match chance.below(6) {
+            0 => 1_500 + chance.below(2_500),
+            _ => chance.below(700),
+        };
         let before = bytes_in(&directory);
         let arguments = ["--config".as_ref(), config.as_os_str()];
         let agent = Program::start("longrein-agent", arguments);
@@ -196,7 +201,7 @@ fn the_record_of_an_agent_that_is_killed_at_any_moment_is_whole_up_to_the_cuts()
         .filter(|entry| entry["kind"] == "start");
     // A kill can come between a segment's header and its first entry.
     let starts = starts.count() as u64;
-    assert!(starts > rounds / 2 && starts <= segments.as_u64().unwrap());
+    assert!(starts > 0 && starts <= segments.as_u64().unwrap());
     driver.kill();
 }
 

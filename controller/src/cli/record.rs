@@ -246,12 +246,12 @@ fn line(entry: &Recorded) -> String {
         entry.event.name()
     );
     if let Ok(Value::Object(fields)) = serde_json::to_value(&entry.event) {
-        for (field, value) in fields.iter().filter(|(field, _)| *field != "kind") {
-            match value {
-                Value::Null => {}
-                Value::String(text) if !text.contains(' ') => line += &format!(" {field}={text}"),
-                other => line += &format!(" {field}={other}"),
-            }
+        let told = |(field, value): &(&String, &Value)| *field != "kind" && !value.is_null();
+        for (field, value) in fields.iter().filter(told) {
+            line += &match value.as_str().filter(|text| !text.contains(' ')) {
+                Some(text) => format!(" {field}={text}"),
+                None => format!(" {field}={value}"),
+            };
         }
     }
     line
