@@ -136,6 +136,27 @@ impl BlackBox {
                     },
                 );
             }
+            AgentEvent::LeaseHandedOver {
+                channel,
+                from,
+                holder,
+                token,
+            } => self.record(
+                now,
+                &Event::Handover {
+                    function: self.name(*channel),
+                    from: from.to_string(),
+                    to: holder.to_string(),
+                    token: token.0,
+                },
+            ),
+            AgentEvent::NotAllowed { peer, right } => self.record_within_allowance(
+                now,
+                &Event::Note {
+                    subject: "policy".to_string(),
+                    text: format!("{peer} may not {}", right.as_str()),
+                },
+            ),
             AgentEvent::SessionUp {
                 session,
                 peer,
@@ -212,9 +233,7 @@ impl BlackBox {
     fn on_refused(&self, now: MonoTime, peer: &NodeName, asked: Asked, why: &Refusal) {
         let (asked, channel, number) = match asked {
             Asked::Command { channel, number } => ("command", Some(channel), Some(number)),
-            Asked::Lease { channel } => ("lease", Some(channel), None),
-            Asked::Release { channel } => ("release", Some(channel), None),
-            Asked::Reset => ("reset", None, None),
+            Asked::Request { word, channel } => (word, channel, None),
         };
         let event = Event::Refused {
             peer: peer.to_string(),

@@ -103,6 +103,10 @@ impl BlackBox {
                 text: format!("{vehicle} does not answer"),
             },
             ControllerEvent::Telemetry { .. }
+            | ControllerEvent::Coming { .. }
+            | ControllerEvent::Offered { .. }
+            | ControllerEvent::News { .. }
+            | ControllerEvent::Described { .. }
             | ControllerEvent::Done { .. }
             | ControllerEvent::Status { .. }
             | ControllerEvent::Presence { .. }
@@ -131,6 +135,7 @@ impl BlackBox {
             dead_man: order.dead_man,
             resume: order.resume,
             application_id: order.application_id,
+            picture_age: order.picture_age,
             body: order.body,
         };
         let event = Event::Command {

@@ -165,7 +165,7 @@ events! {
     35 "refused" Refused {
         /// Who.
         peer: String,
-        /// What: `command`, `lease`, `release`, `reset`.
+        /// What: `command`, `take`, `release`, `reset` and so on.
         asked: String,
         /// Of which function.
         function: Option<String>,

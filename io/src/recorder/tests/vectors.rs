@@ -147,6 +147,7 @@ fn of_the_vehicle() -> Vec<Event> {
         dead_man: true,
         resume: false,
         application_id: None,
+        picture_age: None,
         body: Body::Drive(Drive {
             speed_mm_s: 1_000,
             curvature_per_km: -100,

@@ -128,18 +128,13 @@ pub enum Asked {
         /// Its number in its flow.
         number: u64,
     },
-    /// The lease of a function.
-    Lease {
+    /// Anything else.
+    Request {
+        /// What.
+        word: &'static str,
         /// The function.
-        channel: Channel,
+        channel: Option<Channel>,
     },
-    /// The end of a lease.
-    Release {
-        /// The function.
-        channel: Channel,
-    },
-    /// The reset of a stop.
-    Reset,
 }
 
 /// Why a lease ended. An emergency stop ends none: its holder has it still after the reset.

@@ -107,7 +107,11 @@ impl Agent {
                 })
             }
             None => {
-                self.tell_refused(session, Asked::Lease { channel }, &Refusal::NotLeased);
+                let asked = Asked::Request {
+                    word: "take",
+                    channel: Some(channel),
+                };
+                self.tell_refused(session, asked, &Refusal::NotLeased);
                 Reply::Refused(Refusal::NotLeased)
             }
         };
@@ -266,9 +270,19 @@ impl Agent {
 }
 
 fn asked(request: &Request) -> Asked {
-    match *request {
-        Request::Take { channel } => Asked::Lease { channel },
-        Request::Release { channel, .. } => Asked::Release { channel },
-        Request::ResetStop { .. } => Asked::Reset,
-    }
+    let (word, channel) = match request {
+        Request::Take { channel } => ("take", Some(channel)),
+        Request::Release { channel, .. } => ("release", Some(channel)),
+        Request::ResetStop { .. } => ("reset", None),
+        Request::Wait { channel } => ("wait", Some(channel)),
+        Request::Leave { channel } => ("leave", Some(channel)),
+        Request::Preempt { channel, .. } => ("preempt", Some(channel)),
+        Request::Revoke { channel, .. } => ("revoke", Some(channel)),
+        Request::Offer { channel, .. } => ("offer", Some(channel)),
+        Request::Cancel { channel, .. } => ("cancel", Some(channel)),
+        Request::Accept { channel, .. } => ("accept", Some(channel)),
+        Request::Decline { channel, .. } => ("decline", Some(channel)),
+    };
+    let channel = channel.copied();
+    Asked::Request { word, channel }
 }
