@@ -25,6 +25,7 @@ struct Wrong {
 }
 
 /// Of a node, in a fleet whose authority signs whatever it is given, unless the row is about that.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn wrong(fleet: &Fleet, node: &str) -> Vec<Wrong> {
     use CertificateError as E;
     use CertificateFault::{Broken, NotValidNow, OtherAuthority, OtherNode};
