@@ -178,7 +178,9 @@ impl BlackBox {
                 },
             ),
             AgentEvent::Refused { peer, asked, why } => self.on_refused(now, peer, *asked, why),
-            AgentEvent::Persist { .. }
+            // Whom a list revokes is recorded as the end of its session.
+            AgentEvent::Revocations { .. }
+            | AgentEvent::Persist { .. }
             | AgentEvent::RelayUp { .. }
             | AgentEvent::Draining { .. }
             | AgentEvent::Health { .. } => {}

@@ -5,6 +5,7 @@ mod function;
 mod watchdog;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use longrein_io::config::ConfigError;
 use longrein_io::dial::Route;
@@ -31,6 +32,9 @@ pub struct Config {
     pub state_directory: PathBuf,
     /// Whether a reset of the emergency stop needs two persons.
     pub reset_by_two: bool,
+    /// Hours after which a list of revocations is too old: then no session stands. Without it no list is needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revocations_max_age_h: Option<u32>,
     /// Who it is.
     pub identity: IdentitySection,
     /// What is recorded.
@@ -87,6 +91,12 @@ impl Default for RecordSection {
 }
 
 impl Config {
+    /// As the role takes it.
+    pub fn revocations_max_age(&self) -> Option<Duration> {
+        let hours = self.revocations_max_age_h?;
+        Some(Duration::from_secs(u64::from(hours) * 3_600))
+    }
+
     /// What serde cannot check.
     ///
     /// # Errors
@@ -184,6 +194,7 @@ impl Default for Config {
         Config {
             state_directory: "/var/lib/longrein/agent".into(),
             reset_by_two: false,
+            revocations_max_age_h: None,
             identity: IdentitySection {
                 directory: "/etc/longrein/agent".into(),
             },

@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use longrein_io::clock;
 use longrein_io::drive::Driver;
+use longrein_io::revocation_file::RevocationFile;
 use longrein_proto::base::{Channel, Class, FencingToken, MonoTime, Name, Refusal};
 use longrein_proto::role::{Agent, AgentEvent, Apply};
 use longrein_proto::wire::Telemetry;
@@ -23,6 +25,7 @@ pub(crate) struct Dispatch {
     control: ControlHandle,
     store: RefCell<Option<Store>>,
     black_box: BlackBox,
+    revocations: Arc<RevocationFile>,
     functions: BTreeMap<Channel, Name>,
     /// The class of each function's newest command: a device's answer goes back in the same.
     classes: RefCell<BTreeMap<Channel, Class>>,
@@ -33,12 +36,14 @@ impl Dispatch {
         control: ControlHandle,
         store: Store,
         black_box: BlackBox,
+        revocations: Arc<RevocationFile>,
         functions: BTreeMap<Channel, Name>,
     ) -> Dispatch {
         Dispatch {
             control,
             store: RefCell::new(Some(store)),
             black_box,
+            revocations,
             functions,
             classes: RefCell::default(),
         }
@@ -49,6 +54,10 @@ impl Dispatch {
         self.black_box.on_event(&event);
         match event {
             AgentEvent::Apply(apply) => self.apply(driver, *apply),
+            AgentEvent::Revocations { number, .. } => {
+                tracing::info!(number, "list of revocations counts");
+                self.revocations.keep();
+            }
             AgentEvent::Stop { author, generation } => {
                 let operator = author.map_or("before the start".to_string(), |who| who.to_string());
                 tracing::warn!(operator, generation, "emergency stop is latched");

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use longrein_io::config::ConfigError;
+use longrein_io::enrol::EnrolError;
 use longrein_io::exit::Exit;
 use longrein_io::keys::IdentityError;
 
@@ -19,6 +20,9 @@ pub enum AgentError {
     /// The identity cannot be used.
     #[error("identity: {0}")]
     Identity(#[from] IdentityError),
+    /// It cannot become a node.
+    #[error(transparent)]
+    Enrol(#[from] EnrolError),
     /// What it knew before its restart cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
@@ -63,6 +67,7 @@ impl AgentError {
         match self {
             AgentError::Config(error) => error.exit(),
             AgentError::Identity(error) => error.exit(),
+            AgentError::Enrol(error) => error.exit(),
             AgentError::Key(_) => Exit::Usage,
             AgentError::Adapter { source, .. } => match source {
                 AdapterConfigError::Kind { .. } | AdapterConfigError::Value { .. } => Exit::Usage,

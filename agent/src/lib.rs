@@ -34,7 +34,7 @@ use longrein_io::exit::Exit;
 use longrein_io::log;
 
 pub use crate::error::AgentError;
-use crate::flags::Flags;
+use crate::flags::{Flags, Verb};
 
 /// Does what the command line says; the exit code is as `--help` documents it.
 pub fn main() -> ExitCode {
@@ -49,6 +49,9 @@ pub fn main() -> ExitCode {
 
 fn act(flags: Flags) -> Result<(), AgentError> {
     let config = flags.config()?;
+    if let Some(Verb::Enroll(enroll)) = &flags.verb {
+        return Ok(enroll.enrol(&config.identity.directory)?);
+    }
     if flags.print_config {
         return flags::print(&config.to_text());
     }

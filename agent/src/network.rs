@@ -11,6 +11,7 @@ use longrein_io::drive::Driver;
 use longrein_io::entropy::SystemEntropy;
 use longrein_io::keys::Identity;
 use longrein_io::remote::Remote;
+use longrein_io::revocation_file::RevocationFile;
 use longrein_io::shutdown::Shutdown;
 use longrein_io::{clock, date};
 use longrein_proto::crypto::Credential;
@@ -76,6 +77,7 @@ impl Network {
             self.control.handle().clone(),
             store,
             black_box,
+            RevocationFile::open(&self.config.state_directory, self.identity.fleet()),
             functions,
         ));
         let driver = Driver::start(role, {
@@ -158,6 +160,8 @@ impl Network {
             Box::new(SystemEntropy::new()),
             std::mem::take(&mut self.record),
         );
+        let max_age = self.config.revocations_max_age();
+        agent.set_revocations_max_age(max_age);
         agent.set_dictionaries(std::mem::take(&mut self.dictionaries));
         for route in routes {
             agent.set_link_budget(route.link.clone(), route.budget_kbit_s);

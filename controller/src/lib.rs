@@ -30,6 +30,7 @@
     )
 )]
 
+pub mod authority_server;
 mod black_box;
 mod claim;
 pub mod cli;

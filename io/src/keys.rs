@@ -78,6 +78,7 @@ impl Identity {
                 | CertificateError::Usage
                 | CertificateError::WrongFleet
                 | CertificateError::Name
+                | CertificateError::Revoked
                 | CertificateError::Signature => unusable(error),
             })?;
         let identity = Identity {
@@ -93,6 +94,38 @@ impl Identity {
                 directory: directory.to_path_buf(),
                 source,
             })?;
+        Ok(identity)
+    }
+
+    /// Who the owner of these is, whatever this machine takes for the time: whoever is shown the certificate judges its dates.
+    ///
+    /// # Errors
+    /// When they do not belong together.
+    pub fn from_parts(
+        authority: CertificateDer<'static>,
+        certificate: CertificateDer<'static>,
+        key: PrivatePkcs8KeyDer<'static>,
+    ) -> Result<Identity, IdentityError> {
+        let unusable = |source| IdentityError::Parts { source };
+        let fleet = fleet_of(&certificate).ok_or_else(|| unusable(CertificateError::Name))?;
+        let fleet = Fleet::new(fleet, vec![authority]).map_err(unusable)?;
+        let me = match fleet.verify(&certificate, clock::unix_time()) {
+            Err(CertificateError::Expired { not_after: then })
+            | Err(CertificateError::NotYetValid { not_before: then }) => {
+                fleet.verify(&certificate, then)
+            }
+            other => other,
+        }
+        .map_err(unusable)?;
+        let identity = Identity {
+            fleet,
+            node: me.node,
+            not_after: me.not_after,
+            certificate,
+            key,
+        };
+        let pair = identity.credential();
+        pair.map_err(|source| IdentityError::Mismatch { source })?;
         Ok(identity)
     }
 
@@ -267,6 +300,18 @@ pub enum IdentityError {
         /// What is wrong.
         source: KeyError,
     },
+    /// Certificates that came otherwise than in files cannot be used.
+    #[error("the certificate cannot be used: {source}")]
+    Parts {
+        /// What is wrong.
+        source: CertificateError,
+    },
+    /// A key and a certificate that came otherwise than in files do not belong together.
+    #[error("{source}")]
+    Mismatch {
+        /// What is wrong.
+        source: KeyError,
+    },
     /// This node is something else.
     #[error("this identity is {node}, but {} is needed here", article(*.expected))]
     OtherKind {
@@ -287,6 +332,8 @@ impl IdentityError {
             | IdentityError::Pem { .. }
             | IdentityError::Certificate { .. }
             | IdentityError::Pair { .. }
+            | IdentityError::Parts { .. }
+            | IdentityError::Mismatch { .. }
             | IdentityError::OtherKind { .. } => Exit::Usage,
         }
     }
@@ -308,5 +355,6 @@ fn article(kind: NodeKind) -> &'static str {
         NodeKind::Service => "a service",
         NodeKind::Relay => "a relay",
         NodeKind::Authority => "an authority",
+        NodeKind::Newcomer => "a token",
     }
 }

@@ -136,7 +136,7 @@ pub fn listen<R: Role + 'static>(
     tracing::info!(local = %listener.address(), "listening");
     let reception = Rc::new(Reception {
         driver: driver.clone(),
-        fleet: identity.fleet().clone(),
+        fleet: identity.fleet().clone().with_grace(),
         endpoint,
         name: settings.name,
         limits: settings.limits,

@@ -22,7 +22,8 @@ pub const ALPN: &[u8] = b"longrein/1";
 /// The name in the handshake's clear part: all relays share it, so that it says nothing about the fleet.
 pub const SERVER_NAME: &str = "longrein";
 
-/// TLS of a node that dials the relay `relay`; no other node is accepted in its place.
+/// TLS of a node that dials the relay `relay`; no other node is accepted in its place. A newcomer knows no relay's name, and any
+/// of the fleet is as good: none of them learns what it asks.
 ///
 /// # Errors
 /// When the identity's key cannot sign.
@@ -30,7 +31,8 @@ pub fn client(identity: &Identity, relay: &Name) -> Result<Arc<QuicClientConfig>
     let provider = provider();
     let verifier = Verifier {
         fleet: identity.fleet().clone(),
-        expected: Some(NodeName::new(NodeKind::Relay, relay.clone())),
+        expected: (identity.node().kind != NodeKind::Newcomer)
+            .then(|| NodeName::new(NodeKind::Relay, relay.clone())),
         algorithms: provider.signature_verification_algorithms,
     };
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
@@ -44,14 +46,14 @@ pub fn client(identity: &Identity, relay: &Name) -> Result<Arc<QuicClientConfig>
     quic(QuicClientConfig::try_from(config))
 }
 
-/// TLS of a relay: any node of the fleet may come.
+/// TLS of a relay: any node of the fleet may come, and an expired agent during its time of grace.
 ///
 /// # Errors
 /// When the identity's key cannot sign.
 pub fn server(identity: &Identity) -> Result<Arc<QuicServerConfig>, Error> {
     let provider = provider();
     let verifier = Verifier {
-        fleet: identity.fleet().clone(),
+        fleet: identity.fleet().clone().with_grace(),
         expected: None,
         algorithms: provider.signature_verification_algorithms,
     };
@@ -199,6 +201,7 @@ fn fault(error: &CertificateError) -> TlsCertificateError {
         CertificateError::UnknownAuthority => TlsCertificateError::UnknownIssuer,
         CertificateError::Expired { .. } => TlsCertificateError::Expired,
         CertificateError::NotYetValid { .. } => TlsCertificateError::NotValidYet,
+        CertificateError::Revoked => TlsCertificateError::Revoked,
         CertificateError::Usage => TlsCertificateError::InvalidPurpose,
         CertificateError::WrongFleet | CertificateError::Name => {
             TlsCertificateError::ApplicationVerificationFailure

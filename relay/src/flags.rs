@@ -2,12 +2,14 @@
 
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 use longrein_io::config::{COMMON_VARIABLES, ConfigError, Loader};
+use longrein_io::enrol::{EnrolError, Enrolment, EnrolmentToken};
 use longrein_io::log::Level;
-use longrein_proto::base::NameError;
+use longrein_proto::base::{Name, NameError, NodeKind};
 
 use crate::config::{Config, ListenSection};
 use crate::program::RelayError;
@@ -41,6 +43,64 @@ pub(crate) struct Flags {
     /// Print the configuration that results from file, environment and flags, then end
     #[arg(long, conflicts_with = "check_config")]
     pub(crate) print_config: bool,
+
+    /// What to do instead of running.
+    #[command(subcommand)]
+    pub(crate) verb: Option<Verb>,
+}
+
+/// What to do instead of running.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    Enroll(EnrollArgs),
+}
+
+/// Make this machine a relay of a fleet, with a token of its authority, then end
+///
+/// Makes a key that never leaves this machine, has the authority certify it, and keeps both in the folder of the identity. Who is
+/// interrupted may do it again with the same token.
+#[derive(Debug, Args)]
+#[command(after_help = ENROLL_EXIT_CODES)]
+pub(crate) struct EnrollArgs {
+    /// The token of `longrein fleet token`; - reads it from standard input, where no other user of this machine sees it
+    #[arg(value_name = "TOKEN")]
+    token: String,
+
+    /// A relay of the fleet; give one --relay for each, any one is enough
+    #[arg(long = "relay", value_name = "HOST[:PORT]", required = true)]
+    relays: Vec<String>,
+
+    /// The name, when the token is for many
+    #[arg(long, value_name = "NAME")]
+    name: Option<Name>,
+
+    /// Replace an identity that is there already
+    #[arg(long)]
+    replace: bool,
+
+    /// Seconds to wait for the authority
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    patience_s: u64,
+}
+
+impl EnrollArgs {
+    /// Enrols this machine; its identity goes to `directory`.
+    pub(crate) fn enrol(&self, directory: &Path) -> Result<(), EnrolError> {
+        let enrolment = Enrolment {
+            token: EnrolmentToken::of_argument(self.token.clone())?,
+            name: self.name.clone(),
+            relays: self.relays.clone(),
+            directory: directory.to_path_buf(),
+            replace: self.replace,
+            patience: Duration::from_secs(self.patience_s),
+        };
+        let node = enrolment.enrol(NodeKind::Relay)?;
+        eprintln!(
+            "this machine is {node}; its identity is in {}",
+            directory.display()
+        );
+        Ok(())
+    }
 }
 
 impl Flags {
@@ -87,6 +147,9 @@ fn sections(addresses: &[SocketAddr]) -> Result<Vec<ListenSection>, NameError> {
     };
     addresses.iter().enumerate().map(section).collect()
 }
+
+const ENROLL_EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 the command line or the token is wrong, or there is an identity \
+already; 3 the authority or the relay refuses; 4 the token has expired; 5 no relay, or not the authority, is reached.";
 
 const EXIT_CODES: &str = "Exit codes: 0 ended on SIGTERM or SIGINT, or done; 1 failed, for example as the port is in use; \
 2 the command line, the configuration or the identity is wrong; 4 the certificate is not valid now.";

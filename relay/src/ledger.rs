@@ -91,6 +91,7 @@ impl Ledger {
             refused_routes,
             refused_seats,
             refused_twins,
+            revoked,
         } = counts.relay;
         let DriveCounts {
             paths_up,
@@ -118,6 +119,7 @@ impl Ledger {
             refused_routes,
             refused_seats,
             refused_twins,
+            revoked,
             paths_up,
             paths_down,
             dropped_no_path,

@@ -22,7 +22,7 @@ use longrein_io::exit::Exit;
 use longrein_io::log;
 
 use crate::config::Config;
-use crate::flags::Flags;
+use crate::flags::{Flags, Verb};
 use crate::program::{RelayError, load_identity};
 
 /// Does what the command line says; the exit code is as `--help` documents it.
@@ -38,6 +38,9 @@ pub fn main() -> ExitCode {
 
 fn act(flags: &Flags) -> Result<(), RelayError> {
     let config: Config = flags.config()?;
+    if let Some(Verb::Enroll(enroll)) = &flags.verb {
+        return Ok(enroll.enrol(&config.identity.directory)?);
+    }
     if flags.print_config {
         return flags::print(&config.to_text());
     }

@@ -3,14 +3,17 @@
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use longrein_io::config::ConfigError;
 use longrein_io::drive::Driver;
+use longrein_io::enrol::EnrolError;
 use longrein_io::entropy::SystemEntropy;
 use longrein_io::exit::Exit;
 use longrein_io::keys::{Identity, IdentityError};
 use longrein_io::listen::{ListenError, Listener, listen};
+use longrein_io::revocation_file::RevocationFile;
 use longrein_io::shutdown::Shutdown;
 use longrein_io::{date, runtime};
 use longrein_proto::base::NodeKind;
@@ -30,6 +33,9 @@ pub enum RelayError {
     /// The identity cannot be used.
     #[error("identity: {0}")]
     Identity(#[from] IdentityError),
+    /// It cannot become a node.
+    #[error(transparent)]
+    Enrol(#[from] EnrolError),
     /// It cannot listen.
     #[error("[[listen]] {name}: {source}")]
     Listen {
@@ -49,6 +55,7 @@ impl RelayError {
         match self {
             RelayError::Config(error) => error.exit(),
             RelayError::Identity(error) => error.exit(),
+            RelayError::Enrol(error) => error.exit(),
             RelayError::Listen { .. } | RelayError::System(_) => Exit::Failed,
         }
     }
@@ -75,11 +82,13 @@ pub fn run(config: &Config) -> Result<(), RelayError> {
 
 async fn serve(config: &Config, identity: &Identity) -> Result<(), RelayError> {
     let mut shutdown = Shutdown::new()?;
-    let role = Relay::new(config.relay(), Box::new(SystemEntropy::new()));
+    let mut role = Relay::new(config.relay(), Box::new(SystemEntropy::new()));
+    let revocations = RevocationFile::open(&config.identity.directory, identity.fleet());
+    role.believe(identity.fleet().clone());
     let left = Rc::new(Notify::new());
     let driver = Driver::start(role, {
         let left = Rc::clone(&left);
-        move |driver, event| on_event(driver, &event, &left)
+        move |driver, event| on_event(driver, &event, &left, &revocations)
     })?;
     let listeners = match open(config, identity, &driver) {
         Ok(listeners) => listeners,
@@ -149,7 +158,12 @@ fn tell_ready(identity: &Identity, listeners: &[(String, Listener)]) {
     );
 }
 
-fn on_event(driver: &Driver<Relay>, event: &RelayEvent, left: &Notify) {
+fn on_event(
+    driver: &Driver<Relay>,
+    event: &RelayEvent,
+    left: &Notify,
+    revocations: &Arc<RevocationFile>,
+) {
     match event {
         RelayEvent::Joined { node } => tracing::info!(%node, "node is here"),
         RelayEvent::Left { node } => {
@@ -163,6 +177,10 @@ fn on_event(driver: &Driver<Relay>, event: &RelayEvent, left: &Notify) {
             tracing::info!(%node, path = path.0, %link, "path carries its leg");
         }
         RelayEvent::Close { path } => driver.hang_up(*path),
+        RelayEvent::Revocations { .. } => {
+            tracing::info!("newer list of revocations counts");
+            revocations.keep();
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What stands behind an agent in the world: the actuations that a control thread would run, and a notebook.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use longrein_proto::base::{
@@ -39,6 +40,8 @@ pub struct Vehicle {
     pub audit: Vec<Audit>,
     /// The newest record that survives a power cut.
     pub disk: Vec<u8>,
+    /// The newest list of revocations, on the same disk.
+    pub revocations: Vec<Arc<[u8]>>,
 }
 
 /// A lease that was granted.
@@ -69,6 +72,8 @@ pub enum Audit {
     NotAllowed(NodeName, Right),
     /// Whose session ended, and why.
     SessionDown(NodeName, SessionEndReason),
+    /// Which list of revocations counts from now on.
+    Revocations(u64),
 }
 
 /// A command that took effect.
@@ -134,6 +139,7 @@ impl Vehicle {
             stops: Vec::new(),
             audit: Vec::new(),
             disk,
+            revocations: Vec::new(),
         }
     }
 

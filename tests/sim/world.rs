@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use longrein_proto::base::{Channel, MonoTime, Name, NodeKind, PathId};
 use longrein_proto::role::{
-    Agent, AgentRecord, Controller, Input, Redial, Relay, RelayConfig, Role, Transmit,
+    Agent, AgentRecord, Applicant, Authority, Controller, Input, Redial, Relay, RelayConfig, Role,
+    Transmit, authority_of,
 };
 
 pub use self::network::{Carried, Redialled};
@@ -80,7 +81,8 @@ impl World {
 
     /// Adds a relay with a clock of its own.
     pub fn relay_with(&mut self, name: &str, clock: Clock) -> Station {
-        let role = Relay::new(RelayConfig::default(), self.entropy());
+        let mut role = Relay::new(RelayConfig::default(), self.entropy());
+        role.believe(self.fleet.fleet());
         self.add(
             NodeKind::Relay,
             name,
@@ -92,6 +94,16 @@ impl World {
         )
     }
 
+    /// Adds a relay that keeps every list of revocations to itself, and to none.
+    pub fn withholding_relay(&mut self, name: &str) -> Station {
+        let role = Relay::new(RelayConfig::default(), self.entropy());
+        let body = Body::Relay {
+            role: Box::new(role),
+            events: Vec::new(),
+        };
+        self.add(NodeKind::Relay, name, Clock::default(), body)
+    }
+
     /// Adds a hostile relay.
     pub fn hostile_relay(&mut self, name: &str, tamper: Tamper) -> Station {
         let role = HostileRelay::new(tamper, self.branch());
@@ -101,6 +113,32 @@ impl World {
             Clock::default(),
             Body::Hostile(Box::new(role)),
         )
+    }
+
+    /// Adds the fleet's authority.
+    pub fn authority(&mut self) -> Station {
+        let me = authority_of(&self.fleet.fleet());
+        let credential = self.fleet.credential(&me);
+        let (fleet, entropy) = (self.fleet.fleet(), self.entropy());
+        let role = Authority::new(me.clone(), credential, fleet, entropy);
+        let body = Body::Authority {
+            role: Box::new(role),
+            events: Vec::new(),
+        };
+        self.add(me.kind, me.name.as_str(), Clock::default(), body)
+    }
+
+    /// Adds whoever asks the authority for a certificate of `node`, with the papers of a newcomer or of a node of the fleet.
+    pub fn applicant(&mut self, kind: NodeKind, name: &str, node: &str) -> Station {
+        let credential = self.fleet.credential(&slot::node_name(kind, name));
+        let node = node.parse().expect("a valid name");
+        let (fleet, entropy) = (self.fleet.fleet(), self.entropy());
+        let role = Applicant::new(node, b"request".to_vec(), credential, fleet, entropy);
+        let body = Body::Applicant {
+            role: Box::new(role),
+            events: Vec::new(),
+        };
+        self.add(kind, name, Clock::default(), body)
     }
 
     /// Adds a node that sends what the scenario likes.
@@ -172,15 +210,18 @@ impl World {
     pub fn restart_agent(&mut self, station: Station) {
         let slot = self.slot(station);
         let name = slot.node.name.as_str().to_owned();
-        let disk = slot.past.last().expect("it was an agent").disk.clone();
-        let vehicle = Vehicle::new(self.time_of(station), disk);
+        let past = slot.past.last().expect("it was an agent");
+        let (disk, revocations) = (past.disk.clone(), past.revocations.clone());
+        let mut vehicle = Vehicle::new(self.time_of(station), disk);
+        vehicle.revocations = revocations;
         self.slot_mut(station).body = self.agent_body(&name, vehicle);
         self.reconnect(station);
     }
 
     /// Starts a dead relay again; it knows nothing of before.
     pub fn restart_relay(&mut self, station: Station) {
-        let role = Relay::new(RelayConfig::default(), self.entropy());
+        let mut role = Relay::new(RelayConfig::default(), self.entropy());
+        role.believe(self.fleet.fleet());
         self.slot_mut(station).body = Body::Relay {
             role: Box::new(role),
             events: Vec::new(),
@@ -292,6 +333,21 @@ impl World {
         result
     }
 
+    /// Calls the authority's methods, then lets the network take what it sends.
+    pub fn with_authority<T>(
+        &mut self,
+        station: Station,
+        call: impl FnOnce(&mut Authority, MonoTime) -> T,
+    ) -> T {
+        let now = self.time_of(station);
+        let Body::Authority { role, .. } = &mut self.slot_mut(station).body else {
+            panic!("the station is no living authority")
+        };
+        let result = call(role, now);
+        self.collect(station);
+        result
+    }
+
     /// Calls a hostile relay's methods, then lets the network take what it sends.
     pub fn with_hostile<T>(
         &mut self,
@@ -334,13 +390,11 @@ impl World {
         let config = Vehicle::agent_config(me.clone());
         let credential = self.fleet.credential(&me);
         let record = AgentRecord::decode(&vehicle.disk).expect("the record is whole");
-        let role = Agent::new(
-            config,
-            credential,
-            self.fleet.fleet(),
-            self.entropy(),
-            record,
-        );
+        let fleet = self.fleet.fleet();
+        for part in &vehicle.revocations {
+            fleet.take_revocations(part);
+        }
+        let role = Agent::new(config, credential, fleet, self.entropy(), record);
         Body::Agent(Box::new(AgentBody::new(role, vehicle)))
     }
 
@@ -398,7 +452,11 @@ impl World {
             Body::Agent(body) => (body.role.waiting(), body.writes.len()),
             Body::Controller { role, .. } => (role.waiting(), 0),
             Body::Relay { role, .. } => (role.waiting(), 0),
-            Body::Hostile(_) | Body::Raw(_) | Body::Dead => (0, 0),
+            Body::Authority { .. }
+            | Body::Applicant { .. }
+            | Body::Hostile(_)
+            | Body::Raw(_)
+            | Body::Dead => (0, 0),
         };
         Load {
             waiting,
@@ -448,6 +506,8 @@ impl World {
             Body::Agent(body) => body.role.handle(now, input),
             Body::Controller { role, .. } => role.handle(now, input),
             Body::Relay { role, .. } => role.handle(now, input),
+            Body::Authority { role, .. } => role.handle(now, input),
+            Body::Applicant { role, .. } => role.handle(now, input),
             Body::Hostile(role) => role.handle(now, input),
             Body::Raw(role) => role.handle(now, input),
             Body::Dead => return,
@@ -480,6 +540,14 @@ impl World {
                 sent.extend(std::iter::from_fn(|| role.poll_transmit()));
             }
             Body::Relay { role, events } => {
+                events.extend(std::iter::from_fn(|| role.poll_event()));
+                sent.extend(std::iter::from_fn(|| role.poll_transmit()));
+            }
+            Body::Authority { role, events } => {
+                events.extend(std::iter::from_fn(|| role.poll_event()));
+                sent.extend(std::iter::from_fn(|| role.poll_transmit()));
+            }
+            Body::Applicant { role, events } => {
                 events.extend(std::iter::from_fn(|| role.poll_event()));
                 sent.extend(std::iter::from_fn(|| role.poll_transmit()));
             }

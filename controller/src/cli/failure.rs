@@ -73,13 +73,21 @@ impl From<io::Error> for Failure {
     }
 }
 
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Failure {
-        let exit = match error.downcast_ref() {
-            Some(FleetError::NamedTwice(_)) => Exit::Usage,
-            Some(_) | None => Exit::Failed,
+impl From<FleetError> for Failure {
+    fn from(error: FleetError) -> Failure {
+        let exit = match error {
+            FleetError::NamedTwice(_) => Exit::Usage,
+            FleetError::Exists(_)
+            | FleetError::NoAuthority(_)
+            | FleetError::BadAuthority { .. }
+            | FleetError::SecondAuthority(_)
+            | FleetError::TooLarge { .. }
+            | FleetError::BadRegister(_)
+            | FleetError::File(_)
+            | FleetError::Io { .. }
+            | FleetError::Certificate(_) => Exit::Failed,
         };
-        Failure::new(exit, format!("{error:#}"))
+        Failure::new(exit, error)
     }
 }
 
@@ -120,7 +128,7 @@ mod tests {
     fn what_a_fleets_files_lack_is_said_once() {
         let why = io::Error::other("the disk is full");
         let path = "harbour".into();
-        let failure = Failure::from(anyhow::Error::from(FleetError::Io { path, why }));
+        let failure = Failure::from(FleetError::Io { path, why });
         assert_eq!(failure.to_string(), "harbour: the disk is full");
         assert_eq!(failure.exit(), Exit::Failed);
     }
@@ -128,7 +136,7 @@ mod tests {
     #[test]
     fn a_node_that_is_named_twice_is_a_mistake_of_the_command_line() {
         let relay = "relay/east".parse().unwrap();
-        let failure = Failure::from(anyhow::Error::from(FleetError::NamedTwice(relay)));
+        let failure = Failure::from(FleetError::NamedTwice(relay));
         assert_eq!(failure.exit(), Exit::Usage);
     }
 }

@@ -3,16 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
 use clap::{ArgGroup, Args, Subcommand};
 use longrein_proto::base::{Name, NodeKind, NodeName};
 use serde_json::json;
 
+use super::failure::Failure;
 use super::output;
+use crate::Exit;
 use crate::fleet::{FleetFolder, Order, Validity};
 
 /// What to do with a fleet's folder.
 #[derive(Debug, Subcommand)]
+#[expect(
+    missing_docs,
+    reason = "a comment here would replace the help text that stands at the arguments of each verb"
+)]
 pub enum FleetVerb {
     /// Make a new authority and the nodes that are named
     ///
@@ -26,6 +31,8 @@ pub enum FleetVerb {
     /// Issue further nodes from the authority in DIR
     #[command(after_help = "Example: longrein fleet add harbour --agent truck-18 --agent truck-19")]
     Add(AddArgs),
+    Token(super::token::TokenArgs),
+    Revoke(super::revoke::RevokeArgs),
 }
 
 /// Arguments of `fleet init`.
@@ -126,10 +133,15 @@ impl NodeArgs {
 ///
 /// # Errors
 /// When something is there already, there is no authority, or the system refuses.
-pub fn run(verb: FleetVerb) -> anyhow::Result<()> {
+pub fn run(verb: FleetVerb) -> Result<(), Failure> {
     let now_s = SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .context("the clock of this machine is before 1970: set it")?
+        .map_err(|_| {
+            Failure::new(
+                Exit::Usage,
+                "the clock of this machine is before 1970: set it",
+            )
+        })?
         .as_secs();
     let (folder, nodes, directory) = match verb {
         FleetVerb::Init(init) => {
@@ -137,16 +149,18 @@ pub fn run(verb: FleetVerb) -> anyhow::Result<()> {
             let folder = FleetFolder::create(&init.directory, init.fleet, &orders, now_s)?;
             (folder, init.nodes, init.directory)
         }
+        FleetVerb::Revoke(args) => return super::revoke::run(&args, now_s),
+        FleetVerb::Token(args) => return super::token::run(&args, now_s),
         FleetVerb::Add(add) => {
             let folder = FleetFolder::open(&add.directory)?;
             folder.add(&add.nodes.orders(), now_s)?;
             (folder, add.nodes, add.directory)
         }
     };
-    report(&folder, &nodes, &directory)
+    Ok(report(&folder, &nodes, &directory)?)
 }
 
-fn report(folder: &FleetFolder, nodes: &NodeArgs, directory: &Path) -> anyhow::Result<()> {
+fn report(folder: &FleetFolder, nodes: &NodeArgs, directory: &Path) -> std::io::Result<()> {
     let orders = nodes.orders();
     let path = |order: &Order| folder.node(&order.node).display().to_string();
     if nodes.json {

@@ -10,11 +10,13 @@ macro_rules! after_help {
     };
 }
 
+pub mod authority;
 mod claim_args;
 pub mod connection;
 pub mod demo;
 pub mod dictionary;
 pub mod drive;
+pub mod enroll;
 pub mod failure;
 pub mod fleet;
 mod holder;
@@ -24,11 +26,14 @@ pub mod record;
 pub mod release;
 mod report;
 pub mod reset;
+pub mod revoke;
 mod ride;
 mod run;
+mod span;
 mod status_line;
 pub mod stop;
 mod tally;
+pub mod token;
 pub mod tunnel;
 pub mod vehicles;
 pub mod watch;
@@ -37,8 +42,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use longrein_io::exit::Exit;
-
-use self::failure::Failure;
 
 /// Drives vehicles from a distance: sealed end to end, over every way out at once.
 #[derive(Debug, Parser)]
@@ -59,6 +62,10 @@ pub enum Verb {
     /// Make a fleet's authority and the certificates of its nodes.
     #[command(subcommand)]
     Fleet(fleet::FleetVerb),
+    /// Run a fleet's authority.
+    #[command(subcommand)]
+    Authority(authority::AuthorityVerb),
+    Enroll(enroll::EnrollArgs),
     /// Train dictionaries that make messages smaller.
     #[command(subcommand)]
     Dictionary(dictionary::DictionaryVerb),
@@ -82,7 +89,9 @@ pub enum Verb {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.verb {
-        Verb::Fleet(verb) => fleet::run(verb).map_err(Failure::from),
+        Verb::Fleet(verb) => fleet::run(verb),
+        Verb::Authority(verb) => authority::run(verb),
+        Verb::Enroll(args) => enroll::run(args),
         Verb::Dictionary(verb) => dictionary::run(&verb),
         Verb::Lease(verb) => lease::run(verb),
         Verb::Record(verb) => record::run(&verb),
@@ -138,17 +147,20 @@ mod tests {
     fn every_verb_that_connects_says_its_exit_codes() {
         for mut verb in verbs() {
             let help = verb.render_long_help().to_string();
-            let connects = help.contains("--identity");
+            let connects = ["--identity", "--relay", "--dir"]
+                .iter()
+                .any(|word| help.contains(word));
             assert_eq!(connects, help.contains("Exit codes: 0 done"), "{help}");
         }
     }
 
-    fn verbs() -> [Command; 19] {
+    fn verbs() -> [Command; 23] {
         let named = Command::new;
         [
             demo::DemoArgs::augment_args(named("demo")),
             dictionary::TrainArgs::augment_args(named("train")),
             drive::DriveArgs::augment_args(named("drive")),
+            enroll::EnrollArgs::augment_args(named("enroll")),
             lease::AcceptArgs::augment_args(named("accept")),
             lease::ListArgs::augment_args(named("list")),
             lease::OfferArgs::augment_args(named("offer")),
@@ -161,7 +173,10 @@ mod tests {
             record::VerifyArgs::augment_args(named("verify")),
             release::ReleaseArgs::augment_args(named("release")),
             reset::ResetArgs::augment_args(named("reset")),
+            revoke::RevokeArgs::augment_args(named("revoke")),
+            authority::ServeArgs::augment_args(named("serve")),
             stop::StopArgs::augment_args(named("stop")),
+            token::TokenArgs::augment_args(named("token")),
             tunnel::TunnelArgs::augment_args(named("tunnel")),
             vehicles::VehiclesArgs::augment_args(named("vehicles")),
             watch::WatchArgs::augment_args(named("watch")),

@@ -35,6 +35,7 @@ fn a_path_that_says_nothing_is_dialled_anew() {
     let peer = Peer {
         node: "relay/east".parse().unwrap(),
         groups: Vec::new(),
+        not_before: UnixTime::since_unix_epoch(Duration::from_secs(4_000_000_000)),
         not_after: UnixTime::since_unix_epoch(Duration::from_secs(4_000_000_000)),
         fingerprint: [0; 32],
     };

@@ -1,22 +1,28 @@
 //! The fleet's authority: the key that says who is one of the fleet.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use longrein_io::enrol::EnrolmentToken;
 use longrein_proto::base::{Name, NodeKind, NodeName};
+use longrein_proto::crypto::{Fleet, Token, TokenNames};
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue,
+    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, DnValue,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, PublicKeyData,
     SanType,
 };
-use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
-use super::{FleetError, NodeFiles, PrivateKeyPem, Validity, private_file};
+use super::signing_request::sha256;
+use super::{
+    FleetError, NodeFiles, PrivateKeyPem, SigningRequest, TokenOrder, Validity, private_file,
+};
 
 /// The fleet's authority: an Ed25519 key and its self-signed certificate, which names the fleet.
 pub struct Authority {
@@ -113,9 +119,35 @@ impl Authority {
         groups: &[Name],
         validity: Validity,
     ) -> Result<NodeFiles, FleetError> {
-        if node.kind == NodeKind::Authority {
+        if matches!(node.kind, NodeKind::Authority | NodeKind::Newcomer) {
             return Err(FleetError::SecondAuthority(node.clone()));
         }
+        self.make(node, groups, validity)
+    }
+
+    fn make(
+        &self,
+        node: &NodeName,
+        groups: &[Name],
+        validity: Validity,
+    ) -> Result<NodeFiles, FleetError> {
+        let key = KeyPair::generate_for(&PKCS_ED25519)?;
+        let certificate = self.sign(node, groups, validity, &key)?;
+        Ok(NodeFiles {
+            node: node.clone(),
+            authority_pem: self.certificate_pem.clone(),
+            certificate_pem: certificate.pem(),
+            key_pem: PrivateKeyPem(key.serialize_pem()),
+        })
+    }
+
+    fn sign(
+        &self,
+        node: &NodeName,
+        groups: &[Name],
+        validity: Validity,
+        key: &impl PublicKeyData,
+    ) -> Result<Certificate, FleetError> {
         let groups = groups.iter().map(|group| format!("group/{group}"));
         let mut params = params(validity);
         params.subject_alt_names = std::iter::once(node.to_string())
@@ -126,8 +158,7 @@ impl Authority {
             ExtendedKeyUsagePurpose::ClientAuth,
             ExtendedKeyUsagePurpose::ServerAuth,
         ];
-        let key = KeyPair::generate_for(&PKCS_ED25519)?;
-        let certificate = params.signed_by(&key, &self.issuer)?;
+        let certificate = params.signed_by(key, &self.issuer)?;
         let bytes = certificate.der().len();
         if bytes > Self::CERTIFICATE_BYTES_MAX {
             return Err(FleetError::TooLarge {
@@ -136,12 +167,89 @@ impl Authority {
                 max: Self::CERTIFICATE_BYTES_MAX,
             });
         }
-        Ok(NodeFiles {
-            node: node.clone(),
-            authority_pem: self.certificate_pem.clone(),
-            certificate_pem: certificate.pem(),
-            key_pem: PrivateKeyPem(key.serialize_pem()),
-        })
+        Ok(certificate)
+    }
+
+    /// A certificate (DER) of the node for the key of a signing request, as [`Authority::issue`] makes it for a new key.
+    ///
+    /// # Errors
+    /// As [`Authority::issue`].
+    pub fn certify(
+        &self,
+        node: &NodeName,
+        groups: &[Name],
+        validity: Validity,
+        request: &SigningRequest,
+    ) -> Result<Vec<u8>, FleetError> {
+        let certificate = self.sign(node, groups, validity, request.public_key())?;
+        Ok(certificate.der().to_vec())
+    }
+
+    /// The fleet as whoever believes this authority alone sees it.
+    pub fn trust(&self) -> Fleet {
+        Fleet::new(self.fleet.clone(), vec![self.certificate()]).expect("loaded or made as one")
+    }
+
+    /// The certificate that every node of the fleet has, as DER.
+    pub fn certificate(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(self.certificate_pem.as_bytes())
+            .expect("loaded or made as one")
+    }
+
+    /// A new key and certificate of the node that answers for this authority at the relays. It can sign no certificate.
+    ///
+    /// # Errors
+    /// [`FleetError::Certificate`] when the system gives no randomness.
+    pub fn own_node(&self, now_s: u64) -> Result<NodeFiles, FleetError> {
+        let node = NodeName::new(NodeKind::Authority, self.fleet.clone());
+        self.make(&node, &[], Validity::days(now_s, Validity::DAYS_MACHINE))
+    }
+
+    /// A new token, to be passed on, and what to remember of it.
+    ///
+    /// # Errors
+    /// [`FleetError::Certificate`] when the system gives no randomness.
+    pub fn token(
+        &self,
+        order: &TokenOrder,
+        now_s: u64,
+    ) -> Result<(EnrolmentToken, Token), FleetError> {
+        let key = KeyPair::generate_for(&PKCS_ED25519)?;
+        let id: String = sha256(&key.subject_public_key_info())
+            .iter()
+            .take(TOKEN_ID_BYTES)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let id: Name = id.parse().expect("hexadecimal digits");
+        let validity = Validity {
+            not_before_s: now_s.saturating_sub(Validity::EARLY_S),
+            not_after_s: order.expires_s,
+        };
+        let holder = NodeName::new(NodeKind::Newcomer, id.clone());
+        let certificate = self.sign(&holder, &[], validity, &key)?;
+        let name = order.node.name.clone();
+        let names = match order.is_prefix {
+            true => TokenNames::Prefix(name),
+            false => TokenNames::One(name),
+        };
+        let token = Token {
+            id,
+            fingerprint: sha256(certificate.der()),
+            kind: order.node.kind,
+            names: names.clone(),
+            groups: order.groups.clone(),
+            expires_s: order.expires_s,
+            uses: order.uses,
+            used: BTreeSet::new(),
+        };
+        let text = EnrolmentToken {
+            kind: order.node.kind,
+            names,
+            authority: self.certificate(),
+            certificate: certificate.der().clone(),
+            key: PrivatePkcs8KeyDer::from(key.serialize_der()),
+        };
+        Ok((text, token))
     }
 
     fn with(fleet: Name, certificate_pem: String, key: KeyPair) -> Authority {
@@ -209,6 +317,8 @@ fn fleet_of(subject: &[u8]) -> Option<Name> {
 /// `SET { SEQUENCE { OID 2.5.4.3, UTF8String } }` without lengths and string.
 const COMMON_NAME: [u8; 11] = [0x31, 0, 0x30, 0, 0x06, 3, 0x55, 4, 3, 0x0c, 0];
 
+/// Bytes of a token's name, as hexadecimal digits: enough that no two tokens meet.
+const TOKEN_ID_BYTES: usize = 8;
 /// Last second of the year 9999, the last that X.509 can write (RFC 5280 §4.1.2.5).
 const TIME_MAX_S: u64 = 253_402_300_799;
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use longrein_io::files::FileError;
 use longrein_proto::base::NodeName;
 
 /// Why a fleet's files cannot be made. Nothing is ever overwritten.
@@ -40,6 +41,12 @@ pub enum FleetError {
         /// Most bytes of a certificate.
         max: usize,
     },
+    /// What the authority wrote down is damaged: restore it from a backup.
+    #[error("{} is damaged: restore it from a backup", .0.display())]
+    BadRegister(PathBuf),
+    /// A file could not be written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Reading or writing failed.
     #[error("{}: {why}", .path.display())]
     Io {

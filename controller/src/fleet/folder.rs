@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use longrein_io::enrol::EnrolmentToken;
 use longrein_proto::base::{Name, NodeKind, NodeName};
 
-use super::{Authority, FleetError, Validity};
+use super::{Authority, FleetError, Register, RevocationList, TokenOrder, Validity};
 
 /// The folder of a fleet: `authority/` and one `<kind>-<name>/` for each node, to be copied to that node.
 #[derive(Debug)]
@@ -31,9 +32,11 @@ impl Order {
     pub fn new(node: NodeName) -> Order {
         let days = match node.kind {
             NodeKind::Controller => Validity::DAYS_CONTROLLER,
-            NodeKind::Agent | NodeKind::Service | NodeKind::Relay | NodeKind::Authority => {
-                Validity::DAYS_MACHINE
-            }
+            NodeKind::Agent
+            | NodeKind::Service
+            | NodeKind::Relay
+            | NodeKind::Authority
+            | NodeKind::Newcomer => Validity::DAYS_MACHINE,
         };
         Order {
             node,
@@ -100,6 +103,45 @@ impl FleetFolder {
                 Ok(folder)
             })
             .collect()
+    }
+
+    /// Makes a token, and writes down what it is for.
+    ///
+    /// # Errors
+    /// [`FleetError::File`] when the system refuses, [`FleetError::Certificate`] when it gives no randomness.
+    pub fn token(&self, order: &TokenOrder, now_s: u64) -> Result<EnrolmentToken, FleetError> {
+        let (text, token) = self.authority.token(order, now_s)?;
+        self.register().write_token(&token)?;
+        Ok(text)
+    }
+
+    /// Revokes what these nodes have so far; without nodes the list gets a new number and date.
+    ///
+    /// # Errors
+    /// Those of [`RevocationList::revoke`].
+    pub fn revoke(&self, nodes: &[NodeName], now_s: u64) -> Result<RevocationList, FleetError> {
+        RevocationList::revoke(&self.path.join(Self::AUTHORITY), nodes, now_s)
+    }
+
+    /// Whom the authority has revoked.
+    ///
+    /// # Errors
+    /// Those of [`RevocationList::load`].
+    pub fn revocations(&self) -> Result<RevocationList, FleetError> {
+        RevocationList::load(&self.path.join(Self::AUTHORITY))
+    }
+
+    /// Whether the authority has certified this node, by hand or for a token.
+    ///
+    /// # Errors
+    /// Those of [`Register::signed`].
+    pub fn knows(&self, node: &NodeName) -> Result<bool, FleetError> {
+        Ok(self.node(node).exists() || self.register().signed(node)?.is_some())
+    }
+
+    /// What the authority has written down.
+    pub fn register(&self) -> Register {
+        Register::new(self.path.join(Self::AUTHORITY))
     }
 
     /// The authority.

@@ -12,14 +12,24 @@
 //! ```
 
 mod authority;
+mod clerk;
 mod error;
 mod folder;
 mod node_files;
 mod private_file;
+mod register;
+mod revocation_list;
+mod signing_request;
+mod token_order;
 mod validity;
 
 pub use authority::Authority;
+pub use clerk::{Clerk, Lives};
 pub use error::FleetError;
 pub use folder::{FleetFolder, Order};
 pub use node_files::{NodeFiles, PrivateKeyPem};
+pub use register::{Register, Signed};
+pub use revocation_list::RevocationList;
+pub use signing_request::SigningRequest;
+pub use token_order::TokenOrder;
 pub use validity::Validity;

@@ -4,7 +4,11 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use longrein_io::keys::{Identity, IdentityError};
 use longrein_proto::base::NodeName;
+use longrein_proto::crypto::CertificateError;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
 use super::{FleetError, private_file};
 
@@ -51,6 +55,27 @@ impl NodeFiles {
             fs::remove_dir_all(folder).ok();
         }
         written
+    }
+}
+
+impl NodeFiles {
+    /// The same as an identity in memory.
+    ///
+    /// # Errors
+    /// Never of what the authority has issued.
+    pub fn identity(&self) -> Result<Identity, IdentityError> {
+        let certificate = |text: &str| CertificateDer::from_pem_slice(text.as_bytes());
+        let key = PrivatePkcs8KeyDer::from_pem_slice(self.key_pem.0.as_bytes());
+        let parts = (
+            certificate(&self.authority_pem),
+            certificate(&self.certificate_pem),
+            key,
+        );
+        let (Ok(authority), Ok(own), Ok(key)) = parts else {
+            let source = CertificateError::Malformed;
+            return Err(IdentityError::Parts { source });
+        };
+        Identity::from_parts(authority, own, key)
     }
 }
 

@@ -12,9 +12,14 @@ pub struct Validity {
 impl Validity {
     /// This many days from now on, and [`Validity::EARLY_S`] before.
     pub const fn days(now_s: u64, days: u32) -> Validity {
+        Validity::seconds(now_s, days as u64 * 86_400)
+    }
+
+    /// This many seconds from now on, and [`Validity::EARLY_S`] before.
+    pub const fn seconds(now_s: u64, seconds: u64) -> Validity {
         Validity {
             not_before_s: now_s.saturating_sub(Self::EARLY_S),
-            not_after_s: now_s.saturating_add(days as u64 * 86_400),
+            not_after_s: now_s.saturating_add(seconds),
         }
     }
 
@@ -22,8 +27,8 @@ impl Validity {
     pub const EARLY_S: u64 = 5 * 60;
     /// Longest life of a certificate, and the life of an authority: ten years.
     pub const DAYS_MAX: u32 = 3_650;
-    /// Usual life of an agent's, service's or relay's certificate: they are renewed by hand for now.
+    /// Usual life of an agent's, service's or relay's certificate: those that are made by hand are renewed by hand.
     pub const DAYS_MACHINE: u32 = 365;
-    /// Usual life of a controller's certificate: laptops get lost.
+    /// Usual life of a controller's certificate that is made by hand: laptops get lost.
     pub const DAYS_CONTROLLER: u32 = 30;
 }

@@ -17,6 +17,18 @@ pub const HANDSHAKE_BYTES_MAX: usize = 1_000;
 pub const CERTIFICATE_BYTES_MAX: usize = 800;
 /// Bytes of a signature (Ed25519 has 64, P-256 in ASN.1 at most 72).
 pub const SIGNATURE_BYTES_MAX: usize = 96;
+/// Bytes of a signing request (PKCS#10, DER): one for a P-256 key has about 250.
+pub const SIGNING_REQUEST_BYTES_MAX: usize = 600;
+/// Parts of a list of revocations; an authority's small certificate leaves room for over 40 nodes in each.
+pub const REVOCATION_PARTS_MAX: usize = 64;
+/// Nodes in one part of a list of revocations.
+pub const REVOKED_PER_PART_MAX: usize = 64;
+/// Life of a part of a list of revocations on a leg.
+pub const REVOCATIONS_TTL: Duration = TTL_MAX;
+/// Signatures under lists of revocations that one neighbour can have a node check in a second, and at once: a list and a newer one.
+pub const REVOCATION_CHECKS_PER_S: u64 = 2 * REVOCATION_PARTS_MAX as u64;
+/// For how long after its end an agent's certificate still gets it a new one: a vehicle that stood a year is not lost.
+pub const GRACE: Duration = Duration::from_secs(365 * 86_400);
 /// First messages of handshakes that one node may send through a relay in a second: an attempt at each of its routes,
 /// and not so many that they crowd each other out at an agent.
 pub const HANDSHAKES_PER_S: u64 = 64;
@@ -271,6 +283,10 @@ pub const HALF_OPEN_PER_RELAY_MAX: usize = 16;
 /// Steps of handshakes that one relay may have an agent work on in a second, a step 3 counted once for each half-open
 /// session that it may belong to: a key agreement takes a tenth of a millisecond on a vehicle's processor.
 pub const HANDSHAKE_WORK_PER_S: u64 = 200;
+/// Sessions that stand at the authority: of a fleet that renews and enrols all at once, each for a second or two.
+pub const VISITS_MAX: usize = 1_024;
+/// Of these, sessions of one node; all that use one token for many count as one node.
+pub const VISITS_PER_PEER_MAX: usize = 128;
 /// Telemetry that is older is worth nothing to a driver.
 pub const TELEMETRY_TTL: Duration = Duration::from_millis(500);
 /// Sources whose rate an agent remembers, of each thing that has one; the one that was silent longest gives way.

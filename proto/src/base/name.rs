@@ -61,16 +61,19 @@ pub enum NodeKind {
     Relay = 4,
     /// The fleet's authority.
     Authority = 5,
+    /// Whoever shows a token of the authority to become one of the others.
+    Newcomer = 6,
 }
 
 impl NodeKind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [NodeKind; 5] = [
+    pub const ALL: [NodeKind; 6] = [
         NodeKind::Agent,
         NodeKind::Controller,
         NodeKind::Service,
         NodeKind::Relay,
         NodeKind::Authority,
+        NodeKind::Newcomer,
     ];
 
     /// The word in names and certificates.
@@ -81,6 +84,7 @@ impl NodeKind {
             NodeKind::Service => "service",
             NodeKind::Relay => "relay",
             NodeKind::Authority => "authority",
+            NodeKind::Newcomer => "newcomer",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One trust domain: which certificates name its nodes.
 
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use ring::digest;
@@ -7,14 +8,18 @@ use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnch
 use webpki::ring::{ECDSA_P256_SHA256, ED25519};
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter};
 
-use crate::base::limits::CERTIFICATE_BYTES_MAX;
-use crate::base::{Name, NodeName};
+use super::revocations::{RevocationOutcome, Revocations};
+use crate::base::limits::{CERTIFICATE_BYTES_MAX, GRACE};
+use crate::base::{Name, NodeKind, NodeName};
+use crate::wire::RevocationPart;
 
-/// A fleet's name and the authorities whose certificates it believes.
+/// A fleet's name, the authorities whose certificates it believes, and whose certificates count no more: all clones share those.
 #[derive(Clone, Debug)]
 pub struct Fleet {
     name: Name,
     anchors: Vec<TrustAnchor<'static>>,
+    grace: Duration,
+    revocations: Arc<RwLock<Revocations>>,
 }
 
 /// A node as its verified certificate names it.
@@ -24,6 +29,8 @@ pub struct Peer {
     pub node: NodeName,
     /// The groups that it is in, in the certificate's order.
     pub groups: Vec<Name>,
+    /// The first second at which the certificate is valid.
+    pub not_before: UnixTime,
     /// The last second at which the certificate is valid.
     pub not_after: UnixTime,
     /// SHA-256 of the certificate (DER).
@@ -45,7 +52,21 @@ impl Fleet {
             .map(|anchor| webpki::anchor_from_trusted_cert(anchor).map(|anchor| anchor.to_owned()))
             .collect::<Result<_, _>>()
             .map_err(|_| CertificateError::Malformed)?;
-        Ok(Fleet { name, anchors })
+        Ok(Fleet {
+            name,
+            anchors,
+            grace: Duration::ZERO,
+            revocations: Arc::default(),
+        })
+    }
+
+    /// The same fleet for whoever lets an expired agent reach the authority: its certificate counts during the time of grace. The
+    /// peer's `not_after` tells.
+    // [WIRE-144]
+    #[must_use]
+    pub fn with_grace(mut self) -> Fleet {
+        self.grace = GRACE;
+        self
     }
 
     /// The fleet's name.
@@ -78,10 +99,23 @@ impl Fleet {
             return Err(CertificateError::Algorithm);
         }
         let (node, groups) = self.names(parsed.valid_uri_names())?;
-        validity?;
+        let not_before = not_before(&parsed);
+        // [WIRE-147]
+        if self.revocations().include(&node, not_before) {
+            return Err(CertificateError::Revoked);
+        }
+        match validity {
+            // [WIRE-144]
+            Err(CertificateError::Expired { .. })
+                if node.kind == NodeKind::Agent
+                    && at.as_secs() <= not_after.as_secs().saturating_add(self.grace.as_secs()) => {
+            }
+            other => other?,
+        }
         Ok(Peer {
             node,
             groups,
+            not_before,
             not_after,
             fingerprint: fingerprint(certificate),
         })
@@ -100,6 +134,59 @@ impl Fleet {
         signature: &[u8],
     ) -> Result<(), CertificateError> {
         verify_signature(certificate, message, signature)
+    }
+
+    /// Whether a node counts no more that was here before the newest list of revocations.
+    // [WIRE-147]
+    pub fn is_revoked(&self, node: &NodeName, not_before: UnixTime) -> bool {
+        self.revocations().include(node, not_before)
+    }
+
+    /// Takes a part of a list of revocations. The dates of its signer's certificate count for nothing: a wrong clock must not
+    /// keep a stolen key in the fleet.
+    // [WIRE-146] [WIRE-147]
+    pub fn take_revocations(&self, part: &[u8]) -> RevocationOutcome {
+        let Ok(part) = RevocationPart::decode(part) else {
+            return RevocationOutcome::Forged;
+        };
+        if !self.revocations().want(&part.words) {
+            return RevocationOutcome::Known;
+        }
+        let signer = match self.verify(
+            &part.certificate,
+            UnixTime::since_unix_epoch(Duration::ZERO),
+        ) {
+            Err(CertificateError::NotYetValid { not_before: then }) => {
+                self.verify(&part.certificate, then)
+            }
+            other => other,
+        };
+        let is_authority = signer.is_ok_and(|signer| signer.node.kind == NodeKind::Authority);
+        let words = part.words.to_be_signed();
+        if !is_authority || verify_signature(&part.certificate, &words, &part.signature).is_err() {
+            return RevocationOutcome::Forged;
+        }
+        self.revocations
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(part)
+    }
+
+    /// The newest list of revocations, in parts for [`Fleet::take_revocations`] of others; none before the first.
+    pub fn revocation_parts(&self) -> Vec<Arc<[u8]>> {
+        self.revocations().parts()
+    }
+
+    /// Number of the newest list of revocations, and when it was made, in seconds since 1970; both are 0 before the first.
+    pub fn revocations_made(&self) -> (u64, u64) {
+        let revocations = self.revocations();
+        (revocations.number(), revocations.made_s())
+    }
+
+    fn revocations(&self) -> RwLockReadGuard<'_, Revocations> {
+        self.revocations
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn verify_chain(
@@ -195,6 +282,15 @@ fn not_after(certificate: &EndEntityCert<'_>) -> Result<UnixTime, CertificateErr
     }
 }
 
+/// As [`not_after`]; a certificate that was valid in 1970 was always.
+fn not_before(certificate: &EndEntityCert<'_>) -> UnixTime {
+    let begin_of_time = UnixTime::since_unix_epoch(Duration::ZERO);
+    match certificate.verify_for_usage(ALGORITHMS, &[], &[], begin_of_time, AnyTls, None, None) {
+        Err(webpki::Error::CertNotValidYet { not_before, .. }) => not_before,
+        Ok(_) | Err(_) => begin_of_time,
+    }
+}
+
 /// A certificate's usage, when it names any, is TLS client or server: what a node is stands in its name, and one leaf
 /// serves both directions.
 struct AnyTls;
@@ -259,6 +355,9 @@ pub enum CertificateError {
     /// It does not name exactly one node, or names something that is neither node nor group.
     #[error("the certificate does not name one node of a fleet")]
     Name,
+    /// The authority has revoked it.
+    #[error("the certificate is revoked")]
+    Revoked,
     /// The signature is of another key or message.
     #[error("the signature does not match")]
     Signature,

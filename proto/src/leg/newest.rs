@@ -56,7 +56,10 @@ pub(super) const fn latest_number(head: &ParcelHead) -> Option<(SessionId, u8, u
             Class::Latest => Some((header.session, header.flow.to_byte(), header.number)),
             Class::Unordered | Class::Reliable | Class::Stop => None,
         },
-        ParcelHead::Handshake { .. } | ParcelHead::Signed | ParcelHead::Notice => None,
+        ParcelHead::Handshake { .. }
+        | ParcelHead::Signed
+        | ParcelHead::Notice
+        | ParcelHead::Revocations => None,
     }
 }
 

@@ -361,7 +361,7 @@ fn waits_once(head: &ParcelHead) -> bool {
             matches!(header.flow.class, Class::Unordered | Class::Reliable)
         }
         ParcelHead::Handshake { .. } => true,
-        ParcelHead::Signed | ParcelHead::Notice => false,
+        ParcelHead::Signed | ParcelHead::Notice | ParcelHead::Revocations => false,
     }
 }
 

@@ -4,12 +4,12 @@ mod commands;
 mod event;
 mod function;
 mod guest;
-mod halves;
 mod journey;
 mod leases;
 mod persisting;
 mod rates;
 mod requests;
+mod revocations;
 mod sessions;
 mod stopping;
 mod stops;
@@ -17,20 +17,23 @@ mod waiting;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::commands::AllApplying;
 pub use self::event::{AgentEvent, Apply, Asked, LeaseEndReason, SessionEndReason};
 use self::function::Function;
 pub use self::function::FunctionConfig;
 use self::guest::Guest;
-use self::halves::Halves;
+
 pub use self::journey::Journey;
 use self::persisting::Persisting;
 use self::rates::Rates;
 pub use self::stops::StopCounters;
 use self::stops::Stops;
+use super::halves::Halves;
 use super::node::{Fact, Node, Way};
 use super::record::AgentRecord;
+use super::revoking::Revoking;
 use super::wall::WallClock;
 use super::{Input, NodeCounters, PathView, Redial, Role, Transmit};
 use crate::base::limits::{TAKE_BURST, TAKES_PER_PEER_PER_S};
@@ -92,6 +95,9 @@ pub struct Agent {
     policy: Policy,
     second_person: SecondPerson,
     dictionaries: Dictionaries,
+    revoking: Revoking,
+    /// Sessions stand while the newest list of revocations is not older.
+    revocations_max_age: Option<Duration>,
     latch: StopLatch,
     stops: Stops,
     takes: Rates<NodeName>,
@@ -142,6 +148,8 @@ impl Agent {
             policy: config.policy,
             second_person: SecondPerson::default(),
             dictionaries: Dictionaries::new(),
+            revoking: Revoking::default(),
+            revocations_max_age: None,
             latch,
             stops: Stops::new(),
             takes: Rates::new(TAKES_PER_PEER_PER_S, TAKE_BURST),
@@ -296,6 +304,7 @@ impl Agent {
             Ok(Parcel::Signed { to, body }) if to == self.me => {
                 self.on_statement(now, &way.relay, &body);
             }
+            Ok(Parcel::Revocations(part)) => self.on_revocations(now, &way.relay, &part),
             Ok(Parcel::Notice(Notice::Draining)) => {
                 let relay = way.relay;
                 self.events.push_back(AgentEvent::Draining { relay });

@@ -10,6 +10,7 @@ use std::time::Duration;
 use self::call::{Call, Calling};
 use self::stops::Stops;
 use super::node::{Fact, Node};
+use super::revoking::Revoking;
 use super::seal_counters::SealCounters;
 use super::wall::WallClock;
 use super::{Input, NodeCounters, PathView, Redial, Role, Transmit};
@@ -232,6 +233,7 @@ pub struct Controller {
     dictionaries: Dictionaries,
     stops: Stops,
     seals: SealCounters,
+    revoking: Revoking,
     next_ask: u32,
     events: VecDeque<ControllerEvent>,
 }
@@ -256,6 +258,7 @@ impl Controller {
             dictionaries: Dictionaries::new(),
             stops: Stops::default(),
             seals: SealCounters::default(),
+            revoking: Revoking::default(),
             next_ask: 1,
             events: VecDeque::new(),
         }
@@ -476,6 +479,11 @@ impl Controller {
             }
             Ok(Parcel::Signed { to, body }) if to == self.me => self.on_statement(now, &body),
             Ok(Parcel::Notice(notice)) => self.on_notice(now, relay, notice),
+            Ok(Parcel::Revocations(part)) => {
+                if self.revoking.on_part(now, relay, &part, &self.fleet) {
+                    self.node.drop_revoked(now, &self.fleet);
+                }
+            }
             Ok(Parcel::Handshake { .. } | Parcel::Signed { .. }) | Err(_) => {
                 self.node.count_malformed_parcel()
             }

@@ -120,8 +120,13 @@ impl Line {
         now: MonoTime,
         message: &SessionMessage,
     ) -> Result<u64, SendError> {
+        self.send_bytes(now, &message.encode())
+    }
+
+    /// Sends a message of the session channel's reliable flow.
+    pub(super) fn send_bytes(&mut self, now: MonoTime, bytes: &[u8]) -> Result<u64, SendError> {
         let flow = Flow::new(Channel::SESSION, Class::Reliable);
-        self.session.send(now, flow, REQUEST_TTL, &message.encode())
+        self.session.send(now, flow, REQUEST_TTL, bytes)
     }
 
     pub(super) fn next_timeout(&self) -> MonoTime {

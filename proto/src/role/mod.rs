@@ -1,19 +1,28 @@
-//! The roles: agent, controller, relay. Each joins the layers below into one state machine with the same surface.
+//! The roles: agent, controller, relay, authority, applicant. Each joins the layers below into one state machine with the same surface.
 
 mod agent;
+mod applicant;
+mod attempt;
+mod authority;
 mod controller;
+mod halves;
 mod line;
 mod link_budgets;
 mod node;
 mod record;
 mod relay;
+mod revoking;
 mod seal_counters;
+mod visit;
 mod wall;
+mod ways;
 
 pub use agent::{
     Agent, AgentConfig, AgentCounters, AgentEvent, Apply, Asked, FunctionConfig, Journey,
     LeaseEndReason, SessionEndReason, StopCounters,
 };
+pub use applicant::{Applicant, ApplicantEvent, authority_of};
+pub use authority::{Authority, AuthorityCounters, AuthorityEvent};
 pub use controller::{Controller, ControllerEvent, Order, SendCommandError, VehicleStatus};
 pub use node::{NodeCounters, PathView};
 pub use record::{AgentRecord, RecordError};

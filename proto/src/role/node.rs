@@ -4,19 +4,22 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls_pki_types::UnixTime;
+
 use super::link_budgets::LinkBudgets;
 use super::{Redial, Transmit};
 use crate::base::limits::{HELLO_INTERVAL, RELAYS_MAX, VERSION, WELCOME_MAX};
 use crate::base::{Entropy, MonoTime, Name, NodeKind, NodeName, PathId};
-use crate::crypto::Peer;
+use crate::crypto::{Fleet, Peer};
 use crate::leg::{self, Leg, Origin, PathStatus};
 use crate::path::Health;
-use crate::wire::{AckState, Chunk, Notice, Packet, Parcel, Trail};
+use crate::wire::{AckState, Chunk, FEATURE_VISIT, Notice, Packet, Parcel, Trail};
 
 /// A leg to each relay.
 #[derive(Debug)]
 pub(super) struct Node {
     incarnation: u64,
+    features: u32,
     relays: BTreeMap<NodeName, Uplink>,
     paths: BTreeMap<PathId, NodePath>,
     transmits: VecDeque<Transmit>,
@@ -38,6 +41,8 @@ struct Uplink {
 #[derive(Debug)]
 struct NodePath {
     relay: NodeName,
+    /// Since when the relay's certificate is valid.
+    relay_since: UnixTime,
     link: Name,
     /// When the next hello goes; none after the welcome.
     next_hello: Option<MonoTime>,
@@ -104,6 +109,7 @@ impl Node {
     pub(super) fn new(entropy: &mut dyn Entropy) -> Node {
         Node {
             incarnation: entropy.next_u64(),
+            features: 0,
             relays: BTreeMap::new(),
             paths: BTreeMap::new(),
             transmits: VecDeque::new(),
@@ -115,6 +121,15 @@ impl Node {
         }
     }
 
+    /// A node that wants to reach the authority only, and takes nobody's place.
+    // [WIRE-142]
+    pub(super) fn visiting(entropy: &mut dyn Entropy) -> Node {
+        Node {
+            features: FEATURE_VISIT,
+            ..Node::new(entropy)
+        }
+    }
+
     /// What a link may carry each way.
     pub(super) fn set_link_budget(&mut self, link: Name, kbit_s: u32) {
         self.budgets.set(link, kbit_s);
@@ -122,7 +137,7 @@ impl Node {
     }
 
     pub(super) fn on_path_up(&mut self, now: MonoTime, path: PathId, link: Name, peer: Peer) {
-        let relay = peer.node;
+        let (relay, relay_since) = (peer.node, peer.not_before);
         let room = self.relays.len() < RELAYS_MAX || self.relays.contains_key(&relay);
         if relay.kind != NodeKind::Relay || !room {
             self.counters.refused_paths += 1;
@@ -136,6 +151,7 @@ impl Node {
             path,
             NodePath {
                 relay,
+                relay_since,
                 link,
                 next_hello: Some(now),
                 greeted_at: now,
@@ -154,6 +170,23 @@ impl Node {
         }
         self.redials.retain(|redial| redial.path != path);
         self.share_budgets();
+    }
+
+    /// Hears no more from relays that are revoked, and has their paths dialled anew: if the relay has a new certificate, it
+    /// comes back.
+    // [WIRE-147]
+    pub(super) fn drop_revoked(&mut self, now: MonoTime, fleet: &Fleet) {
+        let is_revoked = |path: &NodePath| fleet.is_revoked(&path.relay, path.relay_since);
+        let revoked: Vec<PathId> = self
+            .paths
+            .iter()
+            .filter(|(_, path)| is_revoked(path))
+            .map(|(id, _)| *id)
+            .collect();
+        for path in revoked {
+            self.on_path_down(now, path);
+            self.redials.push_back(Redial { path, wanted: true });
+        }
     }
 
     pub(super) fn on_packet(&mut self, now: MonoTime, path: PathId, bytes: &[u8]) {
@@ -445,7 +478,7 @@ impl Node {
                     version_min: VERSION,
                     version_max: VERSION,
                     incarnation: self.incarnation,
-                    features: 0,
+                    features: self.features,
                     link: path.link.clone(),
                 };
                 self.transmits.push_back(Transmit {

@@ -3,20 +3,25 @@
 mod accounts;
 mod forwarding;
 mod notices;
+mod revocations;
 mod routes;
 mod seat;
 mod seating;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use self::accounts::Accounts;
 use self::routes::Routes;
 use self::seat::{Seat, SeatId};
+use super::revoking::Revoking;
+use super::wall::WallClock;
 use super::{Input, Redial, Role, Transmit};
 use crate::base::limits::VERSION;
 use crate::base::{Entropy, MonoTime, Name, NodeName, PathId};
+use crate::crypto::{Fleet, Peer};
 use crate::path::Health;
-use crate::wire::{Chunk, Notice, Packet};
+use crate::wire::{Chunk, FEATURE_VISIT, Notice, Packet};
 
 /// What a relay is set to.
 #[derive(Clone, Debug)]
@@ -70,6 +75,11 @@ pub enum RelayEvent {
         /// The path.
         path: PathId,
     },
+    /// A newer list of revocations counts from now on: store it, for [`Relay::believe`] after a restart.
+    Revocations {
+        /// Its parts.
+        parts: Vec<Arc<[u8]>>,
+    },
 }
 
 /// What a relay forwarded, and what it dropped by reason.
@@ -107,6 +117,8 @@ pub struct RelayCounters {
     pub refused_routes: u64,
     /// Nodes, or paths of a node, refused because too many are here.
     pub refused_seats: u64,
+    /// Paths of nodes whose certificates are revoked.
+    pub revoked: u64,
     /// Hellos of a run whose place another run of its node has.
     pub refused_twins: u64,
 }
@@ -121,6 +133,10 @@ pub struct Relay {
     /// The seat that parcels for a node go to: the newest one of an agent or service.
     newest: BTreeMap<NodeName, SeatId>,
     routes: Routes,
+    /// Whose revocations count; none before [`Relay::believe`].
+    fleet: Option<Fleet>,
+    revoking: Revoking,
+    wall: WallClock,
     timeouts: BTreeSet<(MonoTime, SeatId)>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<RelayEvent>,
@@ -130,9 +146,10 @@ pub struct Relay {
 
 #[derive(Debug)]
 struct RelayPath {
+    /// Who it is to this relay.
     node: NodeName,
     /// Of the certificate that the connection was made with.
-    fingerprint: [u8; 32],
+    peer: Peer,
     seat: Option<SeatId>,
 }
 
@@ -147,12 +164,20 @@ impl Relay {
             accounts: Accounts::default(),
             newest: BTreeMap::new(),
             routes: Routes::default(),
+            fleet: None,
+            revoking: Revoking::default(),
+            wall: WallClock::default(),
             timeouts: BTreeSet::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             counters: RelayCounters::default(),
             draining: false,
         }
+    }
+
+    /// Whose revocations count, with those that are known already.
+    pub fn believe(&mut self, fleet: Fleet) {
+        self.fleet = Some(fleet);
     }
 
     /// Tells every node that this relay ends soon.
@@ -190,10 +215,10 @@ impl Relay {
                 version_min,
                 version_max,
                 incarnation,
+                features,
                 link,
-                ..
             } if (*version_min..=*version_max).contains(&VERSION) => {
-                Some((*incarnation, link.clone()))
+                Some((*incarnation, features & FEATURE_VISIT != 0, link.clone()))
             }
             Chunk::Hello { .. }
             | Chunk::Welcome { .. }
@@ -202,7 +227,10 @@ impl Relay {
             | Chunk::Tracked { .. }
             | Chunk::Untracked { .. } => None,
         });
-        if let Some((incarnation, link)) = hello {
+        if let Some((incarnation, visits, link)) = hello {
+            if visits {
+                self.take_as_visitor(path);
+            }
             self.on_hello(now, path, incarnation, link);
             return;
         }
@@ -273,20 +301,12 @@ impl Role for Relay {
 
     fn handle(&mut self, now: MonoTime, input: Input<'_>) {
         match input {
-            Input::PathUp { path, peer, .. } => {
-                self.paths.insert(
-                    path,
-                    RelayPath {
-                        node: peer.node,
-                        fingerprint: peer.fingerprint,
-                        seat: None,
-                    },
-                );
-            }
+            Input::PathUp { path, peer, .. } => self.on_path_up(now, path, peer),
             Input::PathDown { path } => self.on_path_down(now, path),
             Input::Packet { path, bytes } => self.on_packet(now, path, bytes),
             Input::Timeout => self.on_timeout(now),
-            Input::Wall { .. } | Input::Persisted { .. } => {}
+            Input::Wall { unix_ms } => self.wall.on_reading(now, unix_ms),
+            Input::Persisted { .. } => {}
         }
     }
 

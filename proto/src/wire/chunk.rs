@@ -37,7 +37,7 @@ pub enum Chunk {
         version_max: u8,
         /// Random number of this run of the node's program; paths with the same one belong to one leg.
         incarnation: u64,
-        /// Optional features that the node knows, one bit each; none are defined yet.
+        /// Optional features that the node knows, one bit each: [`FEATURE_VISIT`].
         features: u32,
         /// The link that the path uses, for people.
         link: Name,
@@ -271,6 +271,10 @@ const UNTRACKED: u8 = 0x10;
 const TRACKED: u8 = 0x11;
 /// Bit of the kinds with a parcel: the trail has its relayed part.
 const RELAYED: u8 = 0x02;
+
+/// Feature of a hello: the node is here to reach the authority and nobody else, beside its other programs.
+// [WIRE-142]
+pub const FEATURE_VISIT: u32 = 1;
 
 #[cfg(test)]
 mod tests {

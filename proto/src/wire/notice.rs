@@ -281,7 +281,7 @@ mod tests {
             "04 02 5a17c0de 02",
             "04 04 5a17c0de 00",
             "04 04 5a17c0de 04",
-            "04 05 00000007 06",
+            "04 05 00000007 07",
         ] {
             assert!(Parcel::decode(&hex(wrong)).is_err(), "{wrong}");
         }

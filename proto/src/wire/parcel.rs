@@ -17,6 +17,7 @@ use crate::base::{Class, Flow, NodeName, SessionId};
 ///                2 handshake: 4 session, 1 step, [step 1: 1 kind and 2+ name of the addressee], body to the end
 ///                3 signed:    1 kind and 2+ name of the addressee, body to the end
 ///                4 notice:    see Notice
+///                5 revocations: body to the end, see RevocationPart
 ///
 /// 21 5a17c0de 04 a0fe0a c801 00112233445566778899aabbccddeeff
 /// 02 5a17c0de 01 01 08 747275636b2d3137 aabb
@@ -52,6 +53,8 @@ pub enum Parcel {
     },
     /// A word between a node and its relay.
     Notice(Notice),
+    /// A part of a list of revocations, for everybody: the encoded [`super::RevocationPart`].
+    Revocations(Arc<[u8]>),
 }
 
 impl Parcel {
@@ -85,6 +88,10 @@ impl Parcel {
             Parcel::Notice(notice) => {
                 writer.u8(NOTICE);
                 notice.encode(&mut writer);
+            }
+            Parcel::Revocations(body) => {
+                writer.u8(REVOCATIONS);
+                writer.bytes(body);
             }
         }
         writer.into_arc()
@@ -125,6 +132,9 @@ impl Parcel {
                 body: at_least(1, reader.rest(HANDSHAKE_BYTES_MAX)?)?.into(),
             },
             NOTICE => Parcel::Notice(Notice::decode(&mut reader)?),
+            REVOCATIONS => {
+                Parcel::Revocations(at_least(1, reader.rest(HANDSHAKE_BYTES_MAX)?)?.into())
+            }
             _ => return Err(UNKNOWN_KIND),
         };
         reader.finish()?;
@@ -147,6 +157,7 @@ impl Parcel {
             }),
             SIGNED => Ok(ParcelHead::Signed),
             NOTICE => Ok(ParcelHead::Notice),
+            REVOCATIONS => Ok(ParcelHead::Revocations),
             _ => Err(UNKNOWN_KIND),
         }
     }
@@ -168,6 +179,8 @@ pub enum ParcelHead {
     Signed,
     /// Of a notice.
     Notice,
+    /// Of a part of a list of revocations.
+    Revocations,
 }
 
 impl ParcelHead {
@@ -176,7 +189,9 @@ impl ParcelHead {
     pub const fn class(&self) -> Class {
         match self {
             ParcelHead::Sealed(header) => header.flow.class,
-            ParcelHead::Handshake { .. } | ParcelHead::Notice => Class::Unordered,
+            ParcelHead::Handshake { .. } | ParcelHead::Notice | ParcelHead::Revocations => {
+                Class::Unordered
+            }
             ParcelHead::Signed => Class::Stop,
         }
     }
@@ -271,6 +286,7 @@ const SEALED: u8 = 1;
 const HANDSHAKE: u8 = 2;
 const SIGNED: u8 = 3;
 const NOTICE: u8 = 4;
+const REVOCATIONS: u8 = 5;
 
 #[cfg(test)]
 mod tests {
@@ -356,7 +372,7 @@ mod tests {
             "02 5a17c0de 02",
             "14 03 5a17c0de",
             "13 01 01 61 aabb",
-            "05 00",
+            "06 00",
             "00",
             "",
         ] {

@@ -109,6 +109,7 @@ proptest! {
             Parcel::Handshake { session, step, .. } => ParcelHead::Handshake { session, step },
             Parcel::Signed { .. } => ParcelHead::Signed,
             Parcel::Notice(_) => ParcelHead::Notice,
+            Parcel::Revocations(_) => ParcelHead::Revocations,
         };
         prop_assert_eq!(Parcel::peek(&bytes), Ok(head));
     }

@@ -129,6 +129,7 @@ pub fn parcel() -> impl Strategy<Value = Parcel> {
         (node_name(), bytes(1..=HANDSHAKE_BYTES_MAX))
             .prop_map(|(to, body)| Parcel::Signed { to, body }),
         notice().prop_map(Parcel::Notice),
+        bytes(1..=HANDSHAKE_BYTES_MAX).prop_map(Parcel::Revocations),
     ]
 }
 

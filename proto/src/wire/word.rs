@@ -208,7 +208,7 @@ mod tests {
             b"\x01\x01A",
             b"\x01\x02\xc3\xa4",
             b"\x00\x01a",
-            b"\x06\x01a",
+            b"\x07\x01a",
             b"\x01\x02a",
         ] {
             assert!(reader(wrong).node_name().is_err(), "{wrong:?}");

@@ -6,7 +6,8 @@ use std::time::Duration;
 use longrein_proto::base::{MonoTime, Name, NodeKind, NodeName, PathId};
 use longrein_proto::crypto::Peer;
 use longrein_proto::role::{
-    Agent, AgentEvent, Controller, ControllerEvent, Input, Relay, RelayEvent, Role,
+    Agent, AgentEvent, Applicant, ApplicantEvent, Authority, AuthorityEvent, Controller,
+    ControllerEvent, Input, Relay, RelayEvent, Role,
 };
 
 use crate::account::Arrived;
@@ -38,6 +39,14 @@ pub(super) enum Body {
     Relay {
         role: Box<Relay>,
         events: Vec<RelayEvent>,
+    },
+    Authority {
+        role: Box<Authority>,
+        events: Vec<AuthorityEvent>,
+    },
+    Applicant {
+        role: Box<Applicant>,
+        events: Vec<ApplicantEvent>,
     },
     Hostile(Box<HostileRelay>),
     Raw(Box<RawNode>),
@@ -151,6 +160,8 @@ impl Slot {
             Body::Agent(body) => body.next_timeout(),
             Body::Controller { role, .. } => role.next_timeout(),
             Body::Relay { role, .. } => role.next_timeout(),
+            Body::Authority { role, .. } => role.next_timeout(),
+            Body::Applicant { role, .. } => role.next_timeout(),
             Body::Hostile(role) => role.next_timeout(),
             Body::Raw(role) => role.next_timeout(),
             Body::Dead => None,
@@ -167,6 +178,8 @@ impl Slot {
             }
             Body::Controller { role, .. } => role.next_timeout(),
             Body::Relay { role, .. } => role.next_timeout(),
+            Body::Authority { role, .. } => role.next_timeout(),
+            Body::Applicant { role, .. } => role.next_timeout(),
             Body::Hostile(role) => role.next_timeout(),
             Body::Raw(role) => role.next_timeout(),
             Body::Dead => None,
@@ -252,6 +265,10 @@ impl AgentBody {
             }
             AgentEvent::SessionDown { peer, why, .. } => {
                 self.vehicle.audit.push(Audit::SessionDown(peer, why));
+            }
+            AgentEvent::Revocations { number, parts } => {
+                self.vehicle.revocations = parts;
+                self.vehicle.audit.push(Audit::Revocations(number));
             }
             AgentEvent::SessionUp { .. }
             | AgentEvent::Refused { .. }

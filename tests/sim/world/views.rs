@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use longrein_proto::base::{ApplicationId, MonoTime, NodeKind, NodeName};
 use longrein_proto::crypto::Credential;
-use longrein_proto::role::{Agent, Controller, ControllerEvent, Relay, RelayEvent};
+use longrein_proto::role::{
+    Agent, ApplicantEvent, AuthorityEvent, Controller, ControllerEvent, Relay, RelayEvent,
+};
 use longrein_proto::session::Resolution;
 
 use super::slot::{Body, node_name};
@@ -103,6 +105,22 @@ impl World {
     pub fn relay_events(&self, station: Station) -> &[RelayEvent] {
         match &self.slot(station).body {
             Body::Relay { events, .. } => events,
+            _ => &[],
+        }
+    }
+
+    /// What the authority was asked so far.
+    pub fn authority_events(&self, station: Station) -> &[AuthorityEvent] {
+        match &self.slot(station).body {
+            Body::Authority { events, .. } => events,
+            _ => &[],
+        }
+    }
+
+    /// What an applicant was told so far.
+    pub fn applicant_events(&self, station: Station) -> &[ApplicantEvent] {
+        match &self.slot(station).body {
+            Body::Applicant { events, .. } => events,
             _ => &[],
         }
     }

@@ -1,6 +1,7 @@
 //! What an agent tells its program.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::journey::Journey;
 use crate::base::{Channel, Class, FencingToken, NodeName, PathId, Refusal, Right, SessionId};
@@ -99,6 +100,13 @@ pub enum AgentEvent {
         /// Why not.
         why: Refusal,
     },
+    /// A newer list of revocations counts from now on: store it, so that it also counts after a restart.
+    Revocations {
+        /// Its number.
+        number: u64,
+        /// Its parts.
+        parts: Vec<Arc<[u8]>>,
+    },
     /// A relay is reached.
     RelayUp {
         /// The relay.
@@ -163,6 +171,10 @@ pub enum SessionEndReason {
     GaveWay,
     /// The agent ends.
     AgentEnds,
+    /// The authority has revoked its controller.
+    Revoked,
+    /// The newest list of revocations is older than is allowed.
+    NoRevocations,
 }
 
 impl fmt::Display for LeaseEndReason {
@@ -184,6 +196,8 @@ impl fmt::Display for SessionEndReason {
             SessionEndReason::Silent => "silent",
             SessionEndReason::GaveWay => "gave way to another",
             SessionEndReason::AgentEnds => "agent ends",
+            SessionEndReason::Revoked => "revoked by the authority",
+            SessionEndReason::NoRevocations => "list of revocations is too old",
         })
     }
 }

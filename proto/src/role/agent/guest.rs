@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rustls_pki_types::UnixTime;
+
 use super::function::Function;
 use crate::base::limits::{SESSION_LIFE, TELEMETRY_TTL};
 use crate::base::{
@@ -21,6 +23,8 @@ use crate::wire::{
 #[derive(Debug)]
 pub(super) struct Guest {
     pub(super) peer: NodeName,
+    /// Since when its certificate is valid.
+    pub(super) peer_since: UnixTime,
     groups: Vec<Name>,
     /// What the policy lets it do, and was told to it.
     description: Description,
@@ -43,9 +47,11 @@ impl Guest {
     ) -> Guest {
         let peer = established.peer.node.clone();
         let groups = established.peer.groups.clone();
+        let peer_since = established.peer.not_before;
         let line = Line::new(now, session(id, established, dictionaries));
         let mut guest = Guest {
             peer,
+            peer_since,
             groups,
             description: Description::default(),
             priorities: Vec::new(),

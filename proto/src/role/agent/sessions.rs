@@ -71,7 +71,10 @@ impl Agent {
             established.peer.node.kind,
             NodeKind::Controller | NodeKind::Service
         );
-        if !may_command || !self.make_room(now, &established.peer.node) {
+        if !may_command
+            || self.lacks_revocations(now)
+            || !self.make_room(now, &established.peer.node)
+        {
             self.counters.refused_sessions += 1;
             return;
         }
@@ -135,6 +138,7 @@ impl Agent {
 
     /// Silent sessions end, what waited for its turn is delivered, beats go.
     pub(super) fn work_sessions(&mut self, now: MonoTime) {
+        self.end_sessions_without_revocations(now);
         let silent = |guest: &Guest| guest.line.heard_at + SESSION_LIFE <= now;
         let ended: Vec<SessionId> = self
             .guests

@@ -186,6 +186,7 @@ fn believe(fleet: &Fleet, at: UnixTime, me: &NodeName, signed: &Signed) -> Optio
             | CertificateError::Usage
             | CertificateError::WrongFleet
             | CertificateError::Name
+            | CertificateError::Revoked
             | CertificateError::Signature,
         ) => return None,
     };

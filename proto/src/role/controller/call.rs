@@ -1,20 +1,18 @@
 //! One vehicle as a controller sees it: a session that stands, and the attempt at the next one.
 
-mod attempt;
 mod live;
-mod ways;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use rustls_pki_types::UnixTime;
 
-use self::attempt::Attempt;
 use self::live::Live;
 use super::{ControllerEvent, Order, SendCommandError};
 use crate::base::limits::SESSION_SILENCE;
 use crate::base::{Channel, Entropy, FencingToken, MonoTime, NodeName, SessionId};
 use crate::crypto::{Credential, Fleet};
+use crate::role::attempt::Attempt;
 use crate::role::line::Line;
 use crate::role::node::Node;
 use crate::session::{Dictionaries, Rejection};

@@ -20,6 +20,9 @@ fn peer(name: &str) -> Peer {
     Peer {
         node: name.parse().unwrap(),
         groups: Vec::new(),
+        not_before: rustls_pki_types::UnixTime::since_unix_epoch(Duration::from_secs(
+            4_000_000_000,
+        )),
         not_after: rustls_pki_types::UnixTime::since_unix_epoch(Duration::from_secs(4_000_000_000)),
         fingerprint: [0; 32],
     }

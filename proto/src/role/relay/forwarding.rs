@@ -58,6 +58,10 @@ impl Relay {
             self.on_notice(now, source, notice);
             return;
         }
+        if let Parcel::Revocations(part) = &parcel {
+            self.on_revocations(now, source, part);
+            return;
+        }
         let Some(to) = self.destination(now, source, &parcel) else {
             self.counters.without_route += 1;
             return;
@@ -99,7 +103,7 @@ impl Relay {
             };
             let commands = matches!(author, NodeKind::Controller | NodeKind::Service);
             let certificate = digest::digest(&digest::SHA256, &signed.certificate);
-            commands && addressee == NodeKind::Agent && own.fingerprint == certificate.as_ref()
+            commands && addressee == NodeKind::Agent && own.peer.fingerprint == certificate.as_ref()
         });
         if !genuine {
             self.counters.malformed_parcels += 1;
@@ -188,7 +192,7 @@ impl Relay {
                 (header.session, ttl)
             }
             Parcel::Handshake { session, .. } => (*session, HANDSHAKE_TTL),
-            Parcel::Signed { .. } | Parcel::Notice(_) => return None,
+            Parcel::Signed { .. } | Parcel::Notice(_) | Parcel::Revocations(_) => return None,
         };
         let name = &self.seats.get(&source)?.node;
         let seat = self
@@ -202,7 +206,7 @@ fn is_stop(parcel: &Parcel) -> bool {
     match parcel {
         Parcel::Signed { .. } => true,
         Parcel::Sealed { header, .. } => header.flow.class == Class::Stop,
-        Parcel::Handshake { .. } | Parcel::Notice(_) => false,
+        Parcel::Handshake { .. } | Parcel::Notice(_) | Parcel::Revocations(_) => false,
     }
 }
 
@@ -210,6 +214,6 @@ fn session_of(parcel: &Parcel) -> Option<SessionId> {
     match parcel {
         Parcel::Sealed { header, .. } => Some(header.session),
         Parcel::Handshake { session, .. } => Some(*session),
-        Parcel::Signed { .. } | Parcel::Notice(_) => None,
+        Parcel::Signed { .. } | Parcel::Notice(_) | Parcel::Revocations(_) => None,
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Relay;
 use super::routes::Route;
-use super::seat::SeatId;
+use super::seat::{Seat, SeatId};
 use crate::base::limits::NAMES_PER_NOTICE_MAX;
 use crate::base::{MonoTime, NodeKind, NodeName, SessionId};
 use crate::leg::Origin;
@@ -42,10 +42,16 @@ impl Relay {
     // [WIRE-113]
     fn on_route(&mut self, now: MonoTime, source: SeatId, session: SessionId, to: NodeName) {
         let kind = self.seats.get(&source).map(|seat| seat.node.kind);
-        let may_open = matches!(kind, Some(NodeKind::Controller | NodeKind::Service));
-        let may_be_called = matches!(to.kind, NodeKind::Agent | NodeKind::Authority);
+        // [WIRE-142]
+        let may_open = match kind {
+            Some(NodeKind::Controller | NodeKind::Service) => {
+                matches!(to.kind, NodeKind::Agent | NodeKind::Authority)
+            }
+            Some(NodeKind::Newcomer) => to.kind == NodeKind::Authority,
+            Some(NodeKind::Agent | NodeKind::Relay | NodeKind::Authority) | None => false,
+        };
         let present = self.is_present(&to);
-        let answer = if may_open && may_be_called {
+        let answer = if may_open {
             let route = Route::new(now, source, to);
             self.routes.insert(now, session, route)
         } else {
@@ -74,6 +80,12 @@ impl Relay {
     }
 
     fn on_query(&mut self, now: MonoTime, source: SeatId, ask: u32, kind: NodeKind) {
+        // [WIRE-142]
+        let is_visitor = |seat: &Seat| seat.node.kind == NodeKind::Newcomer;
+        if self.seats.get(&source).is_some_and(is_visitor) {
+            self.counters.malformed_parcels += 1;
+            return;
+        }
         let account = self.accounts.get_mut(source.node);
         if !account.is_some_and(|account| account.spend_query(now)) {
             self.counters.over_query_rate += 1;

@@ -54,6 +54,7 @@ impl Relay {
         let bytes = greeting(now, welcome);
         let again = std::iter::repeat_n(Transmit { path, bytes }, copies);
         self.transmits.extend(again);
+        let is_new = seat.paths.is_empty();
         let joined = seat.join(now, path);
         if let Some(known) = self.paths.get_mut(&path) {
             known.seat = Some(id);
@@ -63,8 +64,22 @@ impl Relay {
                 .push_back(RelayEvent::PathJoined { node, path, link });
         }
         self.collect(now, id);
+        if is_new {
+            self.tell_revocations(now, id);
+        }
         if self.draining {
             self.notify(now, id, Notice::Draining);
+        }
+    }
+
+    /// Whoever wants to reach the authority only is a newcomer here, whatever else its certificate names: it takes no seat of
+    /// the node's own programs, has budgets of its own, and has no way to anybody else.
+    // [WIRE-142]
+    pub(super) fn take_as_visitor(&mut self, path: PathId) {
+        if let Some(known) = self.paths.get_mut(&path)
+            && known.seat.is_none()
+        {
+            known.node.kind = NodeKind::Newcomer;
         }
     }
 
@@ -270,6 +285,7 @@ mod tests {
         let peer = Peer {
             node: "agent/truck-17".parse().unwrap(),
             groups: Vec::new(),
+            not_before: rustls_pki_types::UnixTime::now(),
             not_after: rustls_pki_types::UnixTime::now(),
             fingerprint: [0; 32],
         };
@@ -300,7 +316,8 @@ mod tests {
             RelayEvent::Joined { .. }
             | RelayEvent::Left { .. }
             | RelayEvent::RunsTwice { .. }
-            | RelayEvent::PathJoined { .. } => None,
+            | RelayEvent::PathJoined { .. }
+            | RelayEvent::Revocations { .. } => None,
         };
         events.filter_map(close).collect()
     }

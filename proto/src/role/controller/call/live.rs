@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::super::{ControllerEvent, Order, SendCommandError, VehicleStatus};
-use super::ways::Ways;
 use crate::base::limits::ASKS_MAX;
 use crate::base::{Channel, Class, FencingToken, Flow, MonoTime, NodeName, Refusal, SessionId};
 use crate::role::line::Line;
 use crate::role::node::Node;
+use crate::role::ways::Ways;
 use crate::session::{Delivery, Receipt, Resolution};
 use crate::wire::{
     AgentBeat, Command, ControllerBeat, Description, Granted, News, OfferEnd, Outcome, Removal,
