@@ -66,7 +66,8 @@ fn nodes_that_openssl_certified_drive_and_a_wrong_name_is_refused() {
     let config = folder.path().join("truck-17.toml");
     let text = format!(
         "state_directory = {:?}\nidentity = {{ directory = {:?} }}\nrelay = [{{ name = \"east\", address = \"{address}\" }}]\n\
-         function = [{{ name = \"drive\", adapter = {{ kind = \"sim\" }} }}]\n",
+         function = [{{ name = \"drive\", adapter = {{ kind = \"sim\" }} }}]\n\
+         allow = [{{ who = [\"group/yard\"], may = [\"observe\"] }}]\n",
         folder.path().join("state"),
         of("agent-truck-17"),
     );

@@ -93,7 +93,8 @@ pub fn program(
             "longrein-agent",
             format!(
                 "state_directory = {state:?}\n{identity}{relays}\
-                 function = [{{ name = \"drive\", adapter = {{ kind = \"sim\" }} }}]\n"
+                 function = [{{ name = \"drive\", adapter = {{ kind = \"sim\" }} }}]\n\
+                 allow = [{{ who = [\"anybody\"], may = [\"observe\", \"command\"] }}]\n"
             ),
             None,
         ),
