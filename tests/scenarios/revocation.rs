@@ -44,7 +44,7 @@ fn driving(world: &mut World, set: &StageSet, joined: &[Station]) -> Station {
     authority
 }
 
-// [SAFE-80] [WIRE-147] [WIRE-148]
+// [SAFE-97] [WIRE-147] [WIRE-148]
 #[test]
 fn a_controller_that_is_revoked_while_it_drives_loses_all_within_a_second() {
     each_seed(|seed| {
@@ -77,7 +77,7 @@ fn a_controller_that_is_revoked_while_it_drives_loses_all_within_a_second() {
     });
 }
 
-// [SAFE-80]
+// [SAFE-97]
 #[test]
 fn a_stop_of_a_revoked_controller_stops_nothing() {
     each_seed(|seed| {
@@ -102,7 +102,7 @@ fn a_stop_of_a_revoked_controller_stops_nothing() {
     });
 }
 
-// [SAFE-80] [WIRE-148]
+// [SAFE-97] [WIRE-148]
 #[test]
 fn one_honest_relay_is_enough_and_an_agent_that_comes_back_is_told() {
     each_seed(|seed| {
@@ -157,7 +157,7 @@ fn an_older_list_brings_nobody_back_also_after_a_restart_of_the_agent() {
     });
 }
 
-// [SAFE-81]
+// [SAFE-98]
 #[test]
 fn without_a_fresh_list_no_session_stands_where_one_is_asked_for() {
     each_seed(|seed| {

@@ -8,12 +8,12 @@ use crate::base::{MonoTime, NodeName, SessionId};
 impl Agent {
     /// Sessions stand, and begin, only while the newest list of revocations is not older than this: a relay that withholds the
     /// lists then keeps nobody in the fleet for longer. Without it (the default) any list will do, and none.
-    // [SAFE-81]
+    // [SAFE-98]
     pub fn set_revocations_max_age(&mut self, max_age: Option<Duration>) {
         self.revocations_max_age = max_age;
     }
 
-    // [SAFE-80]
+    // [SAFE-97]
     pub(super) fn on_revocations(&mut self, now: MonoTime, relay: &NodeName, part: &[u8]) {
         if !self.revoking.on_part(now, relay, part, &self.fleet) {
             return;
@@ -35,7 +35,7 @@ impl Agent {
     }
 
     /// Whether the newest list of revocations is older than is allowed.
-    // [SAFE-81]
+    // [SAFE-98]
     pub(super) fn lacks_revocations(&self, now: MonoTime) -> bool {
         let Some(max_age) = self.revocations_max_age else {
             return false;
@@ -45,7 +45,7 @@ impl Agent {
         number == 0 || age_s > max_age.as_secs()
     }
 
-    // [SAFE-81]
+    // [SAFE-98]
     pub(super) fn end_sessions_without_revocations(&mut self, now: MonoTime) {
         if self.guests.is_empty() || !self.lacks_revocations(now) {
             return;
