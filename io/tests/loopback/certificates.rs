@@ -107,26 +107,27 @@ fn an_expired_certificate_is_refused_by_the_relay_with_its_reason() {
         let fleet = Fleet::new();
         let (_relay, listener) = relay(&fleet, "east");
         let mid_2026 = UnixTime::since_unix_epoch(Duration::from_secs(1_780_272_000));
-        let directory = fleet.directory("agent/truck-17", 2026);
+        // Only agents have a time of grace.
+        let directory = fleet.directory("controller/alice", 2026);
         // A certificate that ended as it began: valid at one second only.
         let start_2026 = UnixTime::since_unix_epoch(Duration::from_secs(1_767_225_600));
         assert!(Identity::load_at(&directory, mid_2026).is_err());
         let expired = Identity::load_at(&directory, start_2026).unwrap();
-        let truck = Node::start(Echo::saying("hello"));
-        truck.dial(&expired, vec![route("east", listener.address())]);
+        let alice = Node::start(Echo::saying("hello"));
+        alice.dial(&expired, vec![route("east", listener.address())]);
 
         let told = || {
-            truck
+            alice
                 .outcomes()
                 .iter()
                 .any(|told| told.contains("it is expired"))
         };
-        until("the refusal", told, || truck.outcomes()).await;
+        until("the refusal", told, || alice.outcomes()).await;
 
         let why = Ending::RefusedThem(CertificateFault::NotValidNow);
         assert!(listener.counts().failed.contains_key(&why));
         assert!(
-            truck
+            alice
                 .outcomes()
                 .iter()
                 .any(|told| told.starts_with("Some(Expired)"))

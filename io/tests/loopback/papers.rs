@@ -77,7 +77,11 @@ fn wrong(fleet: &Fleet, node: &str) -> Vec<Wrong> {
     vec![
         row(
             "expired",
-            of(&|p| p.not_after = date_time_ymd(2026, 1, 2)),
+            // For longer than an agent is let to the authority afterwards.
+            of(&|p| {
+                p.not_before = date_time_ymd(2020, 1, 1);
+                p.not_after = date_time_ymd(2021, 1, 2);
+            }),
             NotValidNow,
             Some(|why| matches!(why, E::Expired { .. })),
         ),
