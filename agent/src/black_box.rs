@@ -248,7 +248,7 @@ impl BlackBox {
     }
 
     fn on_apply(&self, apply: &Apply) {
-        if !self.commands || self.recorder.borrow().is_none() {
+        if !self.commands || apply.rehearsal || self.recorder.borrow().is_none() {
             return;
         }
         let us = |span: Duration| u64::try_from(span.as_micros()).ok();

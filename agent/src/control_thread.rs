@@ -14,7 +14,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use longrein_proto::base::{Channel, MonoTime, Refusal, Stage};
+use longrein_proto::base::{Channel, FencingToken, MonoTime, Refusal, Stage};
 use longrein_proto::control::{Accepted, ActuationConfig, TICK};
 use longrein_proto::wire::{Command, Drive, Telemetry};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -68,11 +68,20 @@ pub enum ControlInput {
         accepted: Accepted<Command>,
         /// For the applied log.
         journey: Journey,
+        /// Only judge it: its lease is about to be handed over.
+        rehearsal: bool,
     },
     /// The emergency stop is latched. Overtakes everything that waits.
     Stop,
     /// The emergency stop is cleared. Has no effect on a stop that was sent after it.
     Reset,
+    /// The function's lease was handed over: what was sent under an earlier token is void.
+    HandedOver {
+        /// The function.
+        channel: Channel,
+        /// The token in force.
+        token: FencingToken,
+    },
     /// The function's lease has ended.
     LeaseEnded {
         /// The function.
@@ -217,12 +226,14 @@ impl Runner {
                 channel,
                 accepted,
                 journey,
+                rehearsal,
             } => {
                 self.shared.command_taken();
                 let order = Order {
                     ticket,
                     accepted,
                     journey,
+                    rehearsal,
                 };
                 match self.functions.iter_mut().find(|f| f.channel() == channel) {
                     Some(function) => function.on_command(now, order),
@@ -238,6 +249,11 @@ impl Runner {
                     for function in &mut self.functions {
                         function.on_reset(now);
                     }
+                }
+            }
+            ControlInput::HandedOver { channel, token } => {
+                for function in self.functions.iter_mut().filter(|f| f.channel() == channel) {
+                    function.on_handed_over(now, token);
                 }
             }
             ControlInput::LeaseEnded { channel } => {

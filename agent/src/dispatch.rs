@@ -87,9 +87,10 @@ impl Dispatch {
                 channel,
                 from,
                 holder,
-                token: FencingToken(token),
+                token,
             } => {
-                tracing::info!(function = self.name(channel), %from, operator = %holder, fence = token, "lease is handed over");
+                tracing::info!(function = self.name(channel), %from, operator = %holder, fence = token.0, "lease is handed over");
+                self.give(driver, ControlInput::HandedOver { channel, token });
             }
             AgentEvent::NotAllowed { peer, right } => {
                 tracing::warn!(operator = %peer, right = right.as_str(), "refused by the policy");
@@ -172,7 +173,9 @@ impl Dispatch {
     }
 
     fn apply(&self, driver: &Driver<Agent>, apply: Apply) {
-        self.classes.borrow_mut().insert(apply.channel, apply.class);
+        if !apply.rehearsal {
+            self.classes.borrow_mut().insert(apply.channel, apply.class);
+        }
         let journey = journey(&apply);
         let ticket = apply.ticket;
         let given = self.control.send(ControlInput::Command {
@@ -180,6 +183,7 @@ impl Dispatch {
             channel: apply.channel,
             accepted: apply.accepted,
             journey,
+            rehearsal: apply.rehearsal,
         });
         if let Err(why) = given {
             self.black_box
@@ -193,6 +197,7 @@ impl Dispatch {
         let again = match &input {
             ControlInput::Reset => Insist::Reset,
             ControlInput::LeaseEnded { channel } => Insist::LeaseEnded(*channel),
+            ControlInput::HandedOver { channel, token } => Insist::HandedOver(*channel, *token),
             // Both always have room.
             ControlInput::Stop | ControlInput::Shutdown | ControlInput::Command { .. } => {
                 Insist::Never
@@ -212,6 +217,9 @@ impl Dispatch {
                     Insist::Reset if role.with(|agent, _| agent.is_stopped()) => return,
                     Insist::Reset => ControlInput::Reset,
                     Insist::LeaseEnded(channel) => ControlInput::LeaseEnded { channel },
+                    Insist::HandedOver(channel, token) => {
+                        ControlInput::HandedOver { channel, token }
+                    }
                     Insist::Never => return,
                 };
                 if dispatch.control.send(input) != Err(Refusal::TooOften) {
@@ -249,6 +257,7 @@ impl Dispatch {
 enum Insist {
     Reset,
     LeaseEnded(Channel),
+    HandedOver(Channel, FencingToken),
     Never,
 }
 

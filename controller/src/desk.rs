@@ -153,7 +153,10 @@ impl Desk {
         for (vehicle, channel) in dropped {
             self.controller.release(now, &vehicle, channel);
         }
-        self.asks.sweep();
+        for (vehicle, channel) in self.asks.sweep() {
+            let leave = Request::Leave { channel };
+            self.controller.request(now, &vehicle, leave);
+        }
         self.dispatch(now);
     }
 
@@ -200,6 +203,7 @@ impl Desk {
         answer: oneshot::Sender<Result<Lease, RequestError>>,
     ) {
         let node = vehicle.node().clone();
+        let waits = matches!(claim, Claim::Wait(_));
         let asked = self.channel(&node, &function).and_then(|channel| {
             let ask = self.controller.request(now, &node, claim.request(channel));
             Ok((channel, ask.ok_or(RequestError::NoSession)?))
@@ -210,6 +214,7 @@ impl Desk {
                     vehicle,
                     function,
                     channel,
+                    waits,
                     answer,
                 };
                 self.asks.insert(ask, Ask::Take(Box::new(take)));

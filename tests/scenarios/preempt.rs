@@ -165,6 +165,44 @@ fn a_supervisor_ends_a_lease_and_its_holder_does_not_take_it_again_at_once() {
     );
 }
 
+/// [SAFE-95]
+#[test]
+fn whose_lease_was_revoked_comes_to_it_neither_by_priority_nor_by_an_offer() {
+    let mut world = World::new(5);
+    let (set, chief) = scene(&mut world);
+    let (boss, _) = set.operator(&mut world, "boss");
+    let rule = |name: &str, may: &[Right], priority| Rule {
+        who: vec![Who::Node(node(name))],
+        may: may.iter().copied().collect(),
+        functions: None,
+        priority,
+    };
+    let policy = Policy::new(vec![
+        rule("alice", &[Right::Command], 1),
+        rule("chief", &[Right::Command], 9),
+        rule("boss", &[Right::Supervise], 0),
+    ]);
+    world.with_agent(set.agent, |role, now| role.set_policy(now, policy));
+    world.open(boss, set.agent);
+    world.take(chief, set.agent, Vehicle::DRIVE);
+    assert_eq!(world.ask(boss, set.agent, revoke()), Answer::Done);
+    let token = world.take(set.alice, set.agent, Vehicle::DRIVE);
+    let barred = Answer::Refused(Refusal::Revoked);
+    assert_eq!(world.ask(chief, set.agent, preempt()), barred);
+    let offer = Request::Offer {
+        channel: Vehicle::DRIVE,
+        token,
+        to: node("chief"),
+    };
+    assert_eq!(world.ask(set.alice, set.agent, offer), barred);
+    world.drive_for(set.alice, set.agent, Duration::from_secs(1));
+    assert_eq!(
+        world.vehicle(set.agent).stage(),
+        Stage::Nominal,
+        "Alice drives on"
+    );
+}
+
 /// [SAFE-96]
 #[test]
 fn who_waits_gets_the_lease_in_turn() {

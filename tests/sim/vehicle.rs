@@ -187,6 +187,12 @@ impl Vehicle {
         let token = apply.accepted.inner().token;
         let deadline = apply.accepted.deadline();
         let application_id = apply.accepted.inner().application_id;
+        if apply.rehearsal {
+            let verdict = self.functions[index].rehearse(now, &apply.accepted);
+            role.on_verdict(now, apply.ticket, verdict);
+            self.tell_stages(now, role);
+            return;
+        }
         let full = self.full.contains(&apply.channel);
         let applied = &mut self.applied;
         let verdict = self.functions[index].on_command(now, apply.accepted, |taken, _| {
@@ -227,6 +233,10 @@ impl Vehicle {
             function.on_reset(now);
         }
         self.tell_stages(now, role);
+    }
+
+    pub(crate) fn handed_over(&mut self, channel: Channel, token: FencingToken) {
+        self.functions[usize::from(channel.number()) - 1].on_handed_over(token);
     }
 
     pub(crate) fn lease_ended(&mut self, now: MonoTime, channel: Channel, role: &mut Agent) {

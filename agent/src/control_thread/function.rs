@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use longrein_proto::base::{Channel, MonoTime, Refusal, Stage};
+use longrein_proto::base::{Channel, FencingToken, MonoTime, Refusal, Stage};
 use longrein_proto::control::{Accepted, Actuation, StageChange};
 use longrein_proto::wire::{Body, Command, Drive};
 use rustix::event::PollFd;
@@ -30,11 +30,13 @@ pub struct Order {
     pub ticket: u64,
     pub accepted: Accepted<Command>,
     pub journey: Journey,
+    pub rehearsal: bool,
 }
 
 struct Verdict {
     ticket: u64,
     journey: Journey,
+    rehearsal: bool,
     /// What the limits left of it, when they changed it.
     limited: Option<Drive>,
     result: Result<(), Refusal>,
@@ -66,6 +68,13 @@ impl Function {
     /// Applies a command, or lets it wait for the device when it is opaque (SAFE-63): a typed one is told again and again, and
     /// the newest wins.
     pub fn on_command(&mut self, now: MonoTime, order: Order) {
+        if order.rehearsal {
+            self.look_at_device(now);
+            let result = self.actuation.rehearse(now, &order.accepted);
+            self.collect(now);
+            self.answer(now, order, result);
+            return;
+        }
         let opaque = matches!(order.accepted.inner().body, Body::Opaque(_));
         let takes = self.adapter.is_up() && self.stage() <= Stage::Hold;
         let free = self.adapter.is_free() && self.waiting.is_empty();
@@ -89,6 +98,18 @@ impl Function {
     pub fn on_reset(&mut self, now: MonoTime) {
         self.actuation.on_reset(now);
         self.feed(now);
+    }
+
+    /// Nothing of the holder before takes effect from now on (SAFE-91).
+    pub fn on_handed_over(&mut self, now: MonoTime, token: FencingToken) {
+        self.actuation.on_handed_over(token);
+        for order in std::mem::take(&mut self.waiting) {
+            if order.accepted.inner().token < token {
+                self.answer(now, order, Err(Refusal::OldToken));
+            } else {
+                self.waiting.push_back(order);
+            }
+        }
     }
 
     pub fn on_lease_end(&mut self, now: MonoTime) {
@@ -125,7 +146,7 @@ impl Function {
             });
         }
         while let Some(verdict) = self.verdicts.pop_front() {
-            if let (Ok(()), Some(log)) = (&verdict.result, &mut log) {
+            if let (Ok(()), false, Some(log)) = (&verdict.result, verdict.rehearsal, &mut log) {
                 log.on_applied(verdict.at, channel, verdict.journey);
             }
             if let Some(drive) = verdict.limited {
@@ -187,6 +208,7 @@ impl Function {
         self.verdicts.push_back(Verdict {
             ticket: order.ticket,
             journey: order.journey,
+            rehearsal: order.rehearsal,
             limited: None,
             result,
             at: now,

@@ -88,6 +88,7 @@ impl ControlHandle {
             }
             ControlInput::Command { .. }
             | ControlInput::Reset
+            | ControlInput::HandedOver { .. }
             | ControlInput::LeaseEnded { .. } => false,
         };
         let sent = overtakes || self.sender.try_send(Numbered { number, input }).is_ok();

@@ -132,6 +132,7 @@ impl Rig {
                 number: ticket,
                 ..Journey::default()
             },
+            rehearsal: false,
         })
     }
 
@@ -331,6 +332,7 @@ fn what_waits_for_a_busy_device_is_refused_when_it_is_void_or_over() {
         channel: DRIVE,
         accepted: accepted(opaque(1), false, Duration::from_millis(20)),
         journey: Journey::default(),
+        rehearsal: false,
     })
     .unwrap();
     assert_eq!(rig.verdict(1), Err(Refusal::Expired));
@@ -375,6 +377,7 @@ fn a_command_for_another_channel_is_refused() {
         channel: Channel::new(9).unwrap(),
         accepted: accepted(drive(1), false, TTL),
         journey: Journey::default(),
+        rehearsal: false,
     })
     .unwrap();
     assert_eq!(rig.verdict(5), Err(Refusal::NoSuchFunction));
@@ -435,6 +438,7 @@ fn the_simulated_vehicle_drives_and_stops_when_commands_end() {
                     channel: DRIVE,
                     accepted: accepted(body.clone(), *resume, TTL),
                     journey: Journey::default(),
+                    rehearsal: false,
                 });
             }
             match outputs.try_recv() {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use clap::Subcommand;
 use longrein_io::exit::Exit;
 use longrein_io::shutdown::Shutdown;
-use longrein_proto::base::{FencingToken, Name, NodeKind, NodeName, OfferId, Reason};
+use longrein_proto::base::{FencingToken, Name, NodeKind, NodeName, OfferId, Reason, Right};
 use longrein_proto::role::VehicleStatus;
 use longrein_proto::wire::{Drive, FunctionKind, News, OfferEnd};
 use serde_json::{Value, json};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 
 use super::claim_args::{ClaimArgs, next_offer};
 use super::connection::ConnectionArgs;
@@ -71,7 +71,7 @@ pub struct TakeArgs {
 /// Take the lease of a function from somebody of lower priority, and keep it until Ctrl-C
 ///
 /// The holder's commands are refused at once, and the vehicle stops; it is told who and why. Priorities stand in the agent's
-/// [[allow]] sections. To drive use `longrein drive --preempt`.
+/// `[[allow]]` sections. To drive use `longrein drive --preempt`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = after_help!("Example: longrein lease preempt truck-17 --reason 'gate is closing' --config chief.toml")
@@ -276,6 +276,9 @@ fn list(args: &ListArgs) -> Result<(), Failure> {
                 .to_string()
             } else {
                 let held = holder.map_or("free".to_string(), |holder| format!("held by {holder}"));
+                if !function.rights.has(Right::Observe) {
+                    return format!("{}: you may not see it", function.name);
+                }
                 let may = if may.is_empty() {
                     "nothing".to_string()
                 } else {
@@ -362,9 +365,19 @@ async fn offer(args: &OfferArgs, vehicle: &Vehicle, events: &mut Events) -> Resu
     let to = NodeName::new(NodeKind::Controller, args.to.clone());
     let offer = vehicle.offer(function, token, &to).await?;
     eprintln!("{function} is offered to {} (offer {offer}) ...", args.to);
-    while let Some(event) = events.next().await {
-        let VehicleEvent::News { news, .. } = event else {
-            continue;
+    let until = Instant::now() + OFFER_MAX;
+    while let Ok(Some(event)) = timeout_at(until, events.next()).await {
+        let news = match event {
+            VehicleEvent::News { news, .. } => news,
+            VehicleEvent::Down => return Err(RequestError::NoSession.into()),
+            VehicleEvent::Up { .. }
+            | VehicleEvent::Described { .. }
+            | VehicleEvent::Presence { .. }
+            | VehicleEvent::Draining { .. }
+            | VehicleEvent::Status(_)
+            | VehicleEvent::Telemetry { .. }
+            | VehicleEvent::Receipt { .. }
+            | VehicleEvent::LeaseLost { .. } => continue,
         };
         match news {
             News::Accepted {
@@ -380,7 +393,10 @@ async fn offer(args: &OfferArgs, vehicle: &Vehicle, events: &mut Events) -> Resu
             News::Ring { .. } | News::Accepted { .. } | News::Over { .. } | News::Lost { .. } => {}
         }
     }
-    Err(Failure::new(Exit::Failed, "the connection has ended"))
+    Err(Failure::new(
+        Exit::Unreachable,
+        "nothing more was heard of the offer",
+    ))
 }
 
 fn tell_end(target: &Target, offer: OfferId, how: OfferEnd) -> Result<(), Failure> {
@@ -415,6 +431,8 @@ fn token_of(
     }
 }
 
+/// An offer rings for 15 s, its token is stored within 5, and it is taken up within 2: then the word of its end is lost.
+const OFFER_MAX: Duration = Duration::from_secs(25);
 /// Between commands that let a vehicle stand: well within the watchdog's first limit.
 const STAND_PERIOD: Duration = Duration::from_millis(50);
 /// For the release, of the 500 ms in which a verb ends after a signal.

@@ -30,6 +30,8 @@ pub(super) struct Take {
     pub(super) vehicle: Vehicle,
     pub(super) function: Name,
     pub(super) channel: Channel,
+    /// It waits its turn at the vehicle.
+    pub(super) waits: bool,
     pub(super) answer: oneshot::Sender<Result<Lease, RequestError>>,
 }
 
@@ -49,6 +51,10 @@ impl Ask {
         }
     }
 
+    fn waits(&self) -> bool {
+        matches!(self, Ask::Take(take) if take.waits)
+    }
+
     pub(super) fn fail(self, why: RequestError) {
         // Whoever asked may have given up.
         match self {
@@ -65,7 +71,7 @@ pub(super) struct Asks(BTreeMap<u32, Ask>);
 
 impl Asks {
     pub(super) fn insert(&mut self, number: u32, ask: Ask) {
-        self.sweep();
+        self.0.retain(|_, ask| ask.waits() || !ask.is_abandoned());
         self.0.insert(number, ask);
     }
 
@@ -73,9 +79,16 @@ impl Asks {
         self.0.remove(&number)
     }
 
-    /// Forgets those that nobody waits for any more.
-    pub(super) fn sweep(&mut self) {
+    /// Forgets those that nobody waits for any more; where they wait their turn, the vehicle is to be told.
+    pub(super) fn sweep(&mut self) -> Vec<(NodeName, Channel)> {
+        let abandoned = self.0.values().filter(|ask| ask.is_abandoned());
+        let left = abandoned.filter_map(|ask| match ask {
+            Ask::Take(take) if take.waits => Some((take.vehicle.node().clone(), take.channel)),
+            Ask::Take(_) | Ask::Offer { .. } | Ask::Plain { .. } => None,
+        });
+        let left = left.collect();
         self.0.retain(|_, ask| !ask.is_abandoned());
+        left
     }
 
     pub(super) fn on_done(&mut self, number: u32) {

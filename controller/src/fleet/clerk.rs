@@ -27,7 +27,7 @@ pub struct Lives {
 }
 
 impl Default for Lives {
-    /// A year; half a day, so that a lost laptop is soon of no use.
+    /// A year; half a day, so that a lost laptop does not come back.
     fn default() -> Lives {
         Lives {
             machine_s: u64::from(Validity::DAYS_MACHINE) * 86_400,

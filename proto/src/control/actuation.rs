@@ -145,10 +145,9 @@ impl Actuation {
     ) -> Result<(), Refusal> {
         self.on_timeout(now);
         let (deadline, held) = (accepted.deadline(), now.since(accepted.sent_at()));
+        let wish = wish(accepted.inner());
         let Command {
             token,
-            dead_man,
-            resume,
             picture_age,
             body,
             ..
@@ -173,11 +172,6 @@ impl Actuation {
             limiter.check_picture(picture, neutral)?;
             limiter.on_command(now, neutral)?;
         }
-        let wish = Wish {
-            resume,
-            neutral,
-            enabled: dead_man || matches!(body, Body::Opaque(_)),
-        };
         let before = (self.watchdog.clone(), self.in_force);
         let change = match &mut self.watchdog {
             Some(watchdog) => watchdog.on_valid(now, wish)?,
@@ -195,6 +189,41 @@ impl Actuation {
         self.clamped = self.clamped.saturating_add(u64::from(applied.clamped));
         self.tell(now, change);
         Ok(())
+    }
+
+    /// Judges a command of the function's next holder as [`Actuation::on_command`] would, but for its token and the rate, and
+    /// does nothing with it.
+    ///
+    /// # Errors
+    /// As there.
+    // [SAFE-90]
+    pub fn rehearse(&mut self, now: MonoTime, accepted: &Accepted<Command>) -> Result<(), Refusal> {
+        self.on_timeout(now);
+        let command = accepted.inner();
+        if accepted.deadline() <= now {
+            return Err(Refusal::Expired);
+        }
+        if self.stopped {
+            return Err(Refusal::Stopped);
+        }
+        if !self.device_up {
+            return Err(Refusal::AdapterDown);
+        }
+        let held = now.since(accepted.sent_at());
+        if let (Body::Drive(_), Some(limiter)) = (&command.body, &self.limits) {
+            let picture = command.picture_age.map(|age| age + held);
+            limiter.check_picture(picture, command.body.is_neutral())?;
+        }
+        match self.watchdog.clone() {
+            Some(mut watchdog) => watchdog.on_valid(now, wish(command)).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// The function's lease is handed over: what was sent under an earlier token is refused from now on.
+    // [SAFE-91]
+    pub fn on_handed_over(&mut self, token: FencingToken) {
+        self.newest_token = self.newest_token.max(token);
     }
 
     /// Whether the device is there, as its adapter knows now. Its loss voids the command in force at once (SAFE-29).
@@ -321,6 +350,14 @@ impl Actuation {
             self.changes.pop_front();
         }
         self.changes.push_back(StageChange { at: now, stage });
+    }
+}
+
+fn wish(command: &Command) -> Wish {
+    Wish {
+        resume: command.resume,
+        neutral: command.body.is_neutral(),
+        enabled: command.dead_man || matches!(command.body, Body::Opaque(_)),
     }
 }
 

@@ -13,8 +13,11 @@ pub struct Limiter {
     period: Duration,
     /// When the bucket of commands is full again: each command moves it one period on.
     full_at: MonoTime,
-    /// What was applied last, and when.
-    last: Option<(Drive, MonoTime)>,
+    /// What was applied last.
+    last: Option<Drive>,
+    /// Up to when the changes of speed and of curvature have used up their time.
+    speed_at: MonoTime,
+    curvature_at: MonoTime,
 }
 
 impl Limiter {
@@ -31,6 +34,8 @@ impl Limiter {
             period: Duration::from_secs(1) / u32::from(limits.rate_max_hz.max(1)),
             full_at: MonoTime::ZERO,
             last: None,
+            speed_at: MonoTime::ZERO,
+            curvature_at: MonoTime::ZERO,
         }
     }
 
@@ -71,52 +76,75 @@ impl Limiter {
         let limits = &self.limits;
         let speed = within(drive.speed_mm_s, limits.speed_max(delay));
         let curvature = within(drive.curvature_per_km, limits.curvature_max_per_km);
-        let step = self.step(now);
+        let last = self.last.unwrap_or(Drive::NEUTRAL);
         Drive {
             speed_mm_s: match limits.acceleration_max_mm_s2 {
-                Some(max) => self.grown(speed, change(max, step)),
+                Some(max) => grown(
+                    speed,
+                    last.speed_mm_s,
+                    change(max, step(now, self.speed_at)),
+                ),
                 None => speed,
             },
-            curvature_per_km: match (limits.steering_max_per_km_s, self.last) {
-                (Some(max), Some((last, _))) => {
-                    near(curvature, last.curvature_per_km, change(max, step))
-                }
-                (Some(max), None) => near(curvature, 0, change(max, step)),
-                (None, _) => curvature,
+            curvature_per_km: match limits.steering_max_per_km_s {
+                Some(max) => near(
+                    curvature,
+                    last.curvature_per_km,
+                    change(max, step(now, self.curvature_at)),
+                ),
+                None => curvature,
             },
         }
     }
 
     /// This command was applied.
     pub fn on_applied(&mut self, now: MonoTime, drive: Drive) {
-        self.last = Some((drive, now));
+        let last = self.last.replace(drive).unwrap_or(Drive::NEUTRAL);
+        let turned = drive.curvature_per_km.abs_diff(last.curvature_per_km);
+        let same_way = (drive.speed_mm_s > 0) == (last.speed_mm_s > 0);
+        let from = if same_way {
+            last.speed_mm_s.unsigned_abs()
+        } else {
+            0
+        };
+        let grown = drive.speed_mm_s.unsigned_abs().saturating_sub(from);
+        let limits = &self.limits;
+        self.speed_at = used(now, self.speed_at, limits.acceleration_max_mm_s2, grown);
+        self.curvature_at = used(now, self.curvature_at, limits.steering_max_per_km_s, turned);
     }
 
     /// Nothing is in force any more: the vehicle comes to a stand, and speed grows from there.
     pub fn on_nothing_in_force(&mut self) {
-        if let Some((drive, _)) = &mut self.last {
+        if let Some(drive) = &mut self.last {
             drive.speed_mm_s = 0;
         }
     }
+}
 
-    /// The speed that may be commanded after the last one: slower at once, faster only by this change, and in the other
-    /// direction only from a stand.
-    fn grown(&self, speed: i16, change: i16) -> i16 {
-        let last = self.last.map_or(0, |(drive, _)| drive.speed_mm_s);
-        if speed == 0 || last == 0 || (speed > 0) != (last > 0) {
-            return speed.clamp(change.saturating_neg(), change);
-        }
-        if speed > 0 {
-            speed.min(last.saturating_add(change))
-        } else {
-            speed.max(last.saturating_sub(change))
-        }
+/// The speed that may be commanded after the last one: slower at once, faster only by this change, and in the other direction
+/// only from a stand.
+fn grown(speed: i16, last: i16, change: i16) -> i16 {
+    if speed == 0 || last == 0 || (speed > 0) != (last > 0) {
+        return speed.clamp(change.saturating_neg(), change);
     }
+    if speed > 0 {
+        speed.min(last.saturating_add(change))
+    } else {
+        speed.max(last.saturating_sub(change))
+    }
+}
 
-    fn step(&self, now: MonoTime) -> Duration {
-        let since = self.last.map_or(self.period, |(_, at)| now.since(at));
-        since.min(Self::STEP_MAX)
-    }
+/// The time that a change may use now.
+fn step(now: MonoTime, at: MonoTime) -> Duration {
+    now.since(at).min(Limiter::STEP_MAX)
+}
+
+/// Up to when a change has used up its time: what was not enough for a whole unit counts for the next one.
+fn used(now: MonoTime, at: MonoTime, max: Option<u16>, units: u16) -> MonoTime {
+    let Some(max) = max else { return now };
+    let begin = now.before(step(now, at));
+    let used = Duration::from_secs(1) * u32::from(units) / u32::from(max.max(1));
+    (begin + used).min(now)
 }
 
 /// How much something may change in this time, at `max` a second.
@@ -211,11 +239,13 @@ mod tests {
             acceleration_max_mm_s2: Some(1_000),
             ..limits(50)
         });
-        assert_eq!(ask(&mut limiter, 0..1, drive(2_000, 0)).speed_mm_s, 20);
-        assert_eq!(ask(&mut limiter, 1..50, drive(2_000, 0)).speed_mm_s, 1_000);
-        assert_eq!(ask(&mut limiter, 50..51, drive(100, 0)).speed_mm_s, 100);
-        assert_eq!(ask(&mut limiter, 51..52, drive(-900, 0)).speed_mm_s, -20);
-        assert_eq!(ask(&mut limiter, 52..53, drive(0, 0)).speed_mm_s, 0);
+        // The first command has no longer to accelerate than any after a silence.
+        assert_eq!(ask(&mut limiter, 0..1, drive(2_000, 0)).speed_mm_s, 100);
+        assert_eq!(ask(&mut limiter, 1..46, drive(2_000, 0)).speed_mm_s, 1_000);
+        assert_eq!(ask(&mut limiter, 46..47, drive(100, 0)).speed_mm_s, 100);
+        let back = ask(&mut limiter, 47..48, drive(-900, 0)).speed_mm_s;
+        assert!((-100..=-20).contains(&back), "{back}");
+        assert_eq!(ask(&mut limiter, 48..49, drive(0, 0)).speed_mm_s, 0);
         // A long silence does not count as time to accelerate, and a stop in between begins anew.
         assert_eq!(ask(&mut limiter, 500..501, drive(900, 0)).speed_mm_s, 100);
         limiter.on_nothing_in_force();
@@ -229,21 +259,37 @@ mod tests {
             steering_max_per_km_s: Some(500),
             ..limits(50)
         });
-        assert_eq!(ask(&mut limiter, 0..1, drive(0, 300)).curvature_per_km, 10);
-        assert_eq!(
-            ask(&mut limiter, 1..10, drive(0, 300)).curvature_per_km,
-            100
-        );
-        assert_eq!(
-            ask(&mut limiter, 10..11, drive(0, -300)).curvature_per_km,
-            90
-        );
+        assert_eq!(ask(&mut limiter, 0..1, drive(0, 300)).curvature_per_km, 50);
+        assert_eq!(ask(&mut limiter, 1..6, drive(0, 300)).curvature_per_km, 100);
+        assert_eq!(ask(&mut limiter, 6..7, drive(0, -300)).curvature_per_km, 90);
         limiter.on_nothing_in_force();
         assert_eq!(
-            ask(&mut limiter, 11..12, drive(0, -300)).curvature_per_km,
+            ask(&mut limiter, 7..8, drive(0, -300)).curvature_per_km,
             80,
             "the wheels stay where they are"
         );
+    }
+
+    /// SAFE-53 SAFE-54
+    #[test]
+    fn slow_changes_add_up_however_often_commands_come() {
+        for (rate, ticks) in [(40, 250), (90, 100), (7, 500)] {
+            let mut limiter = Limiter::new(DriveLimits {
+                acceleration_max_mm_s2: Some(rate),
+                steering_max_per_km_s: Some(rate),
+                ..limits(50)
+            });
+            let applied = ask(&mut limiter, 0..ticks, drive(2_000, 300));
+            let due = i64::from(rate) * i64::try_from(ticks).unwrap() / 50;
+            for got in [applied.speed_mm_s, applied.curvature_per_km] {
+                // The first command has the time of five.
+                let over = i64::from(got) - due;
+                assert!(
+                    (-1..=i64::from(rate) / 10 + 1).contains(&over),
+                    "{rate}: {got}"
+                );
+            }
+        }
     }
 
     /// SAFE-55

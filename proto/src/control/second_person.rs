@@ -14,6 +14,11 @@ impl SecondPerson {
     /// How long the first one's word counts.
     pub const WITHIN: Duration = Duration::from_secs(30);
 
+    /// What is allowed has changed: nobody's word counts any more.
+    pub fn forget(&mut self) {
+        self.first = None;
+    }
+
     /// Somebody asks for something of this number.
     ///
     /// # Errors

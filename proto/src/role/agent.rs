@@ -213,6 +213,7 @@ impl Agent {
     // [SAFE-82]
     pub fn set_policy(&mut self, now: MonoTime, policy: Policy) {
         self.policy = policy;
+        self.second_person.forget();
         for guest in self.guests.values_mut() {
             if guest.judge(&self.functions, &self.policy) {
                 guest.describe(now);

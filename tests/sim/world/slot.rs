@@ -249,6 +249,7 @@ impl AgentBody {
                 token,
             } => {
                 self.vehicle.handovers.push((now, channel, from));
+                self.vehicle.handed_over(channel, token);
                 self.vehicle.grants.push(Granted {
                     at: now,
                     after: self.vehicle.applied.len(),

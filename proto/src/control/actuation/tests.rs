@@ -367,3 +367,61 @@ fn without_a_device_from_the_start_nothing_is_taken() {
     }
     assert_eq!(stages(&mut actuation), [Stage::Nominal, Stage::MinimalRisk]);
 }
+
+/// SAFE-90
+#[test]
+fn a_rehearsed_command_is_judged_as_one_that_is_applied_and_changes_nothing() {
+    let desk = Desk::new();
+    let mut limits = DriveLimits::new(2_000, 300, 100).unwrap();
+    limits.picture_age_max = Some(Duration::from_millis(300));
+    let config = ActuationConfig {
+        watchdog: Some(WatchdogConfig::default()),
+        limits: Some(limits),
+    };
+    let mut actuation = Actuation::new(config, false);
+    let seen = |picture_ms: u64| Command {
+        picture_age: Some(Duration::from_millis(picture_ms)),
+        ..drive(&desk, 1_000)
+    };
+    let rehearse = |actuation: &mut Actuation, command| {
+        actuation.rehearse(at(10), &desk.accepted(at(10), command, 200))
+    };
+    assert_eq!(
+        rehearse(&mut actuation, seen(100)),
+        Err(Refusal::AdapterDown)
+    );
+    actuation.on_device(at(0), true);
+    assert_eq!(
+        rehearse(&mut actuation, seen(100)),
+        Err(Refusal::NeedsResume)
+    );
+    assert_eq!(rehearse(&mut actuation, resume(&desk)), Ok(()));
+    assert_eq!(actuation.stage(), Stage::MinimalRisk, "nothing has resumed");
+    let command = desk.accepted(at(0), resume(&desk), 200);
+    apply(&mut actuation, at(0), command).unwrap();
+    assert_eq!(rehearse(&mut actuation, seen(100)), Ok(()));
+    assert_eq!(
+        rehearse(&mut actuation, seen(301)),
+        Err(Refusal::OldPicture)
+    );
+    assert_eq!(
+        rehearse(&mut actuation, drive(&desk, 1_000)),
+        Err(Refusal::OldPicture)
+    );
+    assert_eq!(speed(actuation.output(at(10))), Some(0), "nothing moves");
+    actuation.on_stop(at(10));
+    assert_eq!(rehearse(&mut actuation, seen(100)), Err(Refusal::Stopped));
+}
+
+/// SAFE-91
+#[test]
+fn after_a_handover_commands_of_the_holder_before_are_refused_at_the_place_of_use() {
+    let desk = Desk::new();
+    let mut actuation = resumed(&desk);
+    let old = desk.accepted(at(10), drive(&desk, 1_000), 200);
+    actuation.on_handed_over(FencingToken(desk.token.0 + 1));
+    assert_eq!(
+        apply(&mut actuation, at(10), old).unwrap_err(),
+        Refusal::OldToken
+    );
+}

@@ -6,7 +6,7 @@ use super::journey::Journey;
 use super::persisting::Pending;
 use super::{Agent, AgentEvent, Apply, Asked, function_mut};
 use crate::base::limits::APPLYING_MAX;
-use crate::base::{ApplicationId, Class, Flow, MonoTime, Refusal, SessionId};
+use crate::base::{ApplicationId, Class, Flow, MonoTime, Refusal, Right, SessionId};
 use crate::control::{Accepted, Life, gate};
 use crate::session::Delivery;
 use crate::wire::{Command, Outcome};
@@ -22,14 +22,28 @@ pub(super) struct Applying {
     number: u64,
     application_id: Option<ApplicationId>,
     journey: Journey,
+    /// The command, when it is only rehearsed so far.
+    rehearsed: Option<Accepted<Command>>,
 }
 
 impl Agent {
     /// What became at `at` of a command that the program was given.
     pub fn on_verdict(&mut self, at: MonoTime, ticket: u64, verdict: Result<(), Refusal>) {
-        let Some(applying) = self.applying.remove(&ticket) else {
+        let Some(mut applying) = self.applying.remove(&ticket) else {
             return;
         };
+        let mut verdict = verdict;
+        if let Some(accepted) = applying.rehearsed.take() {
+            match self.on_rehearsed(at, &applying, accepted, verdict) {
+                // It is given to the program once more, and applied this time.
+                None => return,
+                Some(why) => {
+                    // Nothing was noted under its id.
+                    applying.application_id = None;
+                    verdict = Err(why);
+                }
+            }
+        }
         let outcome = match verdict {
             Ok(()) => {
                 if let Some(guest) = self.guests.get_mut(&applying.session) {
@@ -59,7 +73,7 @@ impl Agent {
         journey: Journey,
     ) {
         let (flow, number) = (delivery.flow, delivery.number);
-        let (accepted, application_id) = match self.judge(now, id, delivery) {
+        let (accepted, application_id, rehearsal) = match self.judge(now, id, delivery) {
             Ok(judged) => judged,
             Err(why) => {
                 self.counters.refused += 1;
@@ -81,6 +95,7 @@ impl Agent {
                 number,
                 application_id,
                 journey: journey.clone(),
+                rehearsed: rehearsal.then(|| accepted.clone()),
             },
         );
         while self.applying.len() > APPLYING_MAX {
@@ -94,15 +109,9 @@ impl Agent {
             number,
             accepted,
             journey,
+            rehearsal,
         });
-        match application_id {
-            // [WIRE-118]
-            Some(application_id) => {
-                self.record.note_applied(application_id);
-                self.persist(Pending::Apply(apply));
-            }
-            None => self.events.push_back(AgentEvent::Apply(apply)),
-        }
+        self.give(apply, application_id.filter(|_| !rehearsal));
     }
 
     /// A command whose application id is on disk is applied, unless its lease ended or a stop came in the meantime.
@@ -141,7 +150,7 @@ impl Agent {
         now: MonoTime,
         id: SessionId,
         delivery: &Delivery,
-    ) -> Result<(Accepted<Command>, Option<ApplicationId>), Refusal> {
+    ) -> Result<(Accepted<Command>, Option<ApplicationId>, bool), Refusal> {
         let command = Command::decode(&delivery.bytes).map_err(|_| Refusal::Malformed)?;
         let function = function_mut(&mut self.functions, delivery.flow.channel)
             .ok_or(Refusal::NoSuchFunction)?;
@@ -151,12 +160,16 @@ impl Agent {
             return Err(Refusal::Malformed);
         }
         let token = command.token;
+        let guest = self.guests.get(&id).ok_or(Refusal::NotLeased)?;
+        // [SAFE-81]
+        if !guest.may(Right::Command, delivery.flow.channel) {
+            return Err(Refusal::NotAllowed);
+        }
         let rehearses = function.rehearses(id, token);
         let held = if rehearses {
             Ok(())
         } else {
             // A lease is one session's: another program of the same node does not command under it.
-            let guest = self.guests.get(&id).ok_or(Refusal::NotLeased)?;
             let held = function.lease.check(now, &guest.peer, token);
             held.and_then(|()| function.check(now, id, token))
         };
@@ -174,14 +187,61 @@ impl Agent {
         if once && !self.persisting.has_room() {
             return Err(Refusal::TooOften);
         }
-        if rehearses {
-            // [SAFE-90] [SAFE-91]
-            if !function.handover.on_rehearsal(now) {
-                return Err(Refusal::NotYet);
-            }
-            self.hand_over(now, delivery.flow.channel, token);
+        Ok((accepted, application_id, rehearses))
+    }
+
+    /// The program has judged a command of a lease's next holder. None when its token is in force now, and the command goes to
+    /// the program to be applied; otherwise why it is not.
+    // [SAFE-90] [SAFE-91]
+    fn on_rehearsed(
+        &mut self,
+        now: MonoTime,
+        applying: &Applying,
+        accepted: Accepted<Command>,
+        verdict: Result<(), Refusal>,
+    ) -> Option<Refusal> {
+        if let Err(why) = verdict {
+            return Some(why);
         }
-        Ok((accepted, application_id))
+        let channel = applying.flow.channel;
+        let token = accepted.inner().token;
+        let function = function_mut(&mut self.functions, channel)?;
+        let still = function.rehearses(applying.session, token);
+        if !still || !function.handover.on_rehearsal(now) {
+            return Some(Refusal::NotYet);
+        }
+        self.hand_over(now, channel, token);
+        let ticket = self.take_ticket();
+        let apply = Box::new(Apply {
+            ticket,
+            channel,
+            class: applying.flow.class,
+            number: applying.number,
+            accepted,
+            journey: applying.journey.clone(),
+            rehearsal: false,
+        });
+        let applying = Applying {
+            journey: applying.journey.clone(),
+            rehearsed: None,
+            ..*applying
+        };
+        let application_id = applying.application_id;
+        self.applying.insert(ticket, applying);
+        self.give(apply, application_id);
+        None
+    }
+
+    /// Gives a command to the program, a reliable one when its id is stored.
+    fn give(&mut self, apply: Box<Apply>, application_id: Option<ApplicationId>) {
+        match application_id {
+            // [WIRE-118]
+            Some(application_id) => {
+                self.record.note_applied(application_id);
+                self.persist(Pending::Apply(apply));
+            }
+            None => self.events.push_back(AgentEvent::Apply(apply)),
+        }
     }
 }
 

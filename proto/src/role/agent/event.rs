@@ -217,4 +217,6 @@ pub struct Apply {
     pub accepted: Accepted<Command>,
     /// Where its time went.
     pub journey: Journey,
+    /// Judge it as if it were to be applied, and do not: its lease is about to be handed over.
+    pub rehearsal: bool,
 }

@@ -1,9 +1,10 @@
 //! One function of the agent: what it is called, what it takes, who holds it, how it stands.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::waiting::Waiting;
-use crate::base::limits::REVOKED_FOR;
+use crate::base::limits::{REVOKED_FOR, WAITING_MAX};
 use crate::base::{FencingToken, MonoTime, Name, NodeName, Refusal, SessionId, Stage};
 use crate::control::{Handover, Lease, LeaseEnd, TakeStep};
 use crate::wire::{FunctionKind, FunctionReport};
@@ -31,8 +32,8 @@ pub(super) struct Function {
     session: Option<SessionId>,
     /// The session that has accepted the lease.
     coming: Option<SessionId>,
-    /// Whose lease was revoked, and until when that counts.
-    revoked: Option<(NodeName, MonoTime)>,
+    /// Whose leases were revoked, and until when that counts; few, the oldest first.
+    revoked: VecDeque<(NodeName, MonoTime)>,
 }
 
 impl Function {
@@ -46,7 +47,7 @@ impl Function {
             stage: Stage::MinimalRisk,
             session: None,
             coming: None,
-            revoked: None,
+            revoked: VecDeque::new(),
         }
     }
 
@@ -65,12 +66,7 @@ impl Function {
                 .holder()
                 .map_or(Refusal::NotLeased, |holder| Refusal::HeldBy(holder.clone())));
         }
-        if let Some((revoked, until)) = &self.revoked
-            && revoked == who
-            && now < *until
-        {
-            return Err(Refusal::Revoked);
-        }
+        self.check_bar(now, who)?;
         let step = self.lease.on_take(now, who)?;
         self.session = Some(session);
         Ok(step)
@@ -83,7 +79,21 @@ impl Function {
 
     /// Nobody is to give this node the lease for a while.
     pub(super) fn bar(&mut self, now: MonoTime, who: NodeName) {
-        self.revoked = Some((who, now + REVOKED_FOR));
+        self.revoked.push_back((who, now + REVOKED_FOR));
+        while self.revoked.len() > WAITING_MAX {
+            self.revoked.pop_front();
+        }
+    }
+
+    /// Whether a node may have the lease, as far as no supervisor ended one of its leases just before.
+    // [SAFE-95]
+    pub(super) fn check_bar(&self, now: MonoTime, who: &NodeName) -> Result<(), Refusal> {
+        let barred = |(revoked, until): &(NodeName, MonoTime)| revoked == who && now < *until;
+        if self.revoked.iter().any(barred) {
+            Err(Refusal::Revoked)
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether this session may command under this token now.

@@ -19,7 +19,7 @@ impl Agent {
         channel: Channel,
     ) -> Option<Reply> {
         match self.on_take(now, id, ask, channel) {
-            Some(Reply::Refused(Refusal::HeldBy(_) | Refusal::TooOften)) => {
+            Some(Reply::Refused(Refusal::HeldBy(_))) => {
                 let function = function_mut(&mut self.functions, channel)?;
                 function.waiting.join(id, ask).err().map(Reply::Refused)
             }
@@ -42,15 +42,14 @@ impl Agent {
         loop {
             let function = function_mut(&mut self.functions, channel);
             let free = function.filter(|function| function.session().is_none());
+            if !self.persisting.has_room() {
+                // It is tried again when something is on disk.
+                return;
+            }
             let Some((session, ask)) = free.and_then(|function| function.waiting.pop()) else {
                 return;
             };
-            let taken = if self.persisting.has_room() {
-                self.on_take(now, session, ask, channel)
-            } else {
-                Some(Reply::Refused(Refusal::TooOften))
-            };
-            match taken {
+            match self.on_take(now, session, ask, channel) {
                 None => return,
                 Some(refused) => self.reply(now, session, ask, refused),
             }
@@ -73,6 +72,9 @@ impl Agent {
         if !guest.may(Right::Command, channel) {
             return Some(self.not_allowed(id, Right::Command));
         }
+        if let Err(why) = function.check_bar(now, &by) {
+            return Some(Reply::Refused(why));
+        }
         let other = function.session().filter(|session| *session != id);
         if let Some(other) = other {
             let holder = function.lease.holder().cloned();
@@ -86,7 +88,11 @@ impl Agent {
             }
             self.remove_lease(now, channel, Removal::Preempted { by, reason }, false);
         }
-        self.on_take(now, id, ask, channel)
+        let answer = self.on_take(now, id, ask, channel);
+        if answer.is_some() {
+            self.give_to_next(now, channel);
+        }
+        answer
     }
 
     // [SAFE-95]
@@ -102,7 +108,9 @@ impl Agent {
         if !guest.may(Right::Supervise, channel) {
             return Some(self.not_allowed(id, Right::Supervise));
         }
-        let function = function_mut(&mut self.functions, channel)?;
+        let Some(function) = function_mut(&mut self.functions, channel) else {
+            return Some(Reply::Refused(Refusal::NoSuchFunction));
+        };
         let Some(holder) = function.lease.holder().cloned() else {
             return Some(Reply::Refused(Refusal::NotLeased));
         };
@@ -167,9 +175,16 @@ impl Agent {
         (channel, token): (Channel, FencingToken),
         to: &NodeName,
     ) -> Option<Reply> {
-        let from = self.guests.get(&id)?.peer.clone();
-        let function = function_mut(&mut self.functions, channel)?;
-        if let Err(why) = function.lease.check(now, &from, token) {
+        let guest = self.guests.get(&id)?;
+        let from = guest.peer.clone();
+        let Some(function) = function_mut(&mut self.functions, channel) else {
+            return Some(Reply::Refused(Refusal::NoSuchFunction));
+        };
+        if !guest.may(Right::Command, channel) {
+            return Some(self.not_allowed(id, Right::Command));
+        }
+        let held = function.lease.check(now, &from, token);
+        if let Err(why) = held.and_then(|()| function.check_bar(now, to)) {
             return Some(Reply::Refused(why));
         }
         let mut invited = self.guests.values_mut().filter(|guest| guest.peer == *to);
@@ -203,7 +218,9 @@ impl Agent {
         offer: OfferId,
     ) -> Option<Reply> {
         let who = &self.guests.get(&id)?.peer;
-        let function = function_mut(&mut self.functions, channel)?;
+        let Some(function) = function_mut(&mut self.functions, channel) else {
+            return Some(Reply::Refused(Refusal::NoSuchFunction));
+        };
         let stands = function.handover.offered_to(offer).is_some();
         if !stands || function.lease.holder() != Some(who) {
             return Some(Reply::Refused(Refusal::NoOffer));
@@ -220,7 +237,9 @@ impl Agent {
         how: OfferEnd,
     ) -> Option<Reply> {
         let who = &self.guests.get(&id)?.peer;
-        let function = function_mut(&mut self.functions, channel)?;
+        let Some(function) = function_mut(&mut self.functions, channel) else {
+            return Some(Reply::Refused(Refusal::NoSuchFunction));
+        };
         if function.handover.offered_to(offer) != Some(who) {
             return Some(Reply::Refused(Refusal::NoOffer));
         }
@@ -242,6 +261,9 @@ impl Agent {
         let function = function_mut(&mut self.functions, channel)?;
         if function.handover.offered_to(offer) != Some(&guest.peer) {
             return Some(Reply::Refused(Refusal::NoOffer));
+        }
+        if let Err(why) = function.check_bar(now, &guest.peer) {
+            return Some(Reply::Refused(why));
         }
         let Some(token) = function.lease.reserve_token() else {
             return Some(Reply::Refused(Refusal::NotLeased));
@@ -293,10 +315,11 @@ impl Agent {
 
     /// The renewals of a session that has accepted a lease stand for commands where there need not be any.
     pub(super) fn on_coming_renewal(&mut self, now: MonoTime, id: SessionId, renewal: &Renewal) {
+        let stopped = self.latch.is_latched();
         let function = function_mut(&mut self.functions, renewal.channel);
         let rehearsing = function.filter(|function| {
             let opaque = function.config.kind == FunctionKind::Opaque;
-            opaque && function.rehearses(id, renewal.token)
+            opaque && !stopped && function.rehearses(id, renewal.token)
         });
         if rehearsing.is_some_and(|function| function.handover.on_rehearsal(now)) {
             self.hand_over(now, renewal.channel, renewal.token);

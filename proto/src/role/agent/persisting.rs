@@ -106,6 +106,15 @@ impl Agent {
     }
 
     pub(super) fn on_persisted(&mut self, now: MonoTime, ticket: u64) {
+        self.do_persisted(now, ticket);
+        // Whoever waits for a lease could not have it while the disk was behind.
+        let channels: Vec<Channel> = self.functions_by_channel().map(|(c, _)| c).collect();
+        for channel in channels {
+            self.give_to_next(now, channel);
+        }
+    }
+
+    fn do_persisted(&mut self, now: MonoTime, ticket: u64) {
         while let Some(pending) = self.persisting.pop_until(ticket) {
             match pending {
                 Pending::Apply(apply) => self.apply_persisted(now, apply),

@@ -232,6 +232,7 @@ impl Agent {
             Err(why) => Some(Reply::Refused(why)),
             // [SAFE-2]
             Ok(TakeStep::Persist(token)) => {
+                function.waiting.leave(id);
                 let name = function.config.name.clone();
                 self.record.tokens.insert(name, token);
                 self.persist(Pending::Grant {

@@ -22,6 +22,7 @@ impl Agent {
         let parts = self.fleet.revocation_parts();
         self.events
             .push_back(AgentEvent::Revocations { number, parts });
+        self.second_person.forget();
         self.node.drop_revoked(now, &self.fleet);
         let revoked: Vec<SessionId> = self
             .guests

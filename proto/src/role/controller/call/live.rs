@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::super::{ControllerEvent, Order, SendCommandError, VehicleStatus};
-use crate::base::limits::ASKS_MAX;
+use crate::base::limits::{ASKS_MAX, SESSION_SILENCE};
 use crate::base::{Channel, Class, FencingToken, Flow, MonoTime, NodeName, Refusal, SessionId};
+use crate::control::Handover;
 use crate::role::line::Line;
 use crate::role::node::Node;
 use crate::role::ways::Ways;
@@ -34,8 +35,8 @@ pub(super) struct Live {
 struct Lease {
     token: FencingToken,
     ttl: Duration,
-    /// Accepted, and not in force yet.
-    coming: bool,
+    /// Accepted, and not in force yet: when it is given up without a word.
+    coming: Option<MonoTime>,
 }
 
 type Events = VecDeque<ControllerEvent>;
@@ -190,10 +191,18 @@ impl Live {
         self.line
             .session
             .on_report(now, delivery.sent_at_us, beat.echo, &beat.flows);
+        for (channel, lease) in &mut self.leases {
+            let report = usize::from(channel.number()).checked_sub(1);
+            let report = report.and_then(|index| beat.functions.get(index));
+            if report.is_some_and(|report| report.token == lease.token) {
+                lease.coming = None;
+            }
+        }
         let lost = |(channel, lease): (&Channel, &Lease)| {
             let index = usize::from(channel.number()).checked_sub(1)?;
             let report = beat.functions.get(index)?;
-            let gone = report.token > lease.token
+            let gone = lease.coming.is_some_and(|until| until <= now)
+                || report.token > lease.token
                 || (report.token == lease.token && report.holder.is_none());
             gone.then_some(*channel)
         };
@@ -252,7 +261,7 @@ impl Live {
         let vehicle = self.vehicle.clone();
         match reply {
             Reply::Granted(granted) => {
-                let (channel, token) = self.hold(now, granted, false);
+                let (channel, token) = self.hold(now, granted, None);
                 ControllerEvent::Granted {
                     vehicle,
                     channel,
@@ -261,7 +270,8 @@ impl Live {
                 }
             }
             Reply::Coming(granted) => {
-                let (channel, token) = self.hold(now, granted, true);
+                let until = now + Handover::OVERLAP + Handover::TAKE_UP + SESSION_SILENCE;
+                let (channel, token) = self.hold(now, granted, Some(until));
                 ControllerEvent::Coming {
                     vehicle,
                     channel,
@@ -280,7 +290,12 @@ impl Live {
     }
 
     /// Commands and renewals go under this lease from now on.
-    fn hold(&mut self, now: MonoTime, granted: Granted, coming: bool) -> (Channel, FencingToken) {
+    fn hold(
+        &mut self,
+        now: MonoTime,
+        granted: Granted,
+        coming: Option<MonoTime>,
+    ) -> (Channel, FencingToken) {
         let Granted {
             channel,
             token,
@@ -305,11 +320,11 @@ impl Live {
                 ours.then(|| (*channel, Some(how.clone())))
             }
             News::Over { channel, how, .. } => match self.leases.get_mut(channel) {
-                Some(lease) if lease.coming && *how == OfferEnd::HandedOver => {
-                    lease.coming = false;
+                Some(lease) if lease.coming.is_some() && *how == OfferEnd::HandedOver => {
+                    lease.coming = None;
                     None
                 }
-                Some(lease) => lease.coming.then_some((*channel, None)),
+                Some(lease) => lease.coming.map(|_| (*channel, None)),
                 None => None,
             },
             News::Ring { .. } | News::Accepted { .. } => None,
