@@ -82,7 +82,7 @@ impl Limiter {
                 Some(max) => grown(
                     speed,
                     last.speed_mm_s,
-                    change(max, step(now, self.speed_at)),
+                    change(max, step(now, self.speed_at, max)),
                 ),
                 None => speed,
             },
@@ -90,7 +90,7 @@ impl Limiter {
                 Some(max) => near(
                     curvature,
                     last.curvature_per_km,
-                    change(max, step(now, self.curvature_at)),
+                    change(max, step(now, self.curvature_at, max)),
                 ),
                 None => curvature,
             },
@@ -134,15 +134,16 @@ fn grown(speed: i16, last: i16, change: i16) -> i16 {
     }
 }
 
-/// The time that a change may use now.
-fn step(now: MonoTime, at: MonoTime) -> Duration {
-    now.since(at).min(Limiter::STEP_MAX)
+/// The time that a change of `max` a second may use now: at least that of a whole unit.
+fn step(now: MonoTime, at: MonoTime, max: u16) -> Duration {
+    let unit = Duration::from_secs(1) / u32::from(max.max(1)) + Duration::from_micros(1);
+    now.since(at).min(Limiter::STEP_MAX.max(unit))
 }
 
 /// Up to when a change has used up its time: what was not enough for a whole unit counts for the next one.
 fn used(now: MonoTime, at: MonoTime, max: Option<u16>, units: u16) -> MonoTime {
     let Some(max) = max else { return now };
-    let begin = now.before(step(now, at));
+    let begin = now.before(step(now, at, max));
     let used = Duration::from_secs(1) * u32::from(units) / u32::from(max.max(1));
     (begin + used).min(now)
 }
