@@ -134,10 +134,10 @@ fn grown(speed: i16, last: i16, change: i16) -> i16 {
     }
 }
 
-/// The time that a change of `max` a second may use now: at least that of a whole unit.
+/// The time that a change of `max` a second may use now: at least that of a whole unit and what is left of the one before.
 fn step(now: MonoTime, at: MonoTime, max: u16) -> Duration {
-    let unit = Duration::from_secs(1) / u32::from(max.max(1)) + Duration::from_micros(1);
-    now.since(at).min(Limiter::STEP_MAX.max(unit))
+    let units = Duration::from_secs(2) / u32::from(max.max(1));
+    now.since(at).min(Limiter::STEP_MAX.max(units))
 }
 
 /// Up to when a change has used up its time: what was not enough for a whole unit counts for the next one.
@@ -283,10 +283,10 @@ mod tests {
             let applied = ask(&mut limiter, 0..ticks, drive(2_000, 300));
             let due = i64::from(rate) * i64::try_from(ticks).unwrap() / 50;
             for got in [applied.speed_mm_s, applied.curvature_per_km] {
-                // The first command has the time of five.
+                // The first command has the time of a few.
                 let over = i64::from(got) - due;
                 assert!(
-                    (-1..=i64::from(rate) / 10 + 1).contains(&over),
+                    (-1..=i64::from(rate) / 10 + 2).contains(&over),
                     "{rate}: {got}"
                 );
             }
