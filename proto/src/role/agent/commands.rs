@@ -6,7 +6,7 @@ use super::journey::Journey;
 use super::persisting::Pending;
 use super::{Agent, AgentEvent, Apply, Asked, function_mut};
 use crate::base::limits::APPLYING_MAX;
-use crate::base::{ApplicationId, Class, Flow, MonoTime, Refusal, Right, SessionId};
+use crate::base::{ApplicationId, Class, FencingToken, Flow, MonoTime, Refusal, Right, SessionId};
 use crate::control::{Accepted, Life, gate};
 use crate::session::Delivery;
 use crate::wire::{Command, Outcome};
@@ -34,15 +34,13 @@ impl Agent {
         };
         let mut verdict = verdict;
         if let Some(accepted) = applying.rehearsed.take() {
-            match self.on_rehearsed(at, &applying, accepted, verdict) {
-                // It is given to the program once more, and applied this time.
-                None => return,
-                Some(why) => {
-                    // Nothing was noted under its id.
-                    applying.application_id = None;
-                    verdict = Err(why);
-                }
+            let token = accepted.inner().token;
+            verdict = self.on_rehearsed(at, &applying, token, verdict);
+            if verdict.is_ok() {
+                return self.submit(applying, accepted);
             }
+            // Nothing was noted under its id.
+            applying.application_id = None;
         }
         let outcome = match verdict {
             Ok(()) => {
@@ -86,32 +84,44 @@ impl Agent {
                 return;
             }
         };
+        let applying = Applying {
+            session: id,
+            flow,
+            number,
+            application_id,
+            journey,
+            rehearsed: rehearsal.then(|| accepted.clone()),
+        };
+        self.submit(applying, accepted);
+    }
+
+    /// Gives a command to the program: a reliable one when its id is stored, unless it is only rehearsed.
+    fn submit(&mut self, applying: Applying, accepted: Accepted<Command>) {
         let ticket = self.take_ticket();
-        self.applying.insert(
+        let rehearsal = applying.rehearsed.is_some();
+        let application_id = applying.application_id.filter(|_| !rehearsal);
+        let apply = Box::new(Apply {
             ticket,
-            Applying {
-                session: id,
-                flow,
-                number,
-                application_id,
-                journey: journey.clone(),
-                rehearsed: rehearsal.then(|| accepted.clone()),
-            },
-        );
+            channel: applying.flow.channel,
+            class: applying.flow.class,
+            number: applying.number,
+            accepted,
+            journey: applying.journey.clone(),
+            rehearsal,
+        });
+        self.applying.insert(ticket, applying);
         while self.applying.len() > APPLYING_MAX {
             self.applying.pop_first();
             self.counters.lost_verdicts += 1;
         }
-        let apply = Box::new(Apply {
-            ticket,
-            channel: flow.channel,
-            class: flow.class,
-            number,
-            accepted,
-            journey,
-            rehearsal,
-        });
-        self.give(apply, application_id.filter(|_| !rehearsal));
+        match application_id {
+            // [WIRE-118]
+            Some(application_id) => {
+                self.record.note_applied(application_id);
+                self.persist(Pending::Apply(apply));
+            }
+            None => self.events.push_back(AgentEvent::Apply(apply)),
+        }
     }
 
     /// A command whose application id is on disk is applied, unless its lease ended or a stop came in the meantime.
@@ -190,58 +200,25 @@ impl Agent {
         Ok((accepted, application_id, rehearses))
     }
 
-    /// The program has judged a command of a lease's next holder. None when its token is in force now, and the command goes to
-    /// the program to be applied; otherwise why it is not.
+    /// Whether the token of a rehearsed command is in force now, so that it is to be applied; why not otherwise.
     // [SAFE-90] [SAFE-91]
     fn on_rehearsed(
         &mut self,
         now: MonoTime,
         applying: &Applying,
-        accepted: Accepted<Command>,
+        token: FencingToken,
         verdict: Result<(), Refusal>,
-    ) -> Option<Refusal> {
-        if let Err(why) = verdict {
-            return Some(why);
-        }
+    ) -> Result<(), Refusal> {
+        verdict?;
         let channel = applying.flow.channel;
-        let token = accepted.inner().token;
-        let function = function_mut(&mut self.functions, channel)?;
-        let still = function.rehearses(applying.session, token);
-        if !still || !function.handover.on_rehearsal(now) {
-            return Some(Refusal::NotYet);
+        let ready = function_mut(&mut self.functions, channel).is_some_and(|function| {
+            function.rehearses(applying.session, token) && function.handover.on_rehearsal(now)
+        });
+        if !ready {
+            return Err(Refusal::NotYet);
         }
         self.hand_over(now, channel, token);
-        let ticket = self.take_ticket();
-        let apply = Box::new(Apply {
-            ticket,
-            channel,
-            class: applying.flow.class,
-            number: applying.number,
-            accepted,
-            journey: applying.journey.clone(),
-            rehearsal: false,
-        });
-        let applying = Applying {
-            journey: applying.journey.clone(),
-            rehearsed: None,
-            ..*applying
-        };
-        let application_id = applying.application_id;
-        self.applying.insert(ticket, applying);
-        self.give(apply, application_id);
-        None
-    }
-
-    /// Gives a command to the program, a reliable one when its id is stored.
-    fn give(&mut self, apply: Box<Apply>, application_id: Option<ApplicationId>) {
-        match application_id {
-            // [WIRE-118]
-            Some(application_id) => {
-                self.record.note_applied(application_id);
-                self.persist(Pending::Apply(apply));
-            }
-            None => self.events.push_back(AgentEvent::Apply(apply)),
-        }
+        Ok(())
     }
 }
 
