@@ -3,13 +3,12 @@
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use longrein_io::config::{COMMON_VARIABLES, ConfigError, Loader};
-use longrein_io::enrol::{EnrolError, Enrolment, EnrolmentToken};
+use longrein_io::enrol::{EnrolArguments, EnrolError};
 use longrein_io::log::Level;
-use longrein_proto::base::{Name, NameError, NodeKind};
+use longrein_proto::base::{NameError, NodeKind};
 
 use crate::config::{Config, ListenSection};
 use crate::program::RelayError;
@@ -62,39 +61,18 @@ pub(crate) enum Verb {
 #[derive(Debug, Args)]
 #[command(after_help = ENROLL_EXIT_CODES)]
 pub(crate) struct EnrollArgs {
-    /// The token of `longrein fleet token`; - reads it from standard input, where no other user of this machine sees it
-    #[arg(value_name = "TOKEN")]
-    token: String,
-
-    /// A relay of the fleet; give one --relay for each, any one is enough
-    #[arg(long = "relay", value_name = "HOST[:PORT]", required = true)]
-    relays: Vec<String>,
-
-    /// The name, when the token is for many
-    #[arg(long, value_name = "NAME")]
-    name: Option<Name>,
-
-    /// Replace an identity that is there already
-    #[arg(long)]
-    replace: bool,
-
-    /// Seconds to wait for the authority
-    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3_600))]
-    patience_s: u64,
+    /// Token, relays and the rest.
+    #[command(flatten)]
+    arguments: EnrolArguments,
 }
 
 impl EnrollArgs {
     /// Enrols this machine; its identity goes to `directory`.
     pub(crate) fn enrol(&self, directory: &Path) -> Result<(), EnrolError> {
-        let enrolment = Enrolment {
-            token: EnrolmentToken::of_argument(self.token.clone())?,
-            name: self.name.clone(),
-            relays: self.relays.clone(),
-            directory: directory.to_path_buf(),
-            replace: self.replace,
-            patience: Duration::from_secs(self.patience_s),
-        };
-        let node = enrolment.enrol(NodeKind::Relay)?;
+        let node = self
+            .arguments
+            .enrolment(directory)?
+            .enrol(NodeKind::Relay)?;
         eprintln!(
             "this machine is {node}; its identity is in {}",
             directory.display()

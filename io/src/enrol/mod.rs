@@ -1,6 +1,7 @@
 //! How a machine becomes a node of a fleet: with a token, a key of its own making, and one question to the fleet's authority.
 
 mod apply;
+mod arguments;
 mod folder;
 mod token;
 
@@ -13,6 +14,7 @@ use longrein_proto::crypto::TokenNames;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
 pub use self::apply::{ApplyError, apply};
+pub use self::arguments::EnrolArguments;
 pub use self::token::{EnrolmentToken, TokenError};
 use crate::dial::Route;
 use crate::exit::Exit;
