@@ -108,7 +108,7 @@ async fn measure(runs: usize, span: Duration) -> anyhow::Result<Vec<(Spread, Spr
     let connection = Connection::connect_local(longrein::demo::settings(&fleet)?).await?;
     let vehicle = connection.open(&"truck-17".parse()?).await?;
     let lease = vehicle.take(&"probe".parse()?).await?;
-    let strangers = Strangers::new()?;
+    let strangers = Strangers::new().await?;
 
     let mut sent = BTreeMap::new();
     drive(&lease, Duration::from_secs(1), |_, _| {}).await?;

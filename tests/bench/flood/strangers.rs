@@ -31,7 +31,7 @@ pub struct Flood {
 }
 
 impl Strangers {
-    pub fn new() -> anyhow::Result<Strangers> {
+    pub async fn new() -> anyhow::Result<Strangers> {
         let key = KeyPair::generate()?;
         let certificate = CertificateParams::default().self_signed(&key)?;
         let private_key =
@@ -43,7 +43,7 @@ impl Strangers {
             .with_client_auth_cert(vec![certificate.der().clone()], private_key)?;
         tls.alpn_protocols = vec![ALPN.to_vec()];
         let tls = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
-        let first_packets = Arc::new(first_packets(&tls)?);
+        let first_packets = Arc::new(first_packets(&tls).await?);
         Ok(Strangers { tls, first_packets })
     }
 
@@ -74,24 +74,21 @@ impl Flood {
 }
 
 /// Dials a socket that only notes what comes.
-fn first_packets(tls: &ClientConfig) -> anyhow::Result<Vec<Vec<u8>>> {
+async fn first_packets(tls: &ClientConfig) -> anyhow::Result<Vec<Vec<u8>>> {
     let mut noted = Vec::new();
-    local(async {
-        for _ in 0..FIRST_PACKETS {
-            let socket = UdpSocket::bind("127.0.0.1:0")?;
-            socket.set_nonblocking(true)?;
-            let to = socket.local_addr()?;
-            let socket = tokio::net::UdpSocket::from_std(socket)?;
-            let endpoint = Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-            let connecting = endpoint.connect_with(tls.clone(), to, SERVER_NAME)?;
-            let mut bytes = vec![0; 2_048];
-            let length = socket.recv(&mut bytes).await?;
-            bytes.truncate(length);
-            noted.push(bytes);
-            drop(connecting);
-        }
-        Ok(())
-    })?;
+    for _ in 0..FIRST_PACKETS {
+        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        socket.set_nonblocking(true)?;
+        let to = socket.local_addr()?;
+        let socket = tokio::net::UdpSocket::from_std(socket)?;
+        let endpoint = Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let connecting = endpoint.connect_with(tls.clone(), to, SERVER_NAME)?;
+        let mut bytes = vec![0; 2_048];
+        let length = socket.recv(&mut bytes).await?;
+        bytes.truncate(length);
+        noted.push(bytes);
+        drop(connecting);
+    }
     Ok(noted)
 }
 
@@ -129,7 +126,10 @@ fn pour_first_packets(
 }
 
 fn knock(at: SocketAddr, tls: &ClientConfig, over: &AtomicBool) -> anyhow::Result<()> {
-    local(async {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
         let endpoint = Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let mut ticks = interval(TICK);
         while !over.load(Ordering::Relaxed) {
@@ -145,13 +145,6 @@ fn knock(at: SocketAddr, tls: &ClientConfig, over: &AtomicBool) -> anyhow::Resul
         }
         Ok(())
     })
-}
-
-fn local<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(work)
 }
 
 /// Believes every certificate.
