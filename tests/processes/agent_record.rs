@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use longrein::NodeKind;
 use longrein::local_fleet::LocalFleet;
-use longrein_tests::Chance;
 use rustix::process::Signal;
 use serde_json::Value;
 
 use super::fleet;
 use super::pilot::Pilot;
 use super::program::{Ended, Program};
+use super::rounds::rounds;
 use super::until::until;
 
 /// Runs `longrein record` on the agent's record, with the fleet's authority.
@@ -155,11 +155,7 @@ fn a_record_that_somebody_changed_fails_the_verification_and_says_where() {
 /// The chain goes on over every kill: at the start, in the middle of a segment's first write, in a drive.
 #[test]
 fn the_record_of_an_agent_that_is_killed_at_any_moment_is_whole_up_to_the_cuts() {
-    let number = |variable: &str| Some(std::env::var(variable).ok()?.parse::<u64>().unwrap());
-    let seed = number("LONGREIN_SEED").unwrap_or_else(|| std::process::id().into());
-    let rounds = number("LONGREIN_RUNS").unwrap_or(ROUNDS);
-    println!("to repeat this: LONGREIN_SEED={seed}");
-    let mut chance = Chance::new(seed);
+    let (mut chance, rounds) = rounds();
     let mut fleet = fleet::start(fleet::plan());
     let directory = directory(&fleet);
     let mut driver = Pilot::start(&fleet, "desk");
@@ -214,5 +210,3 @@ fn bytes_in(directory: &Path) -> u64 {
 
 /// How an MCAP file begins and ends.
 const MCAP: &[u8] = b"\x89MCAP0\r\n";
-/// Of kills; `LONGREIN_RUNS` says another number.
-const ROUNDS: u64 = 30;

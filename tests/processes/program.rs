@@ -137,6 +137,11 @@ impl Program {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for its end.
     pub fn ended(mut self) -> Ended {
         let status = until(&format!("{} ends", self.name), || {
