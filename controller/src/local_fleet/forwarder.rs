@@ -66,11 +66,20 @@ impl Drop for Forwarder {
     }
 }
 
-/// Each sender gets a socket of its own behind, as a network translator gives it.
+/// A sender's socket behind, as a network translator gives it.
+struct Flow {
+    socket: UdpSocket,
+    /// When it was last sent to, as a number of packets.
+    used: u64,
+    over: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+/// Each sender gets a flow of its own; the one that was silent longest gives way.
 fn forward(front: &UdpSocket, to: SocketAddr, state: &Arc<State>) {
-    let mut behind: BTreeMap<SocketAddr, UdpSocket> = BTreeMap::new();
-    let mut threads = Vec::new();
+    let mut flows: BTreeMap<SocketAddr, Flow> = BTreeMap::new();
     let mut packet = [0; PACKET_BYTES_MAX];
+    let mut packets = 0;
     while !state.ended.load(Ordering::Relaxed) {
         let Ok((bytes, sender)) = front.recv_from(&mut packet) else {
             continue;
@@ -78,50 +87,73 @@ fn forward(front: &UdpSocket, to: SocketAddr, state: &Arc<State>) {
         if state.cut.load(Ordering::Relaxed) {
             continue;
         }
-        if !behind.contains_key(&sender) && behind.len() < SENDERS_MAX {
-            let Ok((socket, thread)) = answer(front, sender, to, state) else {
+        packets += 1;
+        if !flows.contains_key(&sender) {
+            let Ok(flow) = Flow::begin(front, sender, to, state) else {
                 continue;
             };
-            behind.insert(sender, socket);
-            threads.push(thread);
+            if flows.len() >= SENDERS_MAX
+                && let Some(silent) = flows.iter().min_by_key(|(_, flow)| flow.used)
+            {
+                let silent = *silent.0;
+                drop(flows.remove(&silent).map(Flow::end));
+            }
+            flows.insert(sender, flow);
         }
-        if let (Some(socket), Some(packet)) = (behind.get(&sender), packet.get(..bytes)) {
+        if let (Some(flow), Some(packet)) = (flows.get_mut(&sender), packet.get(..bytes)) {
+            flow.used = packets;
             // A packet that cannot be sent is lost, as on any link.
-            let _ = socket.send(packet);
+            let _ = flow.socket.send(packet);
         }
     }
-    for thread in threads {
-        let _ = thread.join();
+    for flow in flows.into_values() {
+        // A thread that panicked has nothing more to do.
+        let _ = flow.end().join();
     }
 }
 
-/// Brings what comes back to the sender.
-fn answer(
-    front: &UdpSocket,
-    sender: SocketAddr,
-    to: SocketAddr,
-    state: &Arc<State>,
-) -> Result<(UdpSocket, JoinHandle<()>)> {
-    let socket = UdpSocket::bind("127.0.0.1:0")?;
-    socket.connect(to)?;
-    socket.set_read_timeout(Some(LOOK_UP))?;
-    let (back, front, state) = (socket.try_clone()?, front.try_clone()?, Arc::clone(state));
-    let thread = std::thread::Builder::new()
-        .name("forwarder".into())
-        .spawn(move || {
-            let mut packet = [0; PACKET_BYTES_MAX];
-            while !state.ended.load(Ordering::Relaxed) {
-                let Ok(bytes) = back.recv(&mut packet) else {
-                    continue;
-                };
-                if let (false, Some(packet)) =
-                    (state.cut.load(Ordering::Relaxed), packet.get(..bytes))
-                {
-                    let _ = front.send_to(packet, sender);
+impl Flow {
+    /// Brings what comes back to the sender, on a thread of its own.
+    fn begin(
+        front: &UdpSocket,
+        sender: SocketAddr,
+        to: SocketAddr,
+        state: &Arc<State>,
+    ) -> Result<Flow> {
+        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        socket.connect(to)?;
+        socket.set_read_timeout(Some(LOOK_UP))?;
+        let over = Arc::new(AtomicBool::new(false));
+        let (back, front) = (socket.try_clone()?, front.try_clone()?);
+        let (state, done) = (Arc::clone(state), Arc::clone(&over));
+        let thread = std::thread::Builder::new()
+            .name("forwarder".into())
+            .spawn(move || {
+                let mut packet = [0; PACKET_BYTES_MAX];
+                while !done.load(Ordering::Relaxed) {
+                    let Ok(bytes) = back.recv(&mut packet) else {
+                        continue;
+                    };
+                    if let (false, Some(packet)) =
+                        (state.cut.load(Ordering::Relaxed), packet.get(..bytes))
+                    {
+                        let _ = front.send_to(packet, sender);
+                    }
                 }
-            }
-        })?;
-    Ok((socket, thread))
+            })?;
+        Ok(Flow {
+            socket,
+            used: 0,
+            over,
+            thread,
+        })
+    }
+
+    /// Its thread ends within [`LOOK_UP`].
+    fn end(self) -> JoinHandle<()> {
+        self.over.store(true, Ordering::Relaxed);
+        self.thread
+    }
 }
 
 /// How often a thread looks whether it is to end.
@@ -132,6 +164,21 @@ const SENDERS_MAX: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_sender_is_served_however_many_there_were() {
+        let far = UdpSocket::bind("127.0.0.1:0").unwrap();
+        far.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let forwarder = Forwarder::start(far.local_addr().unwrap()).unwrap();
+        for number in 0..=SENDERS_MAX {
+            let near = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let bytes = number.to_be_bytes();
+            near.send_to(&bytes, forwarder.address()).unwrap();
+            let mut packet = [0; 16];
+            let (length, _) = far.recv_from(&mut packet).unwrap();
+            assert_eq!(&packet[..length], &bytes);
+        }
+    }
 
     #[test]
     fn packets_pass_both_ways_until_the_cut_and_again_after_it() {
