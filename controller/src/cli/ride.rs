@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use longrein_io::clock;
 use longrein_io::exit::Exit;
-use longrein_proto::base::{Class, Name, Stage};
+use longrein_proto::base::{Class, Name, Refusal, Stage};
 use longrein_proto::role::{Order, VehicleStatus};
 use longrein_proto::wire::{Body, Drive, Telemetry};
 use serde_json::{Value, json};
@@ -164,7 +164,10 @@ impl Ride {
             News::Lease(Change::Lost(loss)) => {
                 self.line.say(&format!("{loss}: resume to take it again"));
             }
-            News::Lease(Change::NotGiven(RequestError::Refused(why))) => {
+            // A request that was late says nothing of the next one.
+            News::Lease(Change::NotGiven(RequestError::Refused(why)))
+                if why != Refusal::Expired =>
+            {
                 return Err(RequestError::Refused(why).into());
             }
             News::Lease(Change::NotGiven(why)) => {
