@@ -87,7 +87,7 @@ pub enum ControlInput {
         /// The function.
         channel: Channel,
     },
-    /// Close the devices and end.
+    /// Enter MinimalRisk, close the devices and end.
     Shutdown,
 }
 
@@ -196,6 +196,10 @@ impl Runner {
             self.wait();
         }
         for function in &mut self.functions {
+            let now = (self.clock)();
+            function.on_end(now);
+            function.run(now, self.log.as_mut(), &mut self.sink);
+            self.shared.note_stage(function.channel(), function.stage());
             function.close();
         }
     }

@@ -55,10 +55,10 @@ impl BlackBox {
                 peer: vehicle.to_string(),
                 certificate: None,
             },
-            ControllerEvent::SessionDown { vehicle } => Event::SessionEnded {
+            ControllerEvent::SessionDown { vehicle, why } => Event::SessionEnded {
                 session: 0,
                 peer: vehicle.to_string(),
-                why: "lost or closed".to_string(),
+                why: why.to_string(),
             },
             ControllerEvent::Granted { vehicle, token, .. } => Event::LeaseGranted {
                 function,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use longrein_proto::base::{Name, NodeName};
-use longrein_proto::role::VehicleStatus;
+use longrein_proto::role::{SessionLoss, VehicleStatus};
 use longrein_proto::session::{Age, Resolution};
 use longrein_proto::wire::{Description, News, Telemetry};
 use tokio::sync::Notify;
@@ -26,7 +26,10 @@ pub enum VehicleEvent {
         description: Description,
     },
     /// The session is lost, and leases and unresolved messages with it; another is being opened.
-    Down,
+    Down {
+        /// Why.
+        why: SessionLoss,
+    },
     /// Whether it is connected to a relay.
     Presence {
         /// The relay that says so.
@@ -191,12 +194,14 @@ mod tests {
     #[test]
     fn a_slow_reader_misses_the_oldest_telemetry_and_nothing_else() {
         let queue = Queue::default();
-        queue.push(VehicleEvent::Down);
+        queue.push(VehicleEvent::Down {
+            why: SessionLoss::Replaced,
+        });
         for number in 0..=u8::MAX {
             queue.push(telemetry(number));
         }
         assert_eq!(queue.missed.load(Ordering::Relaxed), 1);
-        assert!(matches!(queue.pop(), Some(VehicleEvent::Down)));
+        assert!(matches!(queue.pop(), Some(VehicleEvent::Down { .. })));
         let Some(VehicleEvent::Telemetry { telemetry, .. }) = queue.pop() else {
             panic!("telemetry is next");
         };
@@ -207,7 +212,9 @@ mod tests {
     fn the_queue_never_holds_more_than_its_bound() {
         let queue = Queue::default();
         for _ in 0..1_000 {
-            queue.push(VehicleEvent::Down);
+            queue.push(VehicleEvent::Down {
+                why: SessionLoss::Replaced,
+            });
         }
         let waiting = queue.waiting.lock().unwrap().len();
         assert_eq!(waiting, Events::WAITING_MAX);

@@ -64,7 +64,7 @@ pub use longrein_proto::base::{
     ApplicationId, Class, FencingToken, Name, NodeKind, NodeName, OfferId, Reason, Refusal, Right,
     Rights, Stage,
 };
-pub use longrein_proto::role::{Order, PathView, SendCommandError, VehicleStatus};
+pub use longrein_proto::role::{Order, PathView, SendCommandError, SessionLoss, VehicleStatus};
 pub use longrein_proto::session::{Age, Resolution};
 pub use longrein_proto::wire::{
     Body, Description, Drive, FunctionDescription, FunctionKind, News, OfferEnd, Removal,

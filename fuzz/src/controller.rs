@@ -302,7 +302,7 @@ impl Scene {
                     assert!(!self.up.contains(&vehicle), "{vehicle} twice");
                     self.up.push(vehicle);
                 }
-                ControllerEvent::SessionDown { vehicle } => {
+                ControllerEvent::SessionDown { vehicle, .. } => {
                     self.up.retain(|other| *other != vehicle);
                 }
                 ControllerEvent::Granted { vehicle, .. } => {

@@ -6,6 +6,7 @@
     reason = "a scenario asks for the events that it knows"
 )]
 
+mod agent_end;
 mod audit;
 mod bufferbloat;
 mod bursts;

@@ -36,6 +36,8 @@ pub struct Vehicle {
     pub stages: Vec<(MonoTime, Channel, Stage)>,
     /// Every stop and reset: when, and whether it is a stop.
     pub stops: Vec<(MonoTime, bool)>,
+    /// When its agent ended in good order.
+    pub ended: Option<MonoTime>,
     /// What an audit would want to know, in order.
     pub audit: Vec<Audit>,
     /// The newest record that survives a power cut.
@@ -137,6 +139,7 @@ impl Vehicle {
             refused: Vec::new(),
             stages: Vec::new(),
             stops: Vec::new(),
+            ended: None,
             audit: Vec::new(),
             disk,
             revocations: Vec::new(),
@@ -223,6 +226,14 @@ impl Vehicle {
         self.stops.push((now, true));
         for function in &mut self.functions {
             function.on_stop(now);
+        }
+        self.tell_stages(now, role);
+    }
+
+    pub(crate) fn end(&mut self, now: MonoTime, role: &mut Agent) {
+        self.ended = Some(now);
+        for function in &mut self.functions {
+            function.on_end(now);
         }
         self.tell_stages(now, role);
     }

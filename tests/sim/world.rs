@@ -206,6 +206,16 @@ impl World {
         }
     }
 
+    /// Ends an agent in good order, as SIGTERM does.
+    pub fn end_agent(&mut self, station: Station) {
+        let now = self.time_of(station);
+        let body = self.agent_body_mut(station);
+        body.vehicle.end(now, &mut body.role);
+        body.role.end(now);
+        self.collect(station);
+        self.kill(station);
+    }
+
     /// Starts a dead agent again, with what was on its disk when it died; its paths connect anew.
     pub fn restart_agent(&mut self, station: Station) {
         let slot = self.slot(station);

@@ -95,6 +95,13 @@ impl Function {
         self.feed(now);
     }
 
+    /// SAFE-71
+    pub fn on_end(&mut self, now: MonoTime) {
+        self.actuation.on_end(now);
+        self.refuse_waiting(now, &Refusal::AdapterDown);
+        self.feed(now);
+    }
+
     pub fn on_reset(&mut self, now: MonoTime) {
         self.actuation.on_reset(now);
         self.feed(now);

@@ -24,6 +24,7 @@ const TTL: Duration = Duration::from_secs(30);
 enum Fact {
     Command(Body),
     Output(Stage, bool, Option<i16>),
+    Closed,
 }
 
 /// A device that records, and that a test can hold up.
@@ -71,7 +72,9 @@ impl Adapter for Recorder {
         Duration::from_millis(20)
     }
 
-    fn close(&mut self) {}
+    fn close(&mut self) {
+        let _ = self.facts.send(Fact::Closed);
+    }
 }
 
 struct Rig {
@@ -180,6 +183,31 @@ fn a_command_is_applied_told_to_the_device_and_answered() {
     until("stage", || (stage() == Some(Stage::Nominal)).then_some(()));
 }
 
+/// SAFE-71
+#[test]
+fn at_its_end_the_device_is_told_of_minimal_risk_before_it_is_closed() {
+    let mut rig = Rig::new(patient(), None);
+    rig.resume();
+    rig.command(1, drive(700), false).unwrap();
+    rig.told(Fact::Output(Stage::Nominal, false, Some(700)));
+    drop(rig.thread);
+    let facts: Vec<Fact> = rig.facts.iter().collect();
+    assert_eq!(
+        facts.last_chunk(),
+        Some(&[Fact::Output(Stage::MinimalRisk, false, None), Fact::Closed])
+    );
+    let entered = std::iter::from_fn(|| rig.outputs.try_recv().ok());
+    let entered: Vec<Stage> = entered
+        .filter_map(|output| {
+            let ControlOutput::Stage { stage, .. } = output else {
+                return None;
+            };
+            Some(stage)
+        })
+        .collect();
+    assert_eq!(entered.last(), Some(&Stage::MinimalRisk));
+}
+
 /// SAFE-28, SAFE-23
 #[test]
 fn stages_are_entered_while_the_async_runtime_is_blocked_and_nobody_reads_outputs() {
@@ -196,7 +224,7 @@ fn stages_are_entered_while_the_async_runtime_is_blocked_and_nobody_reads_output
                 let fact = rig.facts.recv_timeout(limit).expect("a stage in time");
                 match fact {
                     Fact::Output(told, ..) if told == stage => break,
-                    Fact::Output(..) | Fact::Command(_) => {}
+                    Fact::Output(..) | Fact::Command(_) | Fact::Closed => {}
                 }
             }
         }

@@ -369,7 +369,7 @@ async fn offer(args: &OfferArgs, vehicle: &Vehicle, events: &mut Events) -> Resu
     while let Ok(Some(event)) = timeout_at(until, events.next()).await {
         let news = match event {
             VehicleEvent::News { news, .. } => news,
-            VehicleEvent::Down => return Err(RequestError::NoSession.into()),
+            VehicleEvent::Down { .. } => return Err(RequestError::NoSession.into()),
             VehicleEvent::Up { .. }
             | VehicleEvent::Described { .. }
             | VehicleEvent::Presence { .. }

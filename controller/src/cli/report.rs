@@ -24,7 +24,7 @@ pub fn json(vehicle: &Vehicle, event: &VehicleEvent) -> Value {
             "functions": functions_json(description),
         }),
         VehicleEvent::News { function, news } => news_json(function, news),
-        VehicleEvent::Down => json!({ "event": "down" }),
+        VehicleEvent::Down { why } => json!({ "event": "down", "why": why.to_string() }),
         VehicleEvent::Presence { relay, present } => json!({
             "event": "presence",
             "relay": relay.name.as_str(),
@@ -63,7 +63,7 @@ pub fn line(event: &VehicleEvent) -> Option<String> {
         VehicleEvent::Up { .. } => "session is up".to_string(),
         VehicleEvent::Described { .. } => "what you may do here has changed".to_string(),
         VehicleEvent::News { function, news } => news_line(function, news)?,
-        VehicleEvent::Down => "session is lost; calling again".to_string(),
+        VehicleEvent::Down { why } => format!("session is over: {why}; calling again"),
         VehicleEvent::Presence {
             relay,
             present: true,

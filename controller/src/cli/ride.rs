@@ -125,7 +125,7 @@ impl Ride {
             // The holder tells that.
             VehicleEvent::LeaseLost { .. } | VehicleEvent::Telemetry { .. } => {}
             VehicleEvent::Up { .. }
-            | VehicleEvent::Down
+            | VehicleEvent::Down { .. }
             | VehicleEvent::Presence { .. }
             | VehicleEvent::Draining { .. }
             | VehicleEvent::Described { .. }

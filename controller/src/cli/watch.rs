@@ -137,7 +137,7 @@ impl Printer {
                 self.function.as_ref().is_none_or(|only| only == function)
             }
             VehicleEvent::Up { .. }
-            | VehicleEvent::Down
+            | VehicleEvent::Down { .. }
             | VehicleEvent::Presence { .. }
             | VehicleEvent::Draining { .. }
             | VehicleEvent::Described { .. }

@@ -111,7 +111,7 @@ impl Desk {
         match event {
             ControllerEvent::Presence { relay, present, .. } => seat.on_presence(relay, present),
             ControllerEvent::SessionUp { description, .. } => seat.on_session_up(description),
-            ControllerEvent::SessionDown { .. } => seat.on_session_down(),
+            ControllerEvent::SessionDown { why, .. } => seat.on_session_down(why),
             ControllerEvent::LeaseLost { channel, how, .. } => seat.on_lease_lost(channel, how),
             ControllerEvent::News { news, .. } => seat.on_news(news),
             ControllerEvent::Described { description, .. } => seat.on_described(description),
@@ -203,7 +203,7 @@ fn vehicle_of(event: &ControllerEvent) -> Option<&NodeName> {
     match event {
         ControllerEvent::Presence { vehicle, .. }
         | ControllerEvent::SessionUp { vehicle, .. }
-        | ControllerEvent::SessionDown { vehicle }
+        | ControllerEvent::SessionDown { vehicle, .. }
         | ControllerEvent::Granted { vehicle, .. }
         | ControllerEvent::Coming { vehicle, .. }
         | ControllerEvent::Offered { vehicle, .. }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use longrein_proto::base::{Channel, FencingToken, Name, NodeName};
-use longrein_proto::role::VehicleStatus;
+use longrein_proto::role::{SessionLoss, VehicleStatus};
 use longrein_proto::session::Resolution;
 use longrein_proto::wire::{Description, News, Removal};
 use tokio::sync::{oneshot, watch};
@@ -157,7 +157,7 @@ impl Seat {
         }
     }
 
-    pub(super) fn on_session_down(&mut self) {
+    pub(super) fn on_session_down(&mut self, why: SessionLoss) {
         self.session.send_modify(|session| session.up = false);
         self.status = None;
         self.losing.clear();
@@ -167,7 +167,7 @@ impl Seat {
         }
         // Whoever still waits for one of these sees the end of its channel: the outcome is unknown.
         self.receipts.clear();
-        self.tell(&VehicleEvent::Down);
+        self.tell(&VehicleEvent::Down { why });
     }
 
     pub(super) fn on_presence(&mut self, relay: NodeName, present: bool) {
@@ -330,7 +330,7 @@ mod tests {
         let lost = seat.on_granted(drive, FencingToken(3), &me());
         let (outcome, mut receipt) = oneshot::channel();
         seat.add_receipt(drive, 1, outcome);
-        seat.on_session_down();
+        seat.on_session_down(SessionLoss::Replaced);
         assert_eq!(*lost.borrow(), Some(LeaseLoss::SessionEnded));
         assert_eq!(
             receipt.try_recv(),

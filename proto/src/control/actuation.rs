@@ -23,6 +23,7 @@ pub struct Actuation {
     watchdog: Option<Watchdog>,
     limits: Option<Limiter>,
     stopped: bool,
+    ended: bool,
     device_up: bool,
     newest_token: FencingToken,
     in_force: Option<InForce>,
@@ -109,6 +110,7 @@ impl Actuation {
             watchdog: config.watchdog.map(Watchdog::new),
             limits: config.limits.map(Limiter::new),
             stopped,
+            ended: false,
             device_up: false,
             newest_token: FencingToken(0),
             in_force: None,
@@ -117,11 +119,12 @@ impl Actuation {
         }
     }
 
-    /// The stage as of the last fact. Without a watchdog it is Nominal, or MinimalRisk while stopped or without a device.
+    /// The stage as of the last fact. Without a watchdog it is Nominal, or MinimalRisk while stopped, without a device and at the
+    /// end.
     pub fn stage(&self) -> Stage {
         match &self.watchdog {
             Some(watchdog) => watchdog.stage(),
-            None if self.stopped || !self.device_up => Stage::MinimalRisk,
+            None if self.stopped || self.ended || !self.device_up => Stage::MinimalRisk,
             None => Stage::Nominal,
         }
     }
@@ -162,8 +165,8 @@ impl Actuation {
             return Err(Refusal::OldToken);
         }
         self.newest_token = token;
-        // SAFE-64
-        if !self.device_up {
+        // SAFE-64 SAFE-71
+        if !self.device_up || self.ended {
             return Err(Refusal::AdapterDown);
         }
         let neutral = body.is_neutral();
@@ -206,7 +209,7 @@ impl Actuation {
         if self.stopped {
             return Err(Refusal::Stopped);
         }
-        if !self.device_up {
+        if !self.device_up || self.ended {
             return Err(Refusal::AdapterDown);
         }
         let held = now.since(accepted.sent_at());
@@ -255,6 +258,18 @@ impl Actuation {
     pub fn on_reset(&mut self, now: MonoTime) {
         let before = self.stage();
         self.stopped = false;
+        self.tell_if_changed(now, before);
+    }
+
+    /// The agent ends: nothing stays in force and nothing is applied any more (SAFE-71).
+    pub fn on_end(&mut self, now: MonoTime) {
+        self.on_timeout(now);
+        self.void();
+        let before = self.stage();
+        self.ended = true;
+        if let Some(watchdog) = &mut self.watchdog {
+            watchdog.on_end();
+        }
         self.tell_if_changed(now, before);
     }
 

@@ -132,6 +132,11 @@ impl Watchdog {
         self.enter(next(self.state, Fact::Stop))
     }
 
+    /// The agent ends: MinimalRisk at once (SAFE-71).
+    pub fn on_end(&mut self) -> Option<Stage> {
+        self.enter(next(self.state, Fact::AgentEnd))
+    }
+
     /// Enters the next stage that is due (SAFE-21). Late calls enter one stage each: call it until it gives none (SAFE-23).
     pub fn on_timeout(&mut self, now: MonoTime) -> Option<Stage> {
         let (at, fact) = self.due()?;
@@ -198,6 +203,7 @@ enum Fact {
     LeaseEnd,
     DeviceLoss,
     Stop,
+    AgentEnd,
 }
 
 const fn next(state: State, fact: Fact) -> State {
@@ -229,7 +235,7 @@ const fn next(state: State, fact: Fact) -> State {
             State::Nominal | State::Hold => State::Parted,
             State::Parted | State::Ramp | State::MinimalRisk => state,
         },
-        Fact::Stop => State::MinimalRisk,
+        Fact::Stop | Fact::AgentEnd => State::MinimalRisk,
     }
 }
 
@@ -321,6 +327,7 @@ mod tests {
             (Fact::LeaseEnd, "lease end"),
             (Fact::DeviceLoss, "device loss"),
             (Fact::Stop, "stop"),
+            (Fact::AgentEnd, "agent end"),
         ];
         let mut edges = Vec::new();
         for state in states {

@@ -1,6 +1,7 @@
 //! The controller: calls vehicles, takes leases, sends commands, hears telemetry and receipts.
 
 mod call;
+mod session_loss;
 mod stops;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::call::{Call, Calling};
+pub use self::session_loss::SessionLoss;
 use self::stops::Stops;
 use super::node::{Fact, Node};
 use super::revoking::Revoking;
@@ -71,6 +73,8 @@ pub enum ControllerEvent {
     SessionDown {
         /// The vehicle.
         vehicle: NodeName,
+        /// Why.
+        why: SessionLoss,
     },
     /// A lease is granted.
     Granted {

@@ -23,7 +23,9 @@ pub use agent::{
 };
 pub use applicant::{Applicant, ApplicantEvent, authority_of};
 pub use authority::{Authority, AuthorityCounters, AuthorityEvent};
-pub use controller::{Controller, ControllerEvent, Order, SendCommandError, VehicleStatus};
+pub use controller::{
+    Controller, ControllerEvent, Order, SendCommandError, SessionLoss, VehicleStatus,
+};
 pub use node::{NodeCounters, PathView};
 pub use record::{AgentRecord, RecordError};
 pub use relay::{Relay, RelayConfig, RelayCounters, RelayEvent};

@@ -76,7 +76,7 @@ fn over(world: &World, key: &Key, sent: &Sent, at: MonoTime) -> bool {
     let clock = world.clock_of(sent.by);
     let events = world.controller_events(sent.by);
     events.iter().any(|(told, event)| {
-        matches!(event, ControllerEvent::SessionDown { vehicle } if *vehicle == key.vehicle)
+        matches!(event, ControllerEvent::SessionDown { vehicle, .. } if *vehicle == key.vehicle)
             && clock.world_time(*told) >= sent.at
             && clock.at(at) >= *told
     })

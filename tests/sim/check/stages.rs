@@ -63,7 +63,8 @@ fn check_life(life: &Vehicle, end: MonoTime, stopped: &[(MonoTime, MonoTime)]) {
             continue;
         };
         let by_command = *to == Stage::Nominal && fed.contains(when);
-        let by_stop = *to == Stage::MinimalRisk && life.stops.iter().any(|(at, _)| at == when);
+        let by_stop = life.stops.iter().any(|(at, _)| at == when) || life.ended == Some(*when);
+        let by_stop = by_stop && *to == Stage::MinimalRisk;
         assert!(
             by_command || by_stop || *to as u8 == *from as u8 + 1,
             "{from} then {to} at {when}: {entered:?}"
@@ -77,7 +78,8 @@ fn check_life(life: &Vehicle, end: MonoTime, stopped: &[(MonoTime, MonoTime)]) {
 fn check_not_early(life: &Vehicle, fed: &[MonoTime], when: MonoTime, stage: Stage) {
     // A command at the same moment comes after the stages that were due before it.
     let cause = |at: &MonoTime| *at < when;
-    let stopped = life.stops.iter().any(|(at, stop)| *stop && *at == when);
+    let stopped =
+        life.stops.iter().any(|(at, stop)| *stop && *at == when) || life.ended == Some(when);
     let parted = life
         .lease_ends
         .iter()

@@ -199,7 +199,7 @@ impl Carrier {
             }
             VehicleEvent::Up { .. } => self.tally.on_session(),
             VehicleEvent::Status(status) => self.on_status(&status),
-            VehicleEvent::Down
+            VehicleEvent::Down { .. }
             | VehicleEvent::Presence { .. }
             | VehicleEvent::Draining { .. }
             | VehicleEvent::Described { .. }

@@ -157,6 +157,46 @@ fn a_stop_voids_the_command_and_after_the_reset_motion_needs_a_resume() {
     assert_eq!(stages(&mut actuation), [Stage::MinimalRisk]);
 }
 
+/// SAFE-71
+#[test]
+fn at_the_end_of_the_agent_the_stage_is_minimal_risk_and_nothing_is_applied_any_more() {
+    let desk = Desk::new();
+    let mut actuation = resumed(&desk);
+    let command = desk.accepted(at(0), drive(&desk, 500), 200);
+    apply(&mut actuation, at(0), command).unwrap();
+    actuation.on_end(at(5));
+    let output = actuation.output(at(5));
+    assert_eq!(
+        (output.stage, output.stopped, output.drive),
+        (Stage::MinimalRisk, false, None)
+    );
+    for command in [drive(&desk, 500), resume(&desk)] {
+        let command = desk.accepted(at(6), command, 200);
+        assert_eq!(
+            actuation.rehearse(at(6), &command),
+            Err(Refusal::AdapterDown)
+        );
+        assert_eq!(
+            apply(&mut actuation, at(6), command),
+            Err(Refusal::AdapterDown)
+        );
+    }
+    assert_eq!(stages(&mut actuation), [Stage::MinimalRisk]);
+}
+
+/// SAFE-71
+#[test]
+fn at_the_end_of_the_agent_a_function_without_a_watchdog_is_in_minimal_risk_too() {
+    let config = ActuationConfig {
+        watchdog: None,
+        limits: None,
+    };
+    let mut actuation = Actuation::new(config, false);
+    actuation.on_device(at(0), true);
+    actuation.on_end(at(1));
+    assert_eq!(stages(&mut actuation), [Stage::Nominal, Stage::MinimalRisk]);
+}
+
 /// SAFE-26
 #[test]
 fn the_end_of_the_lease_voids_the_command_and_enters_hold_at_once() {

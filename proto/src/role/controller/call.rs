@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustls_pki_types::UnixTime;
 
 use self::live::Live;
-use super::{ControllerEvent, Order, SendCommandError};
+use super::{ControllerEvent, Order, SendCommandError, SessionLoss};
 use crate::base::limits::SESSION_SILENCE;
 use crate::base::{Channel, Entropy, FencingToken, MonoTime, NodeName, SessionId};
 use crate::crypto::{Credential, Fleet};
@@ -247,7 +247,7 @@ impl Call {
         let Some(attempt) = self.attempt.take() else {
             return;
         };
-        self.end_session(now, node);
+        self.end_session(now, SessionLoss::Replaced, node);
         self.refused_by.clear();
         let mut live = Live::new(self.vehicle.clone(), attempt.ways, line);
         live.line.announce_dictionaries(now);
@@ -256,17 +256,18 @@ impl Call {
 
     fn end_if_over(&mut self, now: MonoTime, node: &mut Node) {
         if self.live.as_ref().is_some_and(Live::has_ended) {
-            self.end_session(now, node);
+            self.end_session(now, SessionLoss::AgentEnds, node);
         }
     }
 
-    fn end_session(&mut self, now: MonoTime, node: &mut Node) {
+    fn end_session(&mut self, now: MonoTime, why: SessionLoss, node: &mut Node) {
         let Some(mut old) = self.live.take() else {
             return;
         };
         old.end(now, node, &mut self.events);
         self.events.push_back(ControllerEvent::SessionDown {
             vehicle: self.vehicle.clone(),
+            why,
         });
     }
 }
