@@ -1,12 +1,15 @@
-//! Logs: one line each on stderr.
+//! Logs: to the journal of systemd, or one line each on stderr.
 
+use rustix::fs::fstat;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
+use std::{env, fmt};
+use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt as lines, registry};
+use tracing_subscriber::{Layer, Registry, fmt as lines, registry, reload};
 
 /// How much is logged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
@@ -74,30 +77,68 @@ impl fmt::Display for Level {
     }
 }
 
-/// Starts logging to stderr; a second call changes nothing. The libraries below (QUIC, TLS) log from `warn` on only.
+/// Starts logging; a second call changes nothing. The libraries below (QUIC, TLS) log from `warn` on only.
 ///
-/// Under systemd the lines carry no time, as the journal has its own.
+/// A service of systemd logs to the journal, each fact a field of its own (`LONGREIN_VEHICLE=truck-17`); every other program logs
+/// lines to stderr.
 pub fn start(level: Level) {
+    let (filter, handle) = reload::Layer::new(targets(level));
+    let started = registry().with(writer().with_filter(filter)).try_init();
+    // Logging that runs already keeps running.
+    if started.is_ok() {
+        drop(FILTER.set(handle));
+    }
+}
+
+/// Changes how much is logged from now on.
+pub fn set_level(level: Level) {
+    if let Some(filter) = FILTER.get() {
+        // Fails only when there is no log any more.
+        drop(filter.reload(targets(level)));
+    }
+}
+
+fn targets(level: Level) -> Targets {
     let others = level.filter().min(LevelFilter::WARN);
-    let targets = Targets::new()
+    Targets::new()
         .with_default(level.filter())
-        .with_targets(LIBRARIES.map(|library| (library, others)));
-    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    let layer = lines::layer()
+        .with_targets(LIBRARIES.map(|library| (library, others)))
+}
+
+fn writer() -> Box<dyn Layer<Registry> + Send + Sync> {
+    let lines = lines::layer()
         .with_writer(std::io::stderr)
         .with_target(false)
         .with_ansi(false);
-    let started = if journal {
-        registry()
-            .with(layer.without_time().with_filter(targets))
-            .try_init()
-    } else {
-        registry().with(layer.with_filter(targets)).try_init()
-    };
-    // Logging that runs already keeps running.
-    drop(started);
+    match journal() {
+        Some(journal) => journal.boxed(),
+        None => lines.boxed(),
+    }
 }
 
+/// The journal, when stderr goes there: somebody who redirects it wants to read it where it goes.
+fn journal() -> Option<tracing_journald::Layer> {
+    let stream = env::var("JOURNAL_STREAM").ok()?;
+    let stderr = fstat(std::io::stderr()).ok()?;
+    if stream != format!("{}:{}", stderr.st_dev, stderr.st_ino) {
+        return None;
+    }
+    let layer = tracing_journald::layer().ok()?;
+    let priorities = PriorityMappings {
+        info: Priority::Informational,
+        debug: Priority::Debug,
+        ..PriorityMappings::new()
+    };
+    Some(
+        layer
+            .with_priority_mappings(priorities)
+            .with_field_prefix(Some(FIELD_PREFIX.to_string())),
+    )
+}
+
+static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+/// Of the journal's fields, so that they are nobody else's.
+const FIELD_PREFIX: &str = "LONGREIN";
 const LIBRARIES: [&str; 4] = ["quinn", "quinn_proto", "quinn_udp", "rustls"];
 
 #[cfg(test)]
