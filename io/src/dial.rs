@@ -19,14 +19,17 @@ use crate::repeats::{Effort, UNHEARD_MAX};
 use crate::socket::{self, Bind, SocketError};
 use crate::tls;
 use crate::transport::transport;
-use longrein_proto::base::{MonoTime, Name};
+use longrein_proto::base::{MonoTime, Name, PathId};
 use longrein_proto::crypto::{Fleet, Peer};
 use longrein_proto::role::Role;
+use quinn_proto::crypto::rustls::QuicClientConfig;
 use quinn_proto::{ClientConfig, EndpointConfig, RandomConnectionIdGenerator};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::lookup_host;
 use tokio::sync::Notify;
@@ -42,37 +45,129 @@ pub fn dial<R: Role + 'static>(
     identity: &Identity,
     routes: Vec<Route>,
     observe: impl FnMut(&Route, &DialOutcome) + 'static,
-) -> Result<(), rustls::Error> {
-    let observe: Rc<RefCell<Observer>> = Rc::new(RefCell::new(observe));
-    let mut links: BTreeMap<Name, Rc<Link>> = BTreeMap::new();
-    for route in routes {
-        let mut config = ClientConfig::new(tls::client(identity, &route.relay)?);
+) -> Result<Dialers<R>, rustls::Error> {
+    let mut dialers = Dialers {
+        driver: driver.clone(),
+        observe: Rc::new(RefCell::new(observe)),
+        links: Rc::default(),
+        kept: Vec::new(),
+    };
+    dialers.set_routes(identity, routes)?;
+    driver.spawn(tell_changes(Rc::clone(&dialers.links)));
+    Ok(dialers)
+}
+
+/// The routes of a node on which connections are kept up. Dropping this changes nothing.
+pub struct Dialers<R: Role> {
+    driver: Driver<R>,
+    observe: Rc<RefCell<Observer>>,
+    links: Rc<RefCell<Links>>,
+    kept: Vec<Kept>,
+}
+
+/// A route that has a dialer.
+struct Kept {
+    route: Route,
+    /// Its connection in use.
+    path: Rc<Cell<Option<PathId>>>,
+    /// Told when the route is no more.
+    dismissed: Rc<Notify>,
+}
+
+impl<R: Role + 'static> Dialers<R> {
+    /// From now on these are the routes. What was there before stays as it is, with its connections; routes that are not among
+    /// these lose them. Tells how many began and how many ended.
+    ///
+    /// # Errors
+    /// When the identity's key cannot sign; nothing has changed then.
+    pub fn set_routes(
+        &mut self,
+        identity: &Identity,
+        routes: Vec<Route>,
+    ) -> Result<(usize, usize), rustls::Error> {
+        let is_new = |route: &&Route| !self.kept.iter().any(|kept| kept.route.leads_as(route));
+        let begun = routes
+            .iter()
+            .filter(is_new)
+            .map(|route| Ok((route.clone(), tls::client(identity, &route.relay)?)))
+            .collect::<Result<Vec<_>, rustls::Error>>()?;
+        let goes_on = |kept: &Kept| routes.iter().any(|route| route.leads_as(&kept.route));
+        let (kept, ended): (Vec<_>, Vec<_>) = std::mem::take(&mut self.kept)
+            .into_iter()
+            .partition(goes_on);
+        self.kept = kept;
+        for Kept {
+            path, dismissed, ..
+        } in &ended
+        {
+            dismissed.notify_one();
+            if let Some(path) = path.take() {
+                self.driver.hang_up(path);
+            }
+        }
+        let counts = (begun.len(), ended.len());
+        for (route, config) in begun {
+            self.keep(identity.fleet(), route, config);
+        }
+        let links: BTreeSet<&Name> = routes.iter().map(|route| &route.link).collect();
+        self.links
+            .borrow_mut()
+            .retain(|name, _| links.contains(name));
+        Ok(counts)
+    }
+
+    fn keep(&mut self, fleet: &Fleet, route: Route, config: Arc<QuicClientConfig>) {
+        let mut config = ClientConfig::new(config);
         config.transport_config(transport(Fuse::default()));
+        let link = Rc::clone(
+            self.links
+                .borrow_mut()
+                .entry(route.link.clone())
+                .or_default(),
+        );
+        let kept = Kept {
+            route: route.clone(),
+            path: Rc::default(),
+            dismissed: Rc::default(),
+        };
         let dialer = Dialer {
-            driver: driver.clone(),
-            fleet: identity.fleet().clone(),
+            driver: self.driver.clone(),
+            fleet: fleet.clone(),
             config,
-            link: Rc::clone(links.entry(route.link.clone()).or_default()),
+            link,
             route,
-            observe: Rc::clone(&observe),
+            path: Rc::clone(&kept.path),
+            observe: Rc::clone(&self.observe),
             backoff: Backoff::new(),
             unanswered: 0,
             told: String::new(),
         };
-        driver.spawn(dialer.keep_up());
+        let dismissed = Rc::clone(&kept.dismissed);
+        self.driver.spawn(async move {
+            tokio::select! {
+                biased;
+                () = dismissed.notified() => {}
+                () = dialer.keep_up() => {}
+            }
+        });
+        self.kept.push(kept);
     }
-    driver.spawn(tell_changes(links.into_values().collect()));
-    Ok(())
+}
+
+impl<R: Role> fmt::Debug for Dialers<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialers").finish_non_exhaustive()
+    }
 }
 
 /// Ends all pauses when the machine's interfaces or addresses have changed.
-async fn tell_changes(links: Vec<Rc<Link>>) {
+async fn tell_changes(links: Rc<RefCell<Links>>) {
     let Ok(interfaces) = Interfaces::watch() else {
         // Pauses end by themselves too.
         return;
     };
     while interfaces.changed().await.is_ok() {
-        for link in &links {
+        for link in links.borrow().values() {
             link.hope.notify_waiters();
         }
         sleep(CHANGES_APART).await;
@@ -80,6 +175,7 @@ async fn tell_changes(links: Vec<Rc<Link>>) {
 }
 
 type Observer = dyn FnMut(&Route, &DialOutcome);
+type Links = BTreeMap<Name, Rc<Link>>;
 
 /// What the dialers of one link tell each other.
 #[derive(Default)]
@@ -90,12 +186,29 @@ struct Link {
     up: Cell<usize>,
 }
 
+/// Counts a connection of a link as up while it lives.
+struct Up(Rc<Link>);
+
+impl Up {
+    fn new(link: &Rc<Link>) -> Up {
+        link.up.update(|up| up + 1);
+        Up(Rc::clone(link))
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        self.0.up.update(|up| up - 1);
+    }
+}
+
 /// Keeps one route's connection up.
 struct Dialer<R: Role> {
     driver: Driver<R>,
     fleet: Fleet,
     config: ClientConfig,
     route: Route,
+    path: Rc<Cell<Option<PathId>>>,
     observe: Rc<RefCell<Observer>>,
     link: Rc<Link>,
     backoff: Backoff,
@@ -125,6 +238,7 @@ impl<R: Role + 'static> Dialer<R> {
                 let Some(path) = self.driver.attach(found.connection, link, found.peer) else {
                     return;
                 };
+                self.path.set(Some(path.id()));
                 self.tell(&DialOutcome::Up {
                     path: path.id(),
                     remote: path.remote(),
@@ -159,9 +273,9 @@ impl<R: Role + 'static> Dialer<R> {
     /// Waits until another connection is needed; tells what is left of this one.
     async fn watch(&mut self, current: Current) -> Option<Current> {
         let Current { path, since } = &current;
-        self.link.up.update(|up| up + 1);
+        let up = Up::new(&self.link);
         let fact = path.fact().await;
-        self.link.up.update(|up| up - 1);
+        drop(up);
         if clock::now().since(*since) >= STABLE {
             self.backoff.reset();
         }

@@ -21,6 +21,20 @@ pub struct Route {
     pub budget_kbit_s: u32,
 }
 
+impl Route {
+    /// Whether both are the same way: what is sent on it, and how much, does not matter.
+    pub(crate) fn leads_as(&self, other: &Route) -> bool {
+        let Route {
+            link,
+            bind,
+            relay,
+            address,
+            budget_kbit_s: _,
+        } = self;
+        (link, bind, relay, address) == (&other.link, &other.bind, &other.relay, &other.address)
+    }
+}
+
 /// What became of a route, told to the program each time.
 #[derive(Debug)]
 pub enum DialOutcome {

@@ -56,7 +56,7 @@ pub async fn apply(
     });
     let is_token = identity.node().kind == NodeKind::Newcomer;
     let answer = match dialled {
-        Ok(()) => timeout(patience, seen.answer()).await,
+        Ok(_) => timeout(patience, seen.answer()).await,
         Err(error) => Ok(Err(key(&error))),
     };
     driver.close().await;

@@ -1,7 +1,7 @@
 //! The smallest role: a caller says something on each path again and again, an echo sends it back.
 
 use crate::fleet::Fleet;
-use longrein_io::dial::{DialOutcome, Route, dial};
+use longrein_io::dial::{DialOutcome, Dialers, Route, dial};
 use longrein_io::drive::Driver;
 use longrein_io::keys::Identity;
 use longrein_io::listen::{ListenLimits, ListenSettings, Listener, listen};
@@ -140,7 +140,7 @@ impl Node {
         }
     }
 
-    pub fn dial(&self, identity: &Identity, routes: Vec<Route>) {
+    pub fn dial(&self, identity: &Identity, routes: Vec<Route>) -> Dialers<Echo> {
         let outcomes = Rc::clone(&self.outcomes);
         dial(&self.driver, identity, routes, move |route, outcome| {
             let text = format!("{:?}: {}", outcome.exit(), outcome.describe(route));
@@ -149,7 +149,7 @@ impl Node {
                 assert!(remote.ip().is_loopback());
             }
         })
-        .unwrap();
+        .unwrap()
     }
 
     pub fn listen(&self, identity: &Identity, address: SocketAddr) -> Listener {

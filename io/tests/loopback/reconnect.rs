@@ -1,5 +1,6 @@
 use crate::echo::{Echo, Node, any_port, caller, redial, relay, route, until};
 use crate::fleet::Fleet;
+use longrein_io::dial::Route;
 use longrein_io::runtime;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::mpsc;
@@ -65,6 +66,47 @@ fn a_relay_that_was_killed_and_started_again_is_reached_again() {
         until("an echo of the second", echoes, || truck.events()).await;
         assert_eq!((truck.ups(), truck.downs()), (2, 1));
         second.kill();
+    })
+    .unwrap();
+}
+
+#[test]
+fn routes_that_are_set_anew_leave_the_connections_of_those_that_stay() {
+    runtime::run(async || {
+        let fleet = Fleet::new();
+        let identity = fleet.identity("agent/truck-17");
+        let (_east, east) = relay(&fleet, "east");
+        let (_west, west) = relay(&fleet, "west");
+        let [east, west] = [("east", east), ("west", west)]
+            .map(|(name, listener)| route(name, listener.address()));
+        let truck = Node::start(Echo::saying("truck"));
+        let mut dialers = truck.dial(&identity, vec![east.clone()]);
+        until("east", || truck.ups() == 1, || truck.events()).await;
+        let first = truck.driver.paths()[0].id();
+
+        let more_for_east = Route {
+            budget_kbit_s: 500,
+            ..east.clone()
+        };
+        let changed = dialers.set_routes(&identity, vec![west.clone(), more_for_east]);
+        assert_eq!(changed.unwrap(), (1, 0));
+        until("west", || truck.ups() == 2, || truck.events()).await;
+        assert_eq!(truck.downs(), 0);
+        assert!(truck.driver.path(first).is_some());
+
+        let changed = dialers.set_routes(&identity, vec![west.clone()]);
+        assert_eq!(changed.unwrap(), (0, 1));
+        until("the end of east", || truck.downs() == 1, || truck.events()).await;
+        assert!(truck.driver.path(first).is_none());
+        // It is not dialled again, and the other is still in use: its echoes arrive.
+        let before = truck.got("truck");
+        until("an echo", || truck.got("truck") > before, || truck.events()).await;
+        assert_eq!((truck.ups(), truck.downs()), (2, 1));
+
+        // What was gone can come back.
+        let changed = dialers.set_routes(&identity, vec![east, west]);
+        assert_eq!(changed.unwrap(), (1, 0));
+        until("east again", || truck.ups() == 3, || truck.events()).await;
     })
     .unwrap();
 }

@@ -228,6 +228,22 @@ impl Agent {
         self.node.set_link_budget(link, kbit_s);
     }
 
+    /// Forgets what links may carry that are not among these.
+    pub fn keep_link_budgets(&mut self, links: &[Name]) {
+        self.node.keep_link_budgets(links);
+    }
+
+    /// Each function: its name, its stage, and who holds its lease.
+    pub fn functions(&self) -> impl Iterator<Item = (&Name, Stage, Option<&NodeName>)> {
+        self.functions.iter().map(|function| {
+            (
+                &function.config.name,
+                function.stage,
+                function.lease.holder(),
+            )
+        })
+    }
+
     /// How each path stands.
     pub fn paths(&self) -> Vec<PathView> {
         self.node.paths()

@@ -21,6 +21,11 @@ impl LinkBudgets {
         }
     }
 
+    /// Of links that are not among these nothing is known any more.
+    pub(super) fn keep_only(&mut self, links: &[Name]) {
+        self.kbit_s.retain(|link, _| links.contains(link));
+    }
+
     /// What a link may carry; a default when nothing was said.
     pub(super) fn kbit_s(&self, link: &Name) -> u32 {
         let default = u32::try_from(LINK_BUDGET_BITS_PER_S / 1_000).unwrap_or(u32::MAX);

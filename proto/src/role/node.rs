@@ -136,10 +136,14 @@ impl Node {
         self.share_budgets();
     }
 
+    /// These are the links now.
+    pub(super) fn keep_link_budgets(&mut self, links: &[Name]) {
+        self.budgets.keep_only(links);
+    }
+
     pub(super) fn on_path_up(&mut self, now: MonoTime, path: PathId, link: Name, peer: Peer) {
         let (relay, relay_since) = (peer.node, peer.not_before);
-        let room = self.relays.len() < RELAYS_MAX || self.relays.contains_key(&relay);
-        if relay.kind != NodeKind::Relay || !room {
+        if relay.kind != NodeKind::Relay || !self.make_room(&relay) {
             self.counters.refused_paths += 1;
             return;
         }
@@ -159,6 +163,21 @@ impl Node {
             },
         );
         self.greet(now);
+    }
+
+    /// Whether there is room for the leg of this relay. A leg without a path gives way: a configuration that was read again may
+    /// name other relays.
+    fn make_room(&mut self, relay: &NodeName) -> bool {
+        if self.relays.contains_key(relay) || self.relays.len() < RELAYS_MAX {
+            return true;
+        }
+        let is_used = |name: &NodeName| self.paths.values().any(|path| path.relay == *name);
+        let unused = self.relays.keys().find(|name| !is_used(name)).cloned();
+        let gone = unused.and_then(|name| self.relays.remove(&name));
+        if let Some(gone) = &gone {
+            self.past_legs = self.past_legs.plus(gone.leg.counters());
+        }
+        gone.is_some()
     }
 
     pub(super) fn on_path_down(&mut self, now: MonoTime, path: PathId) {

@@ -67,6 +67,28 @@ fn legs_up(node: &mut Node) -> usize {
         .count()
 }
 
+#[test]
+fn a_relay_that_is_no_longer_used_gives_way_to_a_new_one_and_one_that_is_does_not() {
+    let mut node = Node::new(&mut Counting(0));
+    let link: Name = "lte".parse().unwrap();
+    let relays = u32::try_from(RELAYS_MAX).unwrap();
+    for number in 1..=relays + 1 {
+        let relay = peer(&format!("relay/r{number}"));
+        node.on_path_up(at(0), PathId(number), link.clone(), relay);
+    }
+    assert_eq!(node.counters().refused_paths, 1);
+    node.on_path_down(at(1), PathId(3));
+    node.on_path_up(at(2), PathId(100), link, peer("relay/new"));
+    assert_eq!(node.counters().refused_paths, 1);
+    let names: Vec<String> = node
+        .paths()
+        .iter()
+        .map(|view| view.relay.to_string())
+        .collect();
+    assert!(names.contains(&"relay/new".to_string()), "{names:?}");
+    assert_eq!(names.len(), RELAYS_MAX);
+}
+
 // [WIRE-110]
 #[test]
 fn a_path_is_greeted_until_its_welcome_and_carries_nothing_else_before() {
