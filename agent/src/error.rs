@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use longrein_io::config::ConfigError;
 use longrein_io::enrol::EnrolError;
 use longrein_io::exit::Exit;
+use longrein_io::files::FileError;
 use longrein_io::keys::IdentityError;
 
 use crate::adapter::AdapterConfigError;
@@ -20,6 +21,9 @@ pub enum AgentError {
     /// The identity cannot be used.
     #[error("identity: {0}")]
     Identity(#[from] IdentityError),
+    /// The identity that systemd hands over cannot be kept.
+    #[error("identity: {0}")]
+    Credentials(#[from] FileError),
     /// It cannot become a node.
     #[error(transparent)]
     Enrol(#[from] EnrolError),
@@ -74,6 +78,7 @@ impl AgentError {
                 AdapterConfigError::Socket { .. } => Exit::Failed,
             },
             AgentError::State(_)
+            | AgentError::Credentials(_)
             | AgentError::AppliedLog { .. }
             | AgentError::ControlEnded
             | AgentError::ControlStuck

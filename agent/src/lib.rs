@@ -21,8 +21,10 @@ mod flags;
 mod ledger;
 mod network;
 pub mod program;
+mod reload;
 pub mod slots;
 pub mod state;
+mod status;
 pub mod store;
 #[cfg(test)]
 mod testing;
@@ -31,7 +33,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use longrein_io::exit::Exit;
-use longrein_io::log;
+use longrein_io::service_manager::ServiceManager;
+use longrein_io::{credentials, log};
 
 pub use crate::error::AgentError;
 use crate::flags::{Flags, Verb};
@@ -63,5 +66,7 @@ fn act(flags: Flags) -> Result<(), AgentError> {
         return Ok(());
     }
     log::start(config.log.level);
-    program::start(&config, Box::new(move || flags.config()))?.wait()
+    credentials::take_over(&config.identity.directory)?;
+    let manager = ServiceManager::from_environment();
+    program::start(&config, Box::new(move || flags.config()), manager)?.wait()
 }

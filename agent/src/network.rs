@@ -12,6 +12,7 @@ use longrein_io::entropy::SystemEntropy;
 use longrein_io::keys::Identity;
 use longrein_io::remote::Remote;
 use longrein_io::revocation_file::RevocationFile;
+use longrein_io::service_manager::ServiceManager;
 use longrein_io::shutdown::Shutdown;
 use longrein_io::{clock, date};
 use longrein_proto::crypto::Credential;
@@ -19,7 +20,7 @@ use longrein_proto::role::{Agent, AgentConfig, AgentRecord};
 use longrein_proto::session::Dictionaries;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc::Receiver, oneshot, watch};
-use tokio::time::interval;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::black_box::BlackBox;
 use crate::config::Config;
@@ -28,8 +29,10 @@ use crate::dispatch::Dispatch;
 use crate::error::AgentError;
 use crate::ledger::Ledger;
 use crate::program::Reread;
+use crate::reload::Reload;
 use crate::slots::Slots;
 use crate::state::State;
+use crate::status::status;
 use crate::store::Store;
 
 /// What the network thread is given.
@@ -46,6 +49,8 @@ pub(crate) struct Network {
     pub(crate) ending: oneshot::Receiver<()>,
     /// Reads the configuration again.
     pub(crate) reread: Reread,
+    /// Hears that the agent is ready, and how it is.
+    pub(crate) manager: ServiceManager,
 }
 
 impl Network {
@@ -101,8 +106,10 @@ impl Network {
         });
         tell_ready(&self.config, &self.identity, &routes);
         // The dialler logs what becomes of each route.
-        dial(&driver, &self.identity, routes, |_, _| {})
+        let dialers = dial(&driver, &self.identity, routes, |_, _| {})
             .map_err(|error| AgentError::Key(error.to_string()))?;
+        let mut reload = Reload::new(self.config, self.reread, dialers);
+        self.manager.ready();
         // Whoever started the agent may have given up already, and dropping its handle ends it.
         let _ = tell.send(driver.remote());
 
@@ -111,6 +118,8 @@ impl Network {
         tokio::pin!(stuck);
         let mut ledger = Ledger::new(driver.clone());
         let mut minute = interval(COUNTS_EVERY);
+        let mut look = interval(self.manager.look_interval());
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let ended = loop {
             tokio::select! {
                 signal = shutdown.wait() => {
@@ -118,17 +127,19 @@ impl Network {
                     break Ok(());
                 }
                 _ = &mut self.ending => break Ok(()),
-                _ = hangup.recv() => reload(&driver, &self.reread),
+                _ = hangup.recv() => reload.reload(&driver, &self.identity, &mut self.manager),
+                _ = look.tick(), if self.manager.is_there() => {
+                    let status = driver.with(|agent, _| status(agent));
+                    self.manager.look(self.control.handle().last_turn(), status);
+                }
                 () = control_ended.notified() => break Err(AgentError::ControlEnded),
                 () = &mut stuck => break Err(AgentError::ControlStuck),
                 _ = minute.tick() => ledger.tell_news(),
             }
         };
+        self.manager.stopping();
         if matches!(ended, Err(AgentError::ControlStuck)) {
-            // [SAFE-70] Nobody waits for it: the devices hear nothing from it, and end of file with the process.
-            tracing::error!("control thread is stuck, and the agent ends");
-            driver.with(|agent, now| agent.end(now));
-            self.control.abandon();
+            leave_stuck(self.control, &driver);
         } else {
             let closed = close_devices(self.control, &driver);
             tokio::select! {
@@ -170,6 +181,14 @@ impl Network {
     }
 }
 
+/// Nobody waits for the control thread: the devices hear nothing from it, and end of file with the process.
+// [SAFE-70]
+fn leave_stuck(control: ControlThread, driver: &Driver<Agent>) {
+    tracing::error!("control thread is stuck, and the agent ends");
+    driver.with(|agent, now| agent.end(now));
+    control.abandon();
+}
+
 /// Stops the vehicle first, then tells the controllers, then waits for the devices.
 async fn close_devices(control: ControlThread, driver: &Driver<Agent>) {
     // A shutdown always arrives, unless the thread has ended already.
@@ -177,19 +196,6 @@ async fn close_devices(control: ControlThread, driver: &Driver<Agent>) {
     driver.with(|agent, now| agent.end(now));
     // A panic in there was logged by the thread itself.
     let _ = tokio::task::spawn_blocking(move || drop(control)).await;
-}
-
-/// Reads the configuration again and puts its policy in force; a file that is wrong changes nothing.
-fn reload(driver: &Driver<Agent>, reread: &Reread) {
-    let read = reread().and_then(|config| config.check().map(|()| config));
-    match read {
-        Ok(config) => {
-            let rules = config.allow.len();
-            driver.with(|agent, now| agent.set_policy(now, config.policy()));
-            tracing::info!(rules, "policy is reloaded");
-        }
-        Err(error) => tracing::error!(%error, "configuration is wrong, and the policy stays"),
-    }
 }
 
 async fn tell_persisted(driver: Driver<Agent>, mut on_disk: watch::Receiver<u64>) {

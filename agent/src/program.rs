@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use longrein_io::config::ConfigError;
 use longrein_io::keys::{Identity, IdentityError};
 use longrein_io::remote::Remote;
+use longrein_io::service_manager::ServiceManager;
 use longrein_io::{clock, runtime};
 use longrein_proto::base::NodeKind;
 use longrein_proto::role::Agent;
@@ -96,11 +97,15 @@ pub fn load_identity(config: &Config) -> Result<Identity, IdentityError> {
 /// Reads the configuration again, on SIGHUP.
 pub type Reread = Box<dyn Fn() -> Result<Config, ConfigError> + Send>;
 
-/// Starts an agent: the control thread first, then the connections.
+/// Starts an agent: the control thread first, then the connections; `manager` is told once both stand.
 ///
 /// # Errors
 /// What cannot be used, and what to do.
-pub fn start(config: &Config, reread: Reread) -> Result<Program, AgentError> {
+pub fn start(
+    config: &Config,
+    reread: Reread,
+    manager: ServiceManager,
+) -> Result<Program, AgentError> {
     config.check()?;
     let identity = load_identity(config)?;
     let dictionaries = config.dictionaries()?;
@@ -122,6 +127,7 @@ pub fn start(config: &Config, reread: Reread) -> Result<Program, AgentError> {
         outputs,
         ending,
         reread,
+        manager,
     };
     let network = std::thread::Builder::new()
         .name("network".to_string())

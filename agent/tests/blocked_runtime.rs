@@ -1,14 +1,21 @@
-//! SAFE-28: the watchdog's stages pass while the thread of the connections is blocked.
+//! SAFE-28, SAFE-72: the watchdog's stages pass while the thread of the connections is blocked, and the service manager hears nothing.
 
-#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm
+)]
 
 mod support;
 
+use std::os::unix::net::UnixDatagram;
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use longrein_agent::config::Config;
 use longrein_agent::program;
 use longrein_io::config::Loader;
+use longrein_io::service_manager::ServiceManager;
 use longrein_proto::base::{NodeName, Stage};
 use longrein_proto::role::ControllerEvent;
 use support::operator::{DRIVE, Operator};
@@ -29,7 +36,21 @@ fn stages_pass_in_order_while_the_network_thread_is_blocked() {
     );
     let config: Config = Loader::new(Some(&file)).unwrap().finish().unwrap();
     let again = config.clone();
-    let agent = program::start(&config, Box::new(move || Ok(again.clone()))).unwrap();
+    let notify = inside(&folder, "notify");
+    let ear = UnixDatagram::bind(&notify).unwrap();
+    ear.set_nonblocking(true).unwrap();
+    let within = Some(Duration::from_millis(40));
+    let manager = ServiceManager::at(notify.as_os_str(), within).unwrap();
+    let agent = program::start(&config, Box::new(move || Ok(again.clone())), manager).unwrap();
+    let mut known = Vec::new();
+    until(
+        "the service manager knows that it is ready, and alive",
+        || {
+            known.extend(heard(&ear));
+            let knows = |words: &str| known.iter().any(|known| known == words);
+            (knows("READY=1") && knows("WATCHDOG=1")).then_some(())
+        },
+    );
 
     let truck: NodeName = "agent/truck-17".parse().unwrap();
     let desk = fleet.issue(folder.path(), "controller/desk");
@@ -53,6 +74,7 @@ fn stages_pass_in_order_while_the_network_thread_is_blocked() {
         })
         .unwrap();
     told.recv().unwrap();
+    heard(&ear);
     until("MinimalRisk", || {
         operator.drive(&truck, 500);
         (agent.control().stage(DRIVE) == Some(Stage::MinimalRisk)).then_some(())
@@ -62,6 +84,8 @@ fn stages_pass_in_order_while_the_network_thread_is_blocked() {
         let last = lines.iter().rfind(|line| line["event"] == "stage")?;
         (last["stage"] == "MinimalRisk").then_some(lines)
     });
+    // The control thread works as before; nobody says so to the service manager, which is about to start the agent again.
+    assert_eq!(heard(&ear), [""; 0]);
     drop(unblock);
 
     // Judged by what the control thread noted: nothing came before its time, and in order.
@@ -97,4 +121,14 @@ fn stages_pass_in_order_while_the_network_thread_is_blocked() {
     let driven =
         |lines: &[serde_json::Value]| lines.iter().filter(|l| l["event"] == "applied").count();
     assert_eq!(driven(&after), driven(&lines));
+}
+
+/// What a service manager was told meanwhile.
+fn heard(ear: &UnixDatagram) -> Vec<String> {
+    let mut bytes = [0; 1_024];
+    std::iter::from_fn(|| {
+        let count = ear.recv(&mut bytes).ok()?;
+        Some(String::from_utf8(bytes[..count].to_vec()).unwrap())
+    })
+    .collect()
 }

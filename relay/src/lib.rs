@@ -19,7 +19,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use longrein_io::exit::Exit;
-use longrein_io::log;
+use longrein_io::service_manager::ServiceManager;
+use longrein_io::{credentials, log};
 
 use crate::config::Config;
 use crate::flags::{Flags, Verb};
@@ -51,5 +52,7 @@ fn act(flags: &Flags) -> Result<(), RelayError> {
         return Ok(());
     }
     log::start(config.log.level);
-    program::run(&config)
+    credentials::take_over(&config.identity.directory)?;
+    let manager = ServiceManager::from_environment();
+    program::run(&config, &|| flags.config(), manager)
 }

@@ -11,15 +11,18 @@ use longrein_io::drive::Driver;
 use longrein_io::enrol::EnrolError;
 use longrein_io::entropy::SystemEntropy;
 use longrein_io::exit::Exit;
+use longrein_io::files::FileError;
 use longrein_io::keys::{Identity, IdentityError};
 use longrein_io::listen::{ListenError, Listener, listen};
 use longrein_io::revocation_file::RevocationFile;
+use longrein_io::service_manager::ServiceManager;
 use longrein_io::shutdown::Shutdown;
-use longrein_io::{date, runtime};
+use longrein_io::{clock, date, log, runtime};
 use longrein_proto::base::NodeKind;
 use longrein_proto::role::{Relay, RelayEvent};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
-use tokio::time::{interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::config::Config;
 use crate::ledger::Ledger;
@@ -33,6 +36,9 @@ pub enum RelayError {
     /// The identity cannot be used.
     #[error("identity: {0}")]
     Identity(#[from] IdentityError),
+    /// The identity that systemd hands over cannot be kept.
+    #[error("identity: {0}")]
+    Credentials(#[from] FileError),
     /// It cannot become a node.
     #[error(transparent)]
     Enrol(#[from] EnrolError),
@@ -56,7 +62,9 @@ impl RelayError {
             RelayError::Config(error) => error.exit(),
             RelayError::Identity(error) => error.exit(),
             RelayError::Enrol(error) => error.exit(),
-            RelayError::Listen { .. } | RelayError::System(_) => Exit::Failed,
+            RelayError::Credentials(_) | RelayError::Listen { .. } | RelayError::System(_) => {
+                Exit::Failed
+            }
         }
     }
 }
@@ -71,17 +79,30 @@ pub fn load_identity(config: &Config) -> Result<Identity, IdentityError> {
     Ok(identity)
 }
 
-/// Runs a relay until SIGTERM or SIGINT.
+/// Reads the configuration again, on SIGHUP.
+pub type Reread<'a> = dyn Fn() -> Result<Config, ConfigError> + 'a;
+
+/// Runs a relay until SIGTERM or SIGINT; `manager` hears that it is ready, and how it is.
 ///
 /// # Errors
 /// When it cannot start.
-pub fn run(config: &Config) -> Result<(), RelayError> {
+pub fn run(
+    config: &Config,
+    reread: &Reread<'_>,
+    manager: ServiceManager,
+) -> Result<(), RelayError> {
     let identity = load_identity(config)?;
-    runtime::run(async || serve(config, &identity).await)?
+    runtime::run(async || serve(config, &identity, reread, manager).await)?
 }
 
-async fn serve(config: &Config, identity: &Identity) -> Result<(), RelayError> {
+async fn serve(
+    config: &Config,
+    identity: &Identity,
+    reread: &Reread<'_>,
+    mut manager: ServiceManager,
+) -> Result<(), RelayError> {
     let mut shutdown = Shutdown::new()?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut role = Relay::new(config.relay(), Box::new(SystemEntropy::new()));
     let revocations = RevocationFile::open(&config.identity.directory, identity.fleet());
     role.believe(identity.fleet().clone());
@@ -98,15 +119,30 @@ async fn serve(config: &Config, identity: &Identity) -> Result<(), RelayError> {
         }
     };
     tell_ready(identity, &listeners);
+    manager.ready();
     let mut ledger = Ledger::new(driver.clone(), listeners);
     let mut minute = interval(COUNTS_EVERY);
+    let mut look = interval(manager.look_interval());
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let signal = loop {
         tokio::select! {
             signal = shutdown.wait() => break signal,
             _ = minute.tick() => ledger.tell_news(),
+            _ = hangup.recv() => {
+                manager.reloading();
+                reload(config, reread);
+                manager.ready();
+            }
+            _ = look.tick(), if manager.is_there() => {
+                let nodes = driver.with(|relay, _| relay.nodes().count());
+                let paths = driver.paths().len();
+                // That it comes here is the progress that the watchdog is fed with.
+                manager.look(clock::now(), format!("{nodes} nodes over {paths} paths"));
+            }
         }
     };
     tracing::info!(signal, "relay drains");
+    manager.stopping();
     driver.with(|relay, now| relay.drain(now));
     let all_left = async {
         while driver.with(|relay, _| relay.nodes().next().is_some()) {
@@ -137,6 +173,32 @@ fn open(
         }
     };
     config.listeners().map(open).collect()
+}
+
+/// Reads the configuration again; of a relay only the log's level can change while it runs.
+fn reload(running: &Config, reread: &Reread<'_>) {
+    let read = reread().and_then(|new| new.check().map(|()| new));
+    let new = match read {
+        Ok(new) => new,
+        Err(error) => {
+            tracing::error!(%error, "configuration is wrong, and everything stays as it is");
+            return;
+        }
+    };
+    log::set_level(new.log.level);
+    tracing::info!(
+        log_level = new.log.level.as_str(),
+        "configuration is reloaded"
+    );
+    let as_before = Config {
+        log: running.log.clone(),
+        ..new
+    };
+    if as_before != *running {
+        tracing::warn!(
+            "more than the log's level has changed: the rest needs a restart of the relay"
+        );
+    }
 }
 
 fn tell_ready(identity: &Identity, listeners: &[(String, Listener)]) {

@@ -40,14 +40,17 @@ fn a_policy_lets_in_whom_it_names_and_is_read_again_on_sighup() {
     let right = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, right.replace("controller/desk", "desk")).unwrap();
     fleet.agent().unwrap().signal(Signal::HUP).unwrap();
-    agent_says(&fleet, "configuration is wrong, and the policy stays");
+    agent_says(
+        &fleet,
+        "configuration is wrong, and everything stays as it is",
+    );
     std::fs::write(
         &config,
         right.replace("controller/desk", "controller/alice"),
     )
     .unwrap();
     fleet.agent().unwrap().signal(Signal::HUP).unwrap();
-    agent_says(&fleet, "policy is reloaded");
+    agent_says(&fleet, "configuration is reloaded");
     let desk = desk.ended();
     assert_eq!(desk.code, refused);
     assert_eq!(
