@@ -338,6 +338,31 @@ def check_relay(checks, driver):
     checks.equal("a relay reloads", show(RELAY, "MainPID"), pid)
 
 
+def drop_ins(document):
+    """The drop-ins that a document shows, without whole units."""
+    blocks = (SOURCE.parent / "docs" / document).read_text().split("```ini\n")[1:]
+    blocks = [block.split("```")[0] for block in blocks]
+    return [block for block in blocks if "ExecStart=" not in block]
+
+
+def check_drop_ins(checks):
+    for unit, document in ((AGENT, "install-agent.md"), (RELAY, "install-relay.md")):
+        blocks = drop_ins(document)
+        for number, block in enumerate(blocks):
+            file = UNITS / f"{unit}.d" / "document.conf"
+            file.write_text(block)
+            done = run("systemd-analyze", "verify", str(UNITS / unit), may_fail=True)
+            file.unlink()
+            said = (done.returncode, done.stderr)
+            checks.equal(f"drop-in {number + 1} of {len(blocks)} in {document} is one", said, (0, ""))
+    (UNITS / f"{RELAY}.d" / "document.conf").write_text(drop_ins("install-relay.md")[0])
+    (CONFIG / "relay.toml").write_text('[[listen]]\nname = "main"\naddress = "127.0.0.1:443"\n')
+    run("systemctl", "daemon-reload")
+    run("systemctl", "restart", RELAY)
+    bound = journal(RELAY, "listening")[-1].get("LONGREIN_LOCAL")
+    checks.equal("with its drop-in a relay listens at a port below 1024", bound, "127.0.0.1:443")
+
+
 def main():
     checks, driver = Checks(), None
     try:
@@ -364,6 +389,7 @@ def main():
         check_journal(checks)
         check_stop(checks, driver)
         check_wrong_configuration(checks)
+        check_drop_ins(checks)
     except (Missing, subprocess.TimeoutExpired, KeyError, IndexError, ValueError, OSError) as missing:
         checks.that("the test goes on", False, f"{type(missing).__name__}: {missing}")
         for unit in (RELAY, AGENT):
