@@ -21,6 +21,7 @@ mod flags;
 mod ledger;
 mod network;
 pub mod program;
+pub mod readmission;
 mod reload;
 pub mod slots;
 pub mod state;
@@ -38,6 +39,7 @@ use longrein_io::{credentials, log};
 
 pub use crate::error::AgentError;
 use crate::flags::{Flags, Verb};
+use crate::readmission::Readmission;
 
 /// Does what the command line says; the exit code is as `--help` documents it.
 pub fn main() -> ExitCode {
@@ -67,6 +69,11 @@ fn act(flags: Flags) -> Result<(), AgentError> {
     }
     log::start(config.log.level);
     credentials::take_over(&config.identity.directory)?;
-    let manager = ServiceManager::from_environment();
+    let mut manager = ServiceManager::from_environment();
+    match readmission::readmit(&config, &mut manager)? {
+        Readmission::Ready => {}
+        Readmission::Reload => return act(flags),
+        Readmission::End => return Ok(()),
+    }
     program::start(&config, Box::new(move || flags.config()), manager)?.wait()
 }

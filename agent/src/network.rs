@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use longrein_io::dial::{Route, dial};
 use longrein_io::drive::Driver;
+use longrein_io::enrol::keep_renewed;
 use longrein_io::entropy::SystemEntropy;
 use longrein_io::keys::Identity;
 use longrein_io::remote::Remote;
 use longrein_io::revocation_file::RevocationFile;
 use longrein_io::service_manager::ServiceManager;
 use longrein_io::shutdown::Shutdown;
-use longrein_io::{clock, date};
+use longrein_io::{clock, date, known_time};
 use longrein_proto::crypto::Credential;
 use longrein_proto::role::{Agent, AgentConfig, AgentRecord};
 use longrein_proto::session::Dictionaries;
@@ -63,11 +64,7 @@ impl Network {
         let mut hangup = signal(SignalKind::hangup())?;
         let routes = self.config.routes()?;
         let (written, on_disk) = watch::channel(0);
-        let credential: Arc<dyn Credential> = Arc::new(
-            self.identity
-                .credential()
-                .map_err(|error| AgentError::Key(error.to_string()))?,
-        );
+        let credential: Arc<dyn Credential> = self.identity.credential();
         let role = self.role(&routes, Arc::clone(&credential));
         let black_box = BlackBox::start(&self.config, &self.identity, credential)?;
         let store = Store::start(self.slots, move |ticket| {
@@ -104,6 +101,7 @@ impl Network {
                 control_ended.notify_one();
             }
         });
+        keep_certificate(&driver, &self.identity, &self.config, routes.clone());
         tell_ready(&self.config, &self.identity, &routes);
         // The dialler logs what becomes of each route.
         let dialers = dial(&driver, &self.identity, routes, |_, _| {})
@@ -196,6 +194,21 @@ async fn close_devices(control: ControlThread, driver: &Driver<Agent>) {
     driver.with(|agent, now| agent.end(now));
     // A panic in there was logged by the thread itself.
     let _ = tokio::task::spawn_blocking(move || drop(control)).await;
+}
+
+/// Keeps the time for certificates, and has the role go on with a renewed certificate.
+fn keep_certificate(
+    driver: &Driver<Agent>,
+    identity: &Identity,
+    config: &Config,
+    routes: Vec<Route>,
+) {
+    let directory = &config.identity.directory;
+    driver.spawn(known_time::keep(identity.clone(), directory.clone()));
+    driver.spawn(keep_renewed(identity.clone(), directory.clone(), routes, {
+        let (driver, identity) = (driver.clone(), identity.clone());
+        move || driver.with(|agent, now| agent.set_credential(now, identity.credential()))
+    }));
 }
 
 async fn tell_persisted(driver: Driver<Agent>, mut on_disk: watch::Receiver<u64>) {

@@ -57,7 +57,7 @@ fn unknown_keys_and_wrong_sections_are_usage_errors_that_say_what_is_allowed() {
 }
 
 #[test]
-fn an_identity_that_is_missing_expired_or_of_another_kind_is_refused() {
+fn an_identity_that_is_missing_or_of_another_kind_is_refused() {
     let folder = Folder::new("agent-identity");
     let fleet = Fleet::new("yard");
     let state = inside(&folder, "state");
@@ -70,10 +70,6 @@ fn an_identity_that_is_missing_expired_or_of_another_kind_is_refused() {
         ),
         "{line}"
     );
-    let expired = fleet.issue_for_years(folder.path(), "agent/old", 2020, 2021);
-    let (code, line) = refused(&folder, &config(&expired, &state, nobody()));
-    assert_eq!(code, Some(4));
-    assert!(line.contains("expired on 2021-01-01 00:00 UTC"), "{line}");
     let relay = fleet.issue(folder.path(), "relay/east");
     let (code, line) = refused(&folder, &config(&relay, &state, nobody()));
     assert_eq!(code, Some(2));
@@ -86,6 +82,39 @@ fn an_identity_that_is_missing_expired_or_of_another_kind_is_refused() {
         !state.exists(),
         "nothing is made for an agent that cannot run"
     );
+}
+
+/// [WIRE-150]
+#[test]
+fn an_agent_whose_certificate_is_over_does_nothing_but_ask_for_another_and_hears_signals() {
+    let folder = Folder::new("agent-over");
+    let fleet = Fleet::new("yard");
+    let state = inside(&folder, "state");
+    let over = fleet.issue_for_years(folder.path(), "agent/old", 2020, 2021);
+    let over = config(&over, &state, nobody());
+    let file = folder.file("agent.toml", &over);
+    let (code, _, stderr) = run(AGENT, &["--config", &text(&file), "--check-config"]);
+    assert_eq!(code, Some(4));
+    assert!(
+        stderr.contains("expired on 2021-01-01 00:00 UTC"),
+        "{stderr}"
+    );
+
+    let mut agent = Program::start(AGENT, &["--config", &text(&file)]);
+    agent.line("certificate is over: nobody can drive before it is renewed");
+    assert!(!state.exists(), "nothing is made while it cannot run");
+    // Another configuration counts at once, and the end too.
+    folder.file("agent.toml", &good(&folder));
+    agent.signal(Signal::HUP);
+    agent.line("agent ready");
+    drop(agent);
+    folder.file("agent.toml", &over);
+    let mut agent = Program::start(AGENT, &["--config", &text(&file)]);
+    agent.line("certificate is over: nobody can drive before it is renewed");
+    agent.signal(Signal::TERM);
+    let (status, said) = agent.ended();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(said.contains("agent ends signal=\"SIGTERM\""), "{said}");
 }
 
 #[test]

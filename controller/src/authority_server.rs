@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use longrein_io::config::ConfigError;
@@ -15,13 +14,14 @@ use longrein_io::exit::Exit;
 use longrein_io::keys::{Identity, IdentityError};
 use longrein_io::sections::{RelaySection, routes};
 use longrein_io::shutdown::Shutdown;
-use longrein_io::{clock, runtime};
-use longrein_proto::crypto::sign_revocations;
+use longrein_io::{clock, known_time, runtime};
+use longrein_proto::crypto::{Fleet, sign_revocations};
 use longrein_proto::role::{Authority, AuthorityEvent};
 use rustix::fs::{FlockOperation, flock};
 use tokio::time::interval;
 
 use crate::fleet::{Clerk, FleetError, Lives, RevocationList};
+use crate::own_node::OwnNode;
 
 /// Where the authority is and how it is reached.
 #[derive(Clone, Debug)]
@@ -82,24 +82,28 @@ pub fn serve(settings: &AuthoritySettings) -> Result<(), AuthorityError> {
 }
 
 async fn attend(settings: &AuthoritySettings, clerk: Clerk) -> Result<(), AuthorityError> {
-    let unusable = |error: &dyn std::error::Error| AuthorityError::Key(error.to_string());
     let mut shutdown = Shutdown::new()?;
     let routes = routes(&settings.relays, &[])?;
-    let authority = clerk.folder().authority();
-    let identity = authority.own_node(now_s())?.identity()?;
-    let credential = identity.credential().map_err(|error| unusable(&error))?;
+    let own = OwnNode::new(clerk.folder(), settings.lives.machine_s)?;
+    let identity = own.identity();
     let role = Authority::new(
         identity.node().clone(),
-        Arc::new(credential),
+        identity.credential(),
         identity.fleet().clone(),
         Box::new(SystemEntropy::new()),
     );
     let clerk = Rc::new(clerk);
     let driver = Driver::start(role, {
         let clerk = Rc::clone(&clerk);
-        move |driver, event| on_event(driver, &clerk, event)
+        let fleet = identity.fleet().clone();
+        move |driver, event| on_event(driver, &clerk, &fleet, event)
     })?;
-    dial(&driver, &identity, routes, |_, _| {}).map_err(|error| unusable(&error))?;
+    driver.spawn(known_time::keep(
+        identity.clone(),
+        clerk.folder().authority_directory(),
+    ));
+    dial(&driver, identity, routes, |_, _| {})
+        .map_err(|error| AuthorityError::Key(error.to_string()))?;
     let relays: Vec<&str> = settings.relays.iter().map(|r| r.name.as_str()).collect();
     let fleet = identity.fleet().name();
     tracing::info!(%fleet, relays = relays.join(","), "authority ready");
@@ -108,13 +112,19 @@ async fn attend(settings: &AuthoritySettings, clerk: Clerk) -> Result<(), Author
     let signal = loop {
         tokio::select! {
             signal = shutdown.wait() => break signal,
-            _ = poll.tick() => match newest_list(&clerk, &told) {
-                Ok(list) if list.number > told.number => {
-                    tell_list(&driver, &identity, &list)?;
-                    told = list;
+            _ = poll.tick() => {
+                if own.renew_if_due(clerk.folder().authority())? {
+                    let credential = identity.credential();
+                    driver.with(|authority, now| authority.set_credential(now, credential));
                 }
-                Ok(_) => {}
-                Err(error) => tracing::error!(why = %error, "list of revocations cannot be read"),
+                match newest_list(&clerk, identity.fleet(), &told) {
+                    Ok(list) if list.number > told.number => {
+                        tell_list(&driver, identity, &list);
+                        told = list;
+                    }
+                    Ok(_) => {}
+                    Err(error) => tracing::error!(why = %error, "list of revocations cannot be read"),
+                }
             }
         }
     };
@@ -124,24 +134,23 @@ async fn attend(settings: &AuthoritySettings, clerk: Clerk) -> Result<(), Author
 }
 
 /// The list of the folder, which other programs change; dated anew when it is old, so that nodes know of no newer one.
-fn newest_list(clerk: &Clerk, told: &RevocationList) -> Result<RevocationList, FleetError> {
+fn newest_list(
+    clerk: &Clerk,
+    fleet: &Fleet,
+    told: &RevocationList,
+) -> Result<RevocationList, FleetError> {
     let list = clerk.folder().revocations()?;
-    let is_old = now_s() >= list.made_s.saturating_add(DATE_EVERY_S);
+    let is_old = now_s(fleet) >= list.made_s.saturating_add(DATE_EVERY_S);
     if list.number == 0 || (is_old && list.number == told.number) {
-        return clerk.folder().revoke(&[], now_s());
+        return clerk.folder().revoke(&[], now_s(fleet));
     }
     Ok(list)
 }
 
-fn tell_list(
-    driver: &Driver<Authority>,
-    identity: &Identity,
-    list: &RevocationList,
-) -> Result<(), AuthorityError> {
+fn tell_list(driver: &Driver<Authority>, identity: &Identity, list: &RevocationList) {
     let credential = identity.credential();
-    let credential = credential.map_err(|error| AuthorityError::Key(error.to_string()))?;
     let (number, revoked) = (list.number, list.revoked.len());
-    match sign_revocations(&credential, (number, list.made_s), &list.revoked) {
+    match sign_revocations(credential.as_ref(), (number, list.made_s), &list.revoked) {
         Some(parts) => {
             driver.with(|authority, now| authority.set_revocations(now, &parts));
             tracing::info!(number, revoked, "list of revocations is passed on");
@@ -152,10 +161,9 @@ fn tell_list(
             "too many nodes are revoked: begin a new fleet"
         ),
     }
-    Ok(())
 }
 
-fn on_event(driver: &Driver<Authority>, clerk: &Clerk, event: AuthorityEvent) {
+fn on_event(driver: &Driver<Authority>, clerk: &Clerk, fleet: &Fleet, event: AuthorityEvent) {
     match event {
         AuthorityEvent::RelayUp { relay } => tracing::info!(%relay, "relay is reached"),
         AuthorityEvent::Asked {
@@ -164,7 +172,7 @@ fn on_event(driver: &Driver<Authority>, clerk: &Clerk, event: AuthorityEvent) {
             node,
             request,
         } => {
-            let answer = clerk.answer(now_s(), &peer, &node, &request);
+            let answer = clerk.answer(now_s(fleet), &peer, &node, &request);
             driver.with(|authority, now| authority.answer(now, session, &answer));
         }
     }
@@ -186,6 +194,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Age of a list at which it is dated anew.
 const DATE_EVERY_S: u64 = 3_600;
 
-fn now_s() -> u64 {
-    clock::unix_ms() / 1_000
+// [WIRE-149]
+fn now_s(fleet: &Fleet) -> u64 {
+    fleet.time(clock::unix_time()).as_secs()
 }

@@ -90,7 +90,7 @@ impl Connection {
         let me = identity.node().clone();
         let engine = Engine::start(
             place,
-            identity,
+            (identity, settings.identity),
             routes,
             (dictionaries, settings.record),
             Arc::new(contact),

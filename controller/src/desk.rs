@@ -82,6 +82,11 @@ impl Desk {
         self.controller.set_dictionaries(dictionaries);
     }
 
+    /// The own certificate and key from now on.
+    pub(crate) fn set_credential(&mut self, now: MonoTime, credential: Arc<dyn Credential>) {
+        self.controller.set_credential(now, credential);
+    }
+
     /// Records what happens from now on, or ends the record.
     pub(crate) fn set_black_box(&mut self, black_box: Option<BlackBox>) {
         self.black_box = black_box;

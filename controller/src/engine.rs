@@ -2,14 +2,16 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
 use longrein_io::dial::{Route, dial};
 use longrein_io::drive::Driver;
+use longrein_io::enrol::keep_renewed;
 use longrein_io::keys::Identity;
 use longrein_io::remote::Remote;
-use longrein_io::runtime;
+use longrein_io::{known_time, runtime};
 use longrein_proto::crypto::Credential;
 use longrein_proto::session::Dictionaries;
 use tokio::sync::{Notify, oneshot, watch};
@@ -41,7 +43,7 @@ impl Engine {
     /// Starts the drive loop, which dials every route.
     pub(crate) async fn start(
         place: Place,
-        identity: Identity,
+        identity: (Identity, PathBuf),
         routes: Vec<Route>,
         extras: (Dictionaries, Option<RecordSection>),
         contact: Arc<watch::Sender<Contact>>,
@@ -51,7 +53,7 @@ impl Engine {
         let end = Arc::new(Notify::new());
         let wish = Arc::clone(&end);
         let serve = async move || {
-            let driver = set_up(&identity, routes, extras, contact);
+            let driver = set_up(identity, routes, extras, contact);
             serve(driver, &wish, ready).await;
             drop(runs);
         };
@@ -91,14 +93,12 @@ async fn serve(driver: Result<Driver<Desk>, ConnectError>, end: &Notify, ready: 
 }
 
 fn set_up(
-    identity: &Identity,
+    (identity, directory): (Identity, PathBuf),
     routes: Vec<Route>,
     (dictionaries, record): (Dictionaries, Option<RecordSection>),
     contact: Arc<watch::Sender<Contact>>,
 ) -> Result<Driver<Desk>, ConnectError> {
-    let unusable = |error: &dyn std::error::Error| ConnectError::Key(error.to_string());
-    let credential = identity.credential().map_err(|error| unusable(&error))?;
-    let credential: Arc<dyn Credential> = Arc::new(credential);
+    let credential: Arc<dyn Credential> = identity.credential();
     let me = identity.node().clone();
     let black_box = match &record {
         Some(section) => {
@@ -117,9 +117,14 @@ fn set_up(
     desk.set_dictionaries(dictionaries);
     desk.set_black_box(black_box);
     let driver = Driver::start(desk, |_, event: Infallible| match event {})?;
-    dial(&driver, identity, routes, move |route, outcome| {
+    driver.spawn(known_time::keep(identity.clone(), directory.clone()));
+    driver.spawn(keep_renewed(identity.clone(), directory, routes.clone(), {
+        let (driver, identity) = (driver.clone(), identity.clone());
+        move || driver.with(|desk, now| desk.set_credential(now, identity.credential()))
+    }));
+    dial(&driver, &identity, routes, move |route, outcome| {
         contact.send_modify(|contact| contact.on_outcome(route, outcome));
     })
-    .map_err(|error| unusable(&error))?;
+    .map_err(|error| ConnectError::Key(error.to_string()))?;
     Ok(driver)
 }

@@ -46,6 +46,7 @@ pub mod fleet;
 pub mod input;
 mod lease;
 pub mod local_fleet;
+mod own_node;
 mod quality;
 pub mod record;
 mod settings;

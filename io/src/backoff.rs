@@ -6,15 +6,24 @@ use std::time::Duration;
 /// Doubles from try to try, with jitter, so that nothing is asked in a storm or in step.
 #[derive(Debug)]
 pub struct Backoff {
+    first: Duration,
     next: Duration,
+    longest: Duration,
     entropy: SystemEntropy,
 }
 
 impl Backoff {
-    /// The first pause is [`FIRST`].
+    /// The first pause is [`FIRST`], and none is longer than [`LONGEST`].
     pub fn new() -> Backoff {
+        Backoff::between(FIRST, LONGEST)
+    }
+
+    /// The first pause is this, and none is longer than that.
+    pub fn between(first: Duration, longest: Duration) -> Backoff {
         Backoff {
-            next: FIRST,
+            first,
+            next: first,
+            longest,
             entropy: SystemEntropy::new(),
         }
     }
@@ -22,7 +31,7 @@ impl Backoff {
     /// How long to wait now.
     pub fn pause(&mut self) -> Duration {
         let pause = self.next;
-        self.next = (pause * 2).min(LONGEST);
+        self.next = (pause * 2).min(self.longest);
         self.entropy.jitter(pause)
     }
 
@@ -33,7 +42,7 @@ impl Backoff {
 
     /// It went well: start over with the first pause.
     pub fn reset(&mut self) {
-        self.next = FIRST;
+        self.next = self.first;
     }
 }
 

@@ -1,6 +1,5 @@
 //! Wall-clock times for people.
 
-use crate::clock;
 use rustls_pki_types::UnixTime;
 use std::time::Duration;
 
@@ -19,15 +18,6 @@ pub fn utc_us(us: u64) -> String {
     let minute = utc(UnixTime::since_unix_epoch(Duration::from_secs(seconds)));
     let minute = minute.trim_end_matches(" UTC");
     format!("{minute}:{:02}.{us:06} UTC", seconds % 60)
-}
-
-/// A remark for messages about validity when this machine's clock is plainly wrong, else nothing.
-pub(crate) fn doubt(now: UnixTime) -> &'static str {
-    if clock::looks_wrong(now) {
-        "; this machine's clock looks wrong"
-    } else {
-        ""
-    }
 }
 
 /// Year, month and day of a day since 1970 in the Gregorian calendar, counted in eras of 400 years that begin in March.

@@ -186,6 +186,16 @@ impl<R: Role + 'static> Driver<R> {
         self.0.ended.notify_one();
     }
 
+    /// Ends all at once, and waits for nothing.
+    pub(crate) fn abandon(&self) {
+        self.0.closing.set(true);
+        for task in self.0.tasks.take() {
+            task.abort();
+        }
+        self.0.engine.abandon();
+        self.0.ended.notify_one();
+    }
+
     /// Makes a connection a path: its datagrams go to the role from now on. None when the driver is closing.
     pub(crate) fn attach(
         &self,

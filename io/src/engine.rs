@@ -92,6 +92,16 @@ impl Engine {
             tended.task.abort();
         }
     }
+
+    /// Closes all connections, and waits for nobody to have heard of it.
+    pub(crate) fn abandon(&self) {
+        for tended in self.endpoints.take() {
+            if let Some(endpoint) = tended.endpoint.upgrade() {
+                endpoint.close();
+            }
+            tended.task.abort();
+        }
+    }
 }
 
 async fn tend(endpoint: Rc<Endpoint>) {

@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
+
 /// Writes a file so that a crash leaves the old content or the new one, never a part: temporary file, fsync, rename, fsync
 /// of the directory. Only the owner may read it.
 ///
@@ -52,6 +54,24 @@ pub fn make_private_directory(path: &Path) -> Result<(), FileError> {
             doing: "make",
             source,
         })
+}
+
+/// Locks a file that is there until what is returned is dropped; none while another has it.
+///
+/// # Errors
+/// What the system said, with the file's name.
+pub(crate) fn lock(file: &Path) -> Result<Option<File>, FileError> {
+    let failed = |source| FileError {
+        file: file.to_path_buf(),
+        doing: "lock",
+        source,
+    };
+    let opened = File::open(file).map_err(failed)?;
+    match flock(&opened, FlockOperation::NonBlockingLockExclusive).map_err(io::Error::from) {
+        Ok(()) => Ok(Some(opened)),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
 }
 
 /// Reads a small file.

@@ -2,15 +2,17 @@
 
 use crate::exit::Exit;
 use crate::files::{self, FileError};
-use crate::{clock, date};
+use crate::shown::{Dates, Shown};
+use crate::{clock, date, known_time};
 use longrein_proto::base::{Name, NameError, NodeKind, NodeName};
-use longrein_proto::crypto::{CertificateError, Fleet, KeyError, KeyPair};
+use longrein_proto::crypto::{CertificateError, Credential, Fleet, KeyError, KeyPair, Peer};
 use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The certificates of the fleet's authorities, in an identity directory.
 pub const AUTHORITY_FILE: &str = "authority.pem";
@@ -19,19 +21,18 @@ pub const CERTIFICATE_FILE: &str = "node.pem";
 /// This node's private key (PKCS#8), in an identity directory; nobody else may read it.
 pub const KEY_FILE: &str = "node.key";
 
-/// Who this node is: its certificate and key, and the fleet that it believes.
-#[derive(Debug)]
+/// Who this node is: its certificate and key, and the fleet that it believes. Clones are the same one: a certificate that is
+/// renewed is that of all of them.
+#[derive(Clone, Debug)]
 pub struct Identity {
     fleet: Fleet,
     node: NodeName,
-    not_after: UnixTime,
-    certificate: CertificateDer<'static>,
-    key: PrivatePkcs8KeyDer<'static>,
+    shown: Arc<Shown>,
 }
 
 impl Identity {
     /// Reads [`AUTHORITY_FILE`], [`CERTIFICATE_FILE`] and [`KEY_FILE`] of a directory and checks that they belong
-    /// together and hold at the wall clock's time.
+    /// together and hold now, by the wall clock and what [`known_time`] says.
     ///
     /// # Errors
     /// What is missing, readable by others, broken, expired or not of this fleet, and what to do about it.
@@ -39,11 +40,43 @@ impl Identity {
         Identity::load_at(directory, clock::unix_time())
     }
 
-    /// As [`Identity::load`], at another time.
+    /// As [`Identity::load`], while the wall clock says `clock`.
     ///
     /// # Errors
     /// As [`Identity::load`].
-    pub fn load_at(directory: &Path, now: UnixTime) -> Result<Identity, IdentityError> {
+    pub fn load_at(directory: &Path, clock: UnixTime) -> Result<Identity, IdentityError> {
+        let identity = Identity::load_undated(directory)?;
+        let file = directory.join(CERTIFICATE_FILE);
+        let now = identity.fleet.time(clock);
+        let verified = identity.fleet.verify(&identity.certificate(), clock);
+        match verified {
+            Ok(me) => {
+                // [WIRE-149] The authority made it: it is as late as that.
+                if clock < now {
+                    identity.fleet.note_time(me.not_before);
+                }
+                Ok(identity)
+            }
+            Err(CertificateError::Expired { not_after }) => Err(IdentityError::Expired {
+                file,
+                not_after,
+                now,
+                remark: known_time::remark(clock, now),
+            }),
+            Err(CertificateError::NotYetValid { not_before }) => Err(IdentityError::NotYetValid {
+                file,
+                not_before,
+                now,
+            }),
+            Err(source) => Err(IdentityError::Certificate { file, source }),
+        }
+    }
+
+    /// As [`Identity::load`], whatever the dates of the certificate: one that is over may be renewed.
+    ///
+    /// # Errors
+    /// As [`Identity::load`].
+    pub fn load_undated(directory: &Path) -> Result<Identity, IdentityError> {
         let authority = directory.join(AUTHORITY_FILE);
         let file = directory.join(CERTIFICATE_FILE);
         let anchors = certificates(&authority)?;
@@ -59,42 +92,12 @@ impl Identity {
                 file: authority,
                 source,
             })?;
-        let me = fleet
-            .verify(&certificate, now)
-            .map_err(|error| match error {
-                CertificateError::Expired { not_after } => IdentityError::Expired {
-                    file: file.clone(),
-                    not_after,
-                    now,
-                },
-                CertificateError::NotYetValid { not_before } => IdentityError::NotYetValid {
-                    file: file.clone(),
-                    not_before,
-                    now,
-                },
-                CertificateError::Malformed
-                | CertificateError::Algorithm
-                | CertificateError::UnknownAuthority
-                | CertificateError::Usage
-                | CertificateError::WrongFleet
-                | CertificateError::Name
-                | CertificateError::Revoked
-                | CertificateError::Signature => unusable(error),
-            })?;
-        let identity = Identity {
-            fleet,
-            node: me.node,
-            not_after: me.not_after,
-            certificate,
-            key,
-        };
-        identity
-            .credential()
-            .map_err(|source| IdentityError::Pair {
-                directory: directory.to_path_buf(),
-                source,
-            })?;
-        Ok(identity)
+        fleet.note_time(known_time::read(directory));
+        let me = fleet.verify_undated(&certificate).map_err(unusable)?;
+        Identity::new(fleet, me, certificate, key).map_err(|source| IdentityError::Pair {
+            directory: directory.to_path_buf(),
+            source,
+        })
     }
 
     /// Who the owner of these is, whatever this machine takes for the time: whoever is shown the certificate judges its dates.
@@ -109,24 +112,55 @@ impl Identity {
         let unusable = |source| IdentityError::Parts { source };
         let fleet = fleet_of(&certificate).ok_or_else(|| unusable(CertificateError::Name))?;
         let fleet = Fleet::new(fleet, vec![authority]).map_err(unusable)?;
-        let me = match fleet.verify(&certificate, clock::unix_time()) {
-            Err(CertificateError::Expired { not_after: then })
-            | Err(CertificateError::NotYetValid { not_before: then }) => {
-                fleet.verify(&certificate, then)
-            }
-            other => other,
-        }
-        .map_err(unusable)?;
-        let identity = Identity {
+        fleet.note_time(known_time::built());
+        let me = fleet.verify_undated(&certificate).map_err(unusable)?;
+        Identity::new(fleet, me, certificate, key)
+            .map_err(|source| IdentityError::Mismatch { source })
+    }
+
+    fn new(
+        fleet: Fleet,
+        me: Peer,
+        certificate: CertificateDer<'static>,
+        key: PrivatePkcs8KeyDer<'static>,
+    ) -> Result<Identity, KeyError> {
+        Ok(Identity {
             fleet,
+            shown: Arc::new(Shown::new(certificate, dates(&me), key)?),
             node: me.node,
-            not_after: me.not_after,
-            certificate,
-            key,
-        };
-        let pair = identity.credential();
-        pair.map_err(|source| IdentityError::Mismatch { source })?;
-        Ok(identity)
+        })
+    }
+
+    /// Shows the certificate that is in the directory now from now on, if it is newer: new connections and sessions have it, and
+    /// those that stand stay.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not of this node and key: then the program has to start again with it.
+    pub fn reread(&self, directory: &Path) -> Result<(), IdentityError> {
+        let file = directory.join(CERTIFICATE_FILE);
+        let certificate = certificates(&file)?.swap_remove(0);
+        let me = self.fleet.verify_undated(&certificate);
+        let me = me.map_err(|source| IdentityError::Certificate { file, source })?;
+        if me.not_before > self.not_before() {
+            self.show(certificate)?;
+        }
+        Ok(())
+    }
+
+    /// Shows another certificate of the same node and key from now on.
+    ///
+    /// # Errors
+    /// When it is not of this node and key.
+    pub fn show(&self, certificate: CertificateDer<'static>) -> Result<(), IdentityError> {
+        let me = self.fleet.verify_undated(&certificate);
+        let me = me.map_err(|source| IdentityError::Parts { source })?;
+        if me.node != self.node {
+            let source = CertificateError::Name;
+            return Err(IdentityError::Parts { source });
+        }
+        self.shown
+            .replace(certificate, dates(&me))
+            .map_err(|source| IdentityError::Mismatch { source })
     }
 
     /// The fleet.
@@ -139,30 +173,32 @@ impl Identity {
         &self.node
     }
 
-    /// The last second of the certificate.
-    pub fn not_after(&self) -> UnixTime {
-        self.not_after
+    /// The first second of the newest certificate.
+    pub fn not_before(&self) -> UnixTime {
+        self.shown.dates().not_before
     }
 
-    /// SHA-256 of the certificate (DER).
+    /// The last second of the newest certificate.
+    pub fn not_after(&self) -> UnixTime {
+        self.shown.dates().not_after
+    }
+
+    /// SHA-256 of the newest certificate (DER).
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut fingerprint = [0; 32];
-        let sum = ring::digest::digest(&ring::digest::SHA256, &self.certificate);
+        let sum = ring::digest::digest(&ring::digest::SHA256, &self.certificate());
         fingerprint.copy_from_slice(sum.as_ref());
         fingerprint
     }
 
-    /// The certificate.
-    pub fn certificate(&self) -> &CertificateDer<'static> {
-        &self.certificate
+    /// The newest certificate.
+    pub fn certificate(&self) -> CertificateDer<'static> {
+        self.shown.pair().certificate().to_vec().into()
     }
 
-    /// Certificate and key as the protocol's handshakes and statements use them.
-    ///
-    /// # Errors
-    /// Never after a successful load.
-    pub fn credential(&self) -> Result<KeyPair, KeyError> {
-        KeyPair::from_pkcs8(&self.certificate, self.key.secret_pkcs8_der())
+    /// The newest certificate and the key as the protocol's handshakes and statements use them.
+    pub fn credential(&self) -> Arc<KeyPair> {
+        self.shown.pair()
     }
 
     /// # Errors
@@ -178,14 +214,26 @@ impl Identity {
         }
     }
 
-    pub(crate) fn private_key(&self) -> PrivateKeyDer<'static> {
-        PrivateKeyDer::Pkcs8(self.key.clone_key())
+    pub(crate) fn shown(&self) -> Arc<Shown> {
+        Arc::clone(&self.shown)
+    }
+
+    pub(crate) fn key(&self) -> &PrivatePkcs8KeyDer<'static> {
+        self.shown.key()
     }
 
     /// A secret that stays the same over restarts of this node, for one purpose.
     pub(crate) fn derive(&self, purpose: &[u8]) -> ring::hmac::Tag {
-        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, self.key.secret_pkcs8_der());
+        let key = self.key().secret_pkcs8_der();
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key);
         ring::hmac::sign(&key, purpose)
+    }
+}
+
+fn dates(me: &Peer) -> Dates {
+    Dates {
+        not_before: me.not_before,
+        not_after: me.not_after,
     }
 }
 
@@ -265,7 +313,7 @@ pub enum IdentityError {
         what: &'static str,
     },
     /// The certificate is over.
-    #[error("{} expired on {}: it is {} now; renew it with the fleet's authority{}", .file.display(), date::utc(*.not_after), date::utc(*.now), date::doubt(*.now))]
+    #[error("{} expired on {}: it is {} now{remark}; renew it with the fleet's authority", .file.display(), date::utc(*.not_after), date::utc(*.now))]
     Expired {
         /// The certificate.
         file: PathBuf,
@@ -273,6 +321,8 @@ pub enum IdentityError {
         not_after: UnixTime,
         /// What this machine takes for now.
         now: UnixTime,
+        /// Why, when its clock says something else.
+        remark: String,
     },
     /// The certificate begins later.
     #[error("{} is valid from {} only and it is {} now: is this machine's clock right?", .file.display(), date::utc(*.not_before), date::utc(*.now))]

@@ -10,11 +10,12 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature};
 use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::sign::SigningKey;
 use rustls::{
     CertificateError as TlsCertificateError, DigitallySignedStruct, DistinguishedName, Error,
     PeerIncompatible, SignatureScheme, version,
 };
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use std::sync::Arc;
 
 /// The protocol's name in the handshake (ALPN).
@@ -22,7 +23,7 @@ pub const ALPN: &[u8] = b"longrein/1";
 /// The name in the handshake's clear part: all relays share it, so that it says nothing about the fleet.
 pub const SERVER_NAME: &str = "longrein";
 
-/// TLS of a node that dials the relay `relay`; no other node is accepted in its place. A newcomer knows no relay's name, and any
+/// TLS of a node that dials the relay `relay`, with the certificate that is newest at each connection; no other node is accepted in its place. A newcomer knows no relay's name, and any
 /// of the fleet is as good: none of them learns what it asks.
 ///
 /// # Errors
@@ -39,7 +40,7 @@ pub fn client(identity: &Identity, relay: &Name) -> Result<Arc<QuicClientConfig>
         .with_protocol_versions(&[&version::TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_client_auth_cert(vec![identity.certificate().clone()], identity.private_key())?;
+        .with_client_cert_resolver(identity.shown());
     config.alpn_protocols = vec![ALPN.to_vec()];
     // A resumed session would skip the check of the certificate.
     config.resumption = Resumption::disabled();
@@ -60,11 +61,19 @@ pub fn server(identity: &Identity) -> Result<Arc<QuicServerConfig>, Error> {
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&version::TLS13])?
         .with_client_cert_verifier(Arc::new(verifier))
-        .with_single_cert(vec![identity.certificate().clone()], identity.private_key())?;
+        .with_cert_resolver(identity.shown());
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     quic(QuicServerConfig::try_from(config))
+}
+
+/// What signs for TLS with a node's key.
+///
+/// # Errors
+/// When the key is of no use.
+pub(crate) fn signer(key: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, Error> {
+    provider().key_provider.load_private_key(key)
 }
 
 /// Who is at the other end of an established connection.

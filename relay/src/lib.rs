@@ -14,6 +14,7 @@ pub mod config;
 mod flags;
 mod ledger;
 pub mod program;
+mod renewal;
 
 use std::process::ExitCode;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use longrein_io::config::ConfigError;
 use longrein_io::drive::Driver;
-use longrein_io::enrol::EnrolError;
+use longrein_io::enrol::{EnrolError, keep_renewed};
 use longrein_io::entropy::SystemEntropy;
 use longrein_io::exit::Exit;
 use longrein_io::files::FileError;
@@ -17,7 +17,7 @@ use longrein_io::listen::{ListenError, Listener, listen};
 use longrein_io::revocation_file::RevocationFile;
 use longrein_io::service_manager::ServiceManager;
 use longrein_io::shutdown::Shutdown;
-use longrein_io::{clock, date, log, runtime};
+use longrein_io::{clock, date, known_time, log, runtime};
 use longrein_proto::base::NodeKind;
 use longrein_proto::role::{Relay, RelayEvent};
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,6 +26,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::config::Config;
 use crate::ledger::Ledger;
+use crate::renewal::own_routes;
 
 /// Why a relay does not run.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +119,15 @@ async fn serve(
             return Err(error);
         }
     };
+    let directory = &config.identity.directory;
+    driver.spawn(known_time::keep(identity.clone(), directory.clone()));
+    let routes = own_routes(&identity.node().name, config, &listeners);
+    driver.spawn(keep_renewed(
+        identity.clone(),
+        directory.clone(),
+        routes,
+        || {},
+    ));
     tell_ready(identity, &listeners);
     manager.ready();
     let mut ledger = Ledger::new(driver.clone(), listeners);

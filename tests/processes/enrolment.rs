@@ -38,7 +38,7 @@ fn agents_controllers_services_and_relays_enrol_with_a_token_and_are_of_the_flee
         let now = clock::unix_time();
         let peer = identity_of
             .fleet()
-            .verify(identity_of.certificate(), now)
+            .verify(&identity_of.certificate(), now)
             .unwrap();
         assert_eq!(format!("{:?}", peer.groups), "[yard]");
         let files: BTreeSet<String> = fs::read_dir(&identity)

@@ -36,6 +36,7 @@ mod mavlink;
 mod mavproxy;
 mod plain_errors;
 mod policy;
+mod renewal;
 mod revocation;
 mod two_controllers;
 mod wan_drive;

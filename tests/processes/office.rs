@@ -15,12 +15,18 @@ pub struct Office {
     pub address: String,
     /// The authority, while it serves.
     pub authority: Option<Program>,
+    /// How long the certificates of machines are valid that it gives.
+    pub life: &'static str,
 }
 
 impl Office {
     /// Starts both.
     pub fn new() -> Office {
-        let papers = Papers::new();
+        Office::of(Papers::new(), "365d")
+    }
+
+    /// Starts both with these papers, and certificates that are valid so long.
+    pub fn of(papers: Papers, life: &'static str) -> Office {
         let mut relay = relay(&papers, "127.0.0.1:0");
         let ready = relay.says("relay ready");
         let (_, address) = ready.split_once("address=").unwrap();
@@ -35,6 +41,7 @@ impl Office {
             relay,
             address,
             authority: None,
+            life,
         };
         office.open();
         office
@@ -43,7 +50,8 @@ impl Office {
     /// Starts the authority.
     pub fn open(&mut self) {
         let (folder, relay) = (self.folder(), format!("relay-a={}", self.address));
-        let arguments = ["authority", "serve", "--dir", &folder, "--relay", &relay];
+        let served = ["authority", "serve", "--dir", &folder, "--relay", &relay];
+        let arguments = served.into_iter().chain(["--machine-life", self.life]);
         let mut authority = Program::start("longrein", arguments);
         authority.says("relay is reached");
         self.authority = Some(authority);

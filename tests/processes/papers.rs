@@ -16,10 +16,18 @@ pub struct Papers {
 impl Papers {
     /// Makes them.
     pub fn new() -> Papers {
+        Papers::made(now_s(), 365)
+    }
+
+    /// The same, made at another time, and all valid for so many days.
+    pub fn made(now_s: u64, days: u32) -> Papers {
         let folder = Folder::new().unwrap();
-        let orders = NODES.map(|node| Order::new(node.parse().unwrap()));
+        let orders = NODES.map(|node| Order {
+            days,
+            ..Order::new(node.parse().unwrap())
+        });
         let name = "yard".parse().unwrap();
-        let fleet = FleetFolder::create(&folder.path().join("fleet"), name, &orders, now_s());
+        let fleet = FleetFolder::create(&folder.path().join("fleet"), name, &orders, now_s);
         Papers {
             fleet: fleet.unwrap(),
             folder,
@@ -45,15 +53,20 @@ impl Papers {
 
     /// The papers of a node, with a certificate that was valid for a day in 2020.
     pub fn expired(&self, node: &str) -> PathBuf {
+        self.valid(node, YEAR_2020_S, YEAR_2020_S + 86_400)
+    }
+
+    /// The papers of a node, with a certificate that is valid from then to then.
+    pub fn valid(&self, node: &str, not_before_s: u64, not_after_s: u64) -> PathBuf {
         let validity = Validity {
-            not_before_s: YEAR_2020_S,
-            not_after_s: YEAR_2020_S + 86_400,
+            not_before_s,
+            not_after_s,
         };
         let authority = self.fleet.authority();
         let files = authority.issue(&node.parse().unwrap(), &[], validity);
         let folder = self
             .folder()
-            .join(format!("{}-expired", node.replace('/', "-")));
+            .join(format!("{}-{not_after_s}", node.replace('/', "-")));
         files.unwrap().write(&folder).unwrap();
         folder
     }
@@ -108,7 +121,8 @@ pub fn program(
     )
 }
 
-fn now_s() -> u64 {
+/// Seconds since 1970.
+pub fn now_s() -> u64 {
     clock::unix_ms() / 1_000
 }
 

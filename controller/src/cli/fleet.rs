@@ -1,7 +1,6 @@
 //! `longrein fleet`: the authority and its certificates, without any network.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{ArgGroup, Args, Subcommand};
 use longrein_proto::base::{Name, NodeKind, NodeName};
@@ -9,7 +8,6 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::output;
-use crate::Exit;
 use crate::fleet::{FleetFolder, Order, Validity};
 
 /// What to do with a fleet's folder.
@@ -134,25 +132,18 @@ impl NodeArgs {
 /// # Errors
 /// When something is there already, there is no authority, or the system refuses.
 pub fn run(verb: FleetVerb) -> Result<(), Failure> {
-    let now_s = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_err(|_| {
-            Failure::new(
-                Exit::Usage,
-                "the clock of this machine is before 1970: set it",
-            )
-        })?
-        .as_secs();
     let (folder, nodes, directory) = match verb {
         FleetVerb::Init(init) => {
             let orders = init.nodes.orders();
+            let now_s = FleetFolder::now_s(&init.directory);
             let folder = FleetFolder::create(&init.directory, init.fleet, &orders, now_s)?;
             (folder, init.nodes, init.directory)
         }
-        FleetVerb::Revoke(args) => return super::revoke::run(&args, now_s),
-        FleetVerb::Token(args) => return super::token::run(&args, now_s),
+        FleetVerb::Revoke(args) => return super::revoke::run(&args),
+        FleetVerb::Token(args) => return super::token::run(&args),
         FleetVerb::Add(add) => {
             let folder = FleetFolder::open(&add.directory)?;
+            let now_s = FleetFolder::now_s(&add.directory);
             folder.add(&add.nodes.orders(), now_s)?;
             (folder, add.nodes, add.directory)
         }

@@ -37,7 +37,8 @@ pub struct RevokeArgs {
 ///
 /// # Errors
 /// When a name is unknown or not unique, there is no authority, or the system refuses.
-pub fn run(args: &RevokeArgs, now_s: u64) -> Result<(), Failure> {
+pub fn run(args: &RevokeArgs) -> Result<(), Failure> {
+    let now_s = FleetFolder::now_s(&args.directory);
     let folder = FleetFolder::open(&args.directory)?;
     let nodes = args.nodes.iter().map(|text| find(&folder, text));
     let nodes = nodes.collect::<Result<Vec<NodeName>, Failure>>()?;

@@ -118,7 +118,8 @@ impl TokenArgs {
 ///
 /// # Errors
 /// When there is no authority, or the system refuses.
-pub fn run(args: &TokenArgs, now_s: u64) -> Result<(), Failure> {
+pub fn run(args: &TokenArgs) -> Result<(), Failure> {
+    let now_s = FleetFolder::now_s(&args.directory);
     let orders = args.orders(now_s)?;
     let folder = FleetFolder::open(&args.directory)?;
     for order in &orders {

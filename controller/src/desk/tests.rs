@@ -22,7 +22,7 @@ fn desk() -> Desk {
     let (contact, _) = watch::channel(Contact::new(1));
     Desk::new(
         alice,
-        Arc::new(identity.credential().unwrap()),
+        identity.credential(),
         identity.fleet().clone(),
         Arc::new(contact),
     )

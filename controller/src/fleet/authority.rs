@@ -200,9 +200,23 @@ impl Authority {
     ///
     /// # Errors
     /// [`FleetError::Certificate`] when the system gives no randomness.
-    pub fn own_node(&self, now_s: u64) -> Result<NodeFiles, FleetError> {
+    pub fn own_node(&self, validity: Validity) -> Result<NodeFiles, FleetError> {
         let node = NodeName::new(NodeKind::Authority, self.fleet.clone());
-        self.make(&node, &[], Validity::days(now_s, Validity::DAYS_MACHINE))
+        self.make(&node, &[], validity)
+    }
+
+    /// Another certificate of a node for the key that it has.
+    ///
+    /// # Errors
+    /// As [`Authority::own_node`].
+    pub fn renew(
+        &self,
+        files: &NodeFiles,
+        validity: Validity,
+    ) -> Result<CertificateDer<'static>, FleetError> {
+        let key = KeyPair::from_pem(&files.key_pem.0)?;
+        let certificate = self.sign(&files.node, &[], validity, &key)?;
+        Ok(certificate.der().clone())
     }
 
     /// A new token, to be passed on, and what to remember of it.

@@ -106,7 +106,8 @@ impl Clerk {
                 token.used.insert(node.name.clone());
                 self.register.write_token(&token)?;
                 let id = Some(token.id.clone());
-                self.sign(now_s, (node, &token.groups), &request, id)
+                let validity = self.validity(now_s, node);
+                self.sign(validity, (node, &token.groups), &request, id)
             }
         }
     }
@@ -119,17 +120,23 @@ impl Clerk {
         let request = SigningRequest::parse(request).ok_or(EnrolRefusal::BadRequest)?;
         // The token of its first certificate stays used by the key that it has now.
         let token = self.register.signed(node)?.and_then(|s| s.issued.token);
-        self.sign(now_s, (node, &peer.groups), &request, token)
+        let mut validity = self.validity(now_s, node);
+        // [WIRE-150] One that was made by hand may have more before it than its kind is given now.
+        validity.not_after_s = validity.not_after_s.max(peer.not_after.as_secs());
+        self.sign(validity, (node, &peer.groups), &request, token)
+    }
+
+    fn validity(&self, now_s: u64, node: &NodeName) -> Validity {
+        Validity::seconds(now_s, self.lives.of(node.kind))
     }
 
     fn sign(
         &self,
-        now_s: u64,
+        mut validity: Validity,
         (node, groups): (&NodeName, &[Name]),
         request: &SigningRequest,
         token: Option<Name>,
     ) -> Answer {
-        let mut validity = Validity::seconds(now_s, self.lives.of(node.kind));
         // A name that is revoked begins anew: what counts no more is what was valid before.
         if let Some(since_s) = self.folder.revocations()?.revoked.get(node) {
             validity.not_before_s = validity.not_before_s.max(u64::from(*since_s) + 1);
@@ -185,6 +192,8 @@ impl From<FleetError> for No {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use longrein_io::enrol::EnrolmentToken;
     use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
     use rustls_pki_types::UnixTime;
@@ -217,7 +226,7 @@ mod tests {
 
         fn holder(&self, token: &EnrolmentToken) -> Peer {
             let fleet = self.clerk.folder.authority().trust();
-            let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(NOW_S));
+            let at = UnixTime::since_unix_epoch(Duration::from_secs(NOW_S));
             fleet.verify(&token.certificate, at).unwrap()
         }
 
@@ -226,7 +235,7 @@ mod tests {
             match self.clerk.answer(NOW_S, peer, &node, request) {
                 Enrolment::Certified(certificate) => {
                     let fleet = self.clerk.folder.authority().trust();
-                    let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(NOW_S));
+                    let at = UnixTime::since_unix_epoch(Duration::from_secs(NOW_S));
                     Ok(fleet.verify(&certificate, at).unwrap())
                 }
                 Enrolment::Refused(why) => Err(why),
@@ -288,6 +297,22 @@ mod tests {
             let holder = office.holder(&office.token(&one(node)));
             let peer = office.ask(&holder, node, &request(&key())).unwrap();
             assert_eq!(peer.not_after.as_secs(), NOW_S + life_s, "{node}");
+        }
+    }
+
+    // [WIRE-150]
+    #[test]
+    fn a_renewed_certificate_ends_no_sooner_than_the_one_before() {
+        let office = Office::new();
+        let holder = office.holder(&office.token(&one("controller/a")));
+        let mut peer = office
+            .ask(&holder, "controller/a", &request(&key()))
+            .unwrap();
+        for (before_s, renewed_s) in [(7, 12 * 3_600), (30 * 86_400, 30 * 86_400)] {
+            let end = Duration::from_secs(NOW_S + before_s);
+            peer.not_after = UnixTime::since_unix_epoch(end);
+            let renewed = office.ask(&peer, "controller/a", &request(&key())).unwrap();
+            assert_eq!(renewed.not_after.as_secs(), NOW_S + renewed_s);
         }
     }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use longrein_io::enrol::EnrolmentToken;
+use longrein_io::{clock, known_time};
 use longrein_proto::base::{Name, NodeKind, NodeName};
 
 use super::{Authority, FleetError, Register, RevocationList, TokenOrder, Validity};
@@ -137,6 +138,18 @@ impl FleetFolder {
     /// Those of [`Register::signed`].
     pub fn knows(&self, node: &NodeName) -> Result<bool, FleetError> {
         Ok(self.node(node).exists() || self.register().signed(node)?.is_some())
+    }
+
+    /// The time for certificates, in seconds since 1970, as the authority of the folder `path` knows it.
+    // [WIRE-149]
+    pub fn now_s(path: &Path) -> u64 {
+        let known = known_time::read(&path.join(Self::AUTHORITY));
+        clock::unix_time().max(known).as_secs()
+    }
+
+    /// Where the authority's own files are.
+    pub fn authority_directory(&self) -> PathBuf {
+        self.path.join(Self::AUTHORITY)
     }
 
     /// What the authority has written down.

@@ -1,5 +1,7 @@
 //! From when until when a certificate is valid.
 
+use longrein_proto::base::limits::CERTIFICATE_EARLY;
+
 /// From when until when a certificate is valid, in seconds of Unix time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
@@ -23,11 +25,11 @@ impl Validity {
         }
     }
 
-    /// How long before now a certificate becomes valid: nodes whose clocks are a little slow accept it at once.
-    pub const EARLY_S: u64 = 5 * 60;
+    /// How long before now a certificate becomes valid.
+    pub const EARLY_S: u64 = CERTIFICATE_EARLY.as_secs();
     /// Longest life of a certificate, and the life of an authority: ten years.
     pub const DAYS_MAX: u32 = 3_650;
-    /// Usual life of an agent's, service's or relay's certificate: those that are made by hand are renewed by hand.
+    /// Usual life of an agent's, service's or relay's certificate.
     pub const DAYS_MACHINE: u32 = 365;
     /// Usual life of a controller's certificate that is made by hand: laptops get lost.
     pub const DAYS_CONTROLLER: u32 = 30;

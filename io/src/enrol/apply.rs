@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use longrein_proto::base::{NodeKind, NodeName};
@@ -15,7 +14,6 @@ use rustls_pki_types::CertificateDer;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::clock;
 use crate::dial::{DialOutcome, Route, dial};
 use crate::drive::Driver;
 use crate::ending::{CertificateFault, Ending};
@@ -36,11 +34,10 @@ pub async fn apply(
     patience: Duration,
 ) -> Result<CertificateDer<'static>, ApplyError> {
     let key = |error: &dyn std::error::Error| ApplyError::Key(error.to_string());
-    let credential = Arc::new(identity.credential().map_err(|error| key(&error))?);
     let role = Applicant::new(
         node.clone(),
         request,
-        credential,
+        identity.credential(),
         identity.fleet().clone(),
         Box::new(SystemEntropy::new()),
     );
@@ -50,6 +47,7 @@ pub async fn apply(
         let seen = Rc::clone(&seen);
         move |_, event| seen.on_event(event)
     })?;
+    let _leaving = Leaving(driver.clone());
     let dialled = dial(&driver, identity, routes, {
         let seen = Rc::clone(&seen);
         move |route, outcome| seen.on_outcome(route, outcome)
@@ -64,19 +62,21 @@ pub async fn apply(
         Ok(answer) => answer.map_err(|error| error.for_holder(is_token))?,
         Err(_) => return Err(seen.complaint().for_holder(is_token)),
     });
-    let at = clock::unix_time();
-    let peer = match identity.fleet().verify(&certificate, at) {
-        // This machine's clock may be anything.
-        Err(CertificateError::Expired { not_after: then })
-        | Err(CertificateError::NotYetValid { not_before: then }) => {
-            identity.fleet().verify(&certificate, then)
-        }
-        other => other,
-    }?;
+    // This machine's clock may be anything.
+    let peer = identity.fleet().verify_undated(&certificate)?;
     if peer.node != *node {
         return Err(ApplyError::Unusable(CertificateError::Name));
     }
     Ok(certificate)
+}
+
+/// Ends the connections also when nobody waits for the answer any more.
+struct Leaving(Driver<Applicant>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
 }
 
 /// What is known so far.

@@ -3,6 +3,7 @@
 mod apply;
 mod arguments;
 mod folder;
+mod renewal;
 mod token;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
 pub use self::apply::{ApplyError, apply};
 pub use self::arguments::EnrolArguments;
+pub use self::renewal::{keep_renewed, renew};
 pub use self::token::{EnrolmentToken, TokenError};
 use crate::dial::Route;
 use crate::exit::Exit;
@@ -151,6 +153,9 @@ pub enum EnrolError {
     /// The identity that is there cannot be used.
     #[error("identity: {0}")]
     Identity(#[from] IdentityError),
+    /// Another program has the same identity, and is at it.
+    #[error("another program of this identity renews it just now")]
+    Busy,
     /// The key could not be made, read or used.
     #[error("the private key cannot be used: {0}")]
     Key(rcgen::Error),
@@ -162,7 +167,7 @@ impl EnrolError {
         match self {
             EnrolError::Apply(error) => error.exit(),
             EnrolError::Identity(error) => error.exit(),
-            EnrolError::File(_) | EnrolError::Key(_) => Exit::Failed,
+            EnrolError::File(_) | EnrolError::Busy | EnrolError::Key(_) => Exit::Failed,
             EnrolError::Exists(_)
             | EnrolError::OtherKind { .. }
             | EnrolError::NameNeeded(_)

@@ -5,12 +5,11 @@ use std::fs;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use longrein_proto::base::MonoTime;
-use longrein_proto::crypto::{CertificateError, Fleet, Peer, verify_signature};
+use longrein_proto::crypto::{CertificateError, Fleet, verify_signature};
 use ring::digest::{SHA256, digest};
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::CertificateDer;
 use serde::Serialize;
 
 use super::chain::{CHECKPOINT, Chain, SEAL};
@@ -196,7 +195,8 @@ impl Verifier<'_> {
             self.fleet = name.and_then(|name| Fleet::new(name, authorities.to_vec()).ok());
         }
         let verified = match &self.fleet {
-            Some(fleet) => believe(fleet, header),
+            // The node's clock may have been wrong.
+            Some(fleet) => fleet.verify_undated(&header.certificate),
             None => Err(CertificateError::Name),
         };
         match verified {
@@ -342,18 +342,6 @@ impl Verifier<'_> {
                 flaw,
             });
         }
-    }
-}
-
-/// Who signed, if the certificate is right but for its time: the node's clock may have been wrong.
-fn believe(fleet: &Fleet, header: &Header) -> Result<Peer, CertificateError> {
-    let at = UnixTime::since_unix_epoch(Duration::from_millis(header.wall_ms));
-    match fleet.verify(&header.certificate, at) {
-        Err(CertificateError::Expired { not_after: then })
-        | Err(CertificateError::NotYetValid { not_before: then }) => {
-            fleet.verify(&header.certificate, then)
-        }
-        other => other,
     }
 }
 

@@ -4,6 +4,7 @@ use longrein_io::ending::{CertificateFault, Ending};
 use longrein_io::keys::Identity;
 use longrein_io::runtime;
 use rustls_pki_types::UnixTime;
+use std::path::PathBuf;
 use std::time::Duration;
 
 #[test]
@@ -110,9 +111,8 @@ fn an_expired_certificate_is_refused_by_the_relay_with_its_reason() {
         // Only agents have a time of grace.
         let directory = fleet.directory("controller/alice", 2026);
         // A certificate that ended as it began: valid at one second only.
-        let start_2026 = UnixTime::since_unix_epoch(Duration::from_secs(1_767_225_600));
         assert!(Identity::load_at(&directory, mid_2026).is_err());
-        let expired = Identity::load_at(&directory, start_2026).unwrap();
+        let expired = Identity::load_undated(&directory).unwrap();
         let alice = Node::start(Echo::saying("hello"));
         alice.dial(&expired, vec![route("east", listener.address())]);
 
@@ -132,6 +132,60 @@ fn an_expired_certificate_is_refused_by_the_relay_with_its_reason() {
                 .iter()
                 .any(|told| told.starts_with("Some(Expired)"))
         );
+    })
+    .unwrap();
+}
+
+/// [WIRE-150]
+#[test]
+fn a_renewed_certificate_is_shown_from_then_on_and_what_stands_stays() {
+    runtime::run(async || {
+        let fleet = Fleet::new();
+        let over = |node: &str| {
+            let directory = fleet.directory(node, 2100);
+            fleet.certify(&directory, node, (2023, 2024));
+            (Identity::load_undated(&directory).unwrap(), directory)
+        };
+        let renew = |(identity, directory): &(Identity, PathBuf), from_year| {
+            let node = identity.node().to_string();
+            fleet.certify(directory, &node, (from_year, 2100));
+            identity.reread(directory).unwrap();
+        };
+        let refused = async |node: &Node| {
+            let told = || node.outcomes().iter().any(|told| told.contains("expired"));
+            until("the refusal", told, || node.outcomes()).await;
+        };
+        let (east, alice) = (over("relay/east"), over("controller/alice"));
+        let relay = Node::start(Echo::answering());
+        let listener = relay.listen(&east.0, crate::echo::any_port());
+        let early = caller(&fleet, "agent/truck-17", "east", listener.address());
+        refused(&early).await;
+
+        renew(&east, 2025);
+        let standing = caller(&fleet, "agent/truck-18", "east", listener.address());
+        standing.heard("agent/truck-18").await;
+        let late = Node::start(Echo::saying("here I am"));
+        late.dial(&alice.0, vec![route("east", listener.address())]);
+        refused(&late).await;
+
+        renew(&alice, 2025);
+        late.heard("here I am").await;
+        renew(&east, 2026);
+        let new = caller(&fleet, "agent/truck-19", "east", listener.address());
+        new.heard("agent/truck-19").await;
+        assert_eq!(standing.downs(), 0);
+
+        // An older one, or one of another key, takes nobody's place.
+        let shown = east.0.certificate();
+        fleet.certify(&east.1, "relay/east", (2024, 2100));
+        east.0.reread(&east.1).unwrap();
+        let west = fleet.directory("relay/west", 2100);
+        assert!(east.0.reread(&west).is_ok(), "it is not newer");
+        fleet.certify(&west, "relay/west", (2027, 2100));
+        assert!(east.0.reread(&west).is_err());
+        fleet.certify(&west, "relay/east", (2027, 2100));
+        assert!(east.0.reread(&west).is_err());
+        assert_eq!(east.0.certificate(), shown);
     })
     .unwrap();
 }

@@ -54,18 +54,30 @@ impl Fleet {
 
     /// An identity directory whose certificate is valid from 2026 to the first day of `until_year`.
     pub fn directory(&self, node: &str, until_year: i32) -> PathBuf {
-        let mut params = CertificateParams::default();
-        params.not_before = rcgen::date_time_ymd(2026, 1, 1);
-        params.not_after = rcgen::date_time_ymd(until_year, 1, 1);
-        params.subject_alt_names = vec![uri(&format!("longrein://demo/{node}"))];
-        let key = key();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let directory = self.place.join(node);
         make_private_directory(&directory).unwrap();
         write(&directory, AUTHORITY_FILE, &self.issuer.pem());
-        write(&directory, CERTIFICATE_FILE, &certificate.pem());
-        write(&directory, KEY_FILE, &key.serialize_pem());
+        write(&directory, KEY_FILE, &key().serialize_pem());
+        self.certify(&directory, node, (2026, until_year));
         directory
+    }
+
+    /// Puts another certificate for the key that is there into an identity directory, valid from the first day of a year to that
+    /// of another.
+    pub fn certify(&self, directory: &Path, node: &str, (from_year, until_year): (i32, i32)) {
+        let key = KeyPair::from_pem(&fs::read_to_string(directory.join(KEY_FILE)).unwrap());
+        let (certificate, _) = self.issue(key.unwrap(), |params| {
+            params.not_before = rcgen::date_time_ymd(from_year, 1, 1);
+            params.not_after = rcgen::date_time_ymd(until_year, 1, 1);
+            params.subject_alt_names = vec![uri(&format!("longrein://demo/{node}"))];
+        });
+        let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+        let pem = pem::Pem::new("CERTIFICATE", certificate.as_ref());
+        write(
+            directory,
+            CERTIFICATE_FILE,
+            &pem::encode_config(&pem, config),
+        );
     }
 }
 

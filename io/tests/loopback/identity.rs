@@ -1,11 +1,15 @@
+use crate::echo::until;
 use crate::fleet::{Fleet, write};
 use longrein_io::exit::Exit;
 use longrein_io::keys::{AUTHORITY_FILE, CERTIFICATE_FILE, Identity, KEY_FILE};
+use longrein_io::known_time::{self, TIME_FILE};
+use longrein_io::{clock, runtime};
 use longrein_proto::base::NodeKind;
 use rustls_pki_types::UnixTime;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
+use tokio::time::timeout;
 
 fn at(seconds: u64) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(seconds))
@@ -59,16 +63,84 @@ fn an_expired_certificate_is_named_with_its_end() {
 #[test]
 fn a_certificate_of_the_future_casts_doubt_on_the_clock() {
     let fleet = Fleet::new();
-    let directory = fleet.directory("relay/east", 2027);
-    let error = Identity::load_at(&directory, at(0))
-        .unwrap_err()
-        .to_string();
+    let directory = fleet.directory("relay/east", 2100);
+    fleet.certify(&directory, "relay/east", (2099, 2100));
+    let error = Identity::load(&directory).unwrap_err().to_string();
     assert!(
-        error.ends_with(
-            "is valid from 2026-01-01 00:00 UTC only and it is 1970-01-01 00:00 UTC now: is this machine's clock right?"
+        error.contains("is valid from 2099-01-01 00:00 UTC only and it is "),
+        "{error}"
+    );
+    assert!(
+        error.ends_with("now: is this machine's clock right?"),
+        "{error}"
+    );
+}
+
+// [WIRE-149]
+#[test]
+fn a_clock_of_1970_is_no_obstacle_and_no_way_around_the_end_of_a_certificate() {
+    let fleet = Fleet::new();
+    let directory = fleet.directory("relay/east", 2100);
+    let in_1970 = at(40);
+    for (until_year, valid) in [(2026, false), (2100, true)] {
+        fleet.certify(&directory, "relay/east", (2026, until_year));
+        let loaded = Identity::load_at(&directory, in_1970);
+        assert_eq!(loaded.is_ok(), valid, "nothing ended before the build");
+    }
+    // It begins after the build, and after all that this machine has seen: so it is as late as that.
+    fleet.certify(&directory, "relay/east", (2090, 2100));
+    let identity = Identity::load_at(&directory, in_1970).unwrap();
+    assert_eq!(identity.fleet().time(in_1970), identity.not_before());
+
+    // 1 July 2095.
+    write(&directory, TIME_FILE, "3960403200\n");
+    assert!(Identity::load_at(&directory, in_1970).is_ok());
+    fleet.certify(&directory, "relay/east", (2090, 2095));
+    let error = Identity::load_at(&directory, in_1970).unwrap_err();
+    assert!(
+        error.to_string().contains(
+            "expired on 2095-01-01 00:00 UTC: it is 2095-07-02 00:00 UTC now by what this machine has seen before, \
+             and its clock is behind (1970-01-01 00:00 UTC); renew it"
         ),
         "{error}"
     );
+}
+
+// [WIRE-149]
+#[test]
+fn the_time_is_kept_unless_the_own_certificate_is_over_by_it() {
+    runtime::run(async || {
+        let fleet = Fleet::new();
+        let directory = fleet.directory("relay/east", 2100);
+        let file = directory.join(TIME_FILE);
+        fleet.certify(&directory, "relay/east", (2023, 2024));
+        let over = Identity::load_undated(&directory).unwrap();
+        let known = over.fleet().time(at(0));
+        // Its first look comes before its first pause.
+        let looked = timeout(
+            Duration::ZERO,
+            known_time::keep(over.clone(), directory.clone()),
+        );
+        assert!(looked.await.is_err());
+        assert!(!file.exists() && over.fleet().time(at(0)) == known);
+
+        fleet.certify(&directory, "relay/east", (2025, 2100));
+        over.reread(&directory).unwrap();
+        let began = clock::unix_time();
+        let kept = || {
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            text.trim()
+                .parse()
+                .is_ok_and(|kept_s: u64| kept_s >= began.as_secs())
+        };
+        tokio::select! {
+            () = known_time::keep(over.clone(), directory.clone()) => {}
+            () = until("the time is kept", kept, || file.exists()) => {}
+        }
+        assert!(over.fleet().time(at(0)) >= began);
+        assert!(known_time::read(&directory) >= began);
+    })
+    .unwrap();
 }
 
 #[test]

@@ -255,7 +255,7 @@ fn a_session_is_refused_to_wrong_papers_at_both_ends() {
     let fleet = Fleet::new();
     let (anna, truck) = (name("controller/anna"), name("agent/truck-17"));
     let trusted = fleet.identity("controller/anna");
-    let right = |node: &NodeName| fleet.identity(&node.to_string()).credential().unwrap();
+    let right = |node: &NodeName| fleet.identity(&node.to_string()).credential();
     let (session, now, at) = (SessionId(7), MonoTime::from_us(1), clock::unix_time());
     for (caller, rows) in [
         (true, wrong(&fleet, "controller/anna")),
@@ -269,8 +269,8 @@ fn a_session_is_refused_to_wrong_papers_at_both_ends() {
             let shown = Shown(papers);
             let calling = right(&anna);
             let called = right(&truck);
-            let calling: &dyn Credential = if caller { &shown } else { &calling };
-            let called: &dyn Credential = if caller { &called } else { &shown };
+            let calling: &dyn Credential = if caller { &shown } else { calling.as_ref() };
+            let called: &dyn Credential = if caller { called.as_ref() } else { &shown };
             let (mut initiator, step1) = Initiator::new(now, session, &truck, &mut Counting(1));
             let (mut responder, step2) =
                 Responder::new(now, session, &truck, &step1, called, &mut Counting(2)).unwrap();

@@ -29,6 +29,14 @@ pub const REVOCATIONS_TTL: Duration = TTL_MAX;
 pub const REVOCATION_CHECKS_PER_S: u64 = 2 * REVOCATION_PARTS_MAX as u64;
 /// For how long after its end an agent's certificate still gets it a new one: a vehicle that stood a year is not lost.
 pub const GRACE: Duration = Duration::from_secs(365 * 86_400);
+/// How long before it is made a certificate begins: nodes whose clocks are a little slow take it at once.
+pub const CERTIFICATE_EARLY: Duration = Duration::from_secs(5 * 60);
+/// Attempts to renew a certificate in the time of its whole life: a hundred in the third that is left for them.
+pub const RENEWALS_PER_LIFE: u32 = 300;
+/// Least time between attempts to renew a certificate, whatever its life.
+pub const RENEWAL_APART_MIN: Duration = Duration::from_secs(1);
+/// Most time between attempts to renew a certificate: an authority that was away is found within the hour.
+pub const RENEWAL_APART_MAX: Duration = Duration::from_secs(3_600);
 /// First messages of handshakes that one node may send through a relay in a second: an attempt at each of its routes,
 /// and not so many that they crowd each other out at an agent.
 pub const HANDSHAKES_PER_S: u64 = 64;

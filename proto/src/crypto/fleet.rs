@@ -1,5 +1,6 @@
 //! One trust domain: which certificates name its nodes.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -13,13 +14,16 @@ use crate::base::limits::{CERTIFICATE_BYTES_MAX, GRACE};
 use crate::base::{Name, NodeKind, NodeName};
 use crate::wire::RevocationPart;
 
-/// A fleet's name, the authorities whose certificates it believes, and whose certificates count no more: all clones share those.
+/// A fleet's name, the authorities whose certificates it believes, whose certificates count no more, and how late it is at
+/// least: all clones share the last two.
 #[derive(Clone, Debug)]
 pub struct Fleet {
     name: Name,
     anchors: Vec<TrustAnchor<'static>>,
     grace: Duration,
     revocations: Arc<RwLock<Revocations>>,
+    /// Seconds since 1970 that have passed for sure.
+    passed_s: Arc<AtomicU64>,
 }
 
 /// A node as its verified certificate names it.
@@ -57,6 +61,7 @@ impl Fleet {
             anchors,
             grace: Duration::ZERO,
             revocations: Arc::default(),
+            passed_s: Arc::default(),
         })
     }
 
@@ -74,43 +79,68 @@ impl Fleet {
         &self.name
     }
 
-    /// Who the owner of this certificate (DER) is, if an authority of the fleet says so and it is valid at this time.
+    /// It is this late at least, whatever a clock says from now on.
+    // [WIRE-149]
+    pub fn note_time(&self, passed: UnixTime) {
+        self.passed_s.fetch_max(passed.as_secs(), Ordering::Relaxed);
+    }
+
+    /// The time for certificates while the wall clock says `clock`.
+    // [WIRE-149]
+    pub fn time(&self, clock: UnixTime) -> UnixTime {
+        let passed_s = self.passed_s.load(Ordering::Relaxed);
+        clock.max(UnixTime::since_unix_epoch(Duration::from_secs(passed_s)))
+    }
+
+    /// Who the owner of this certificate (DER) is, if an authority of the fleet says so and it is valid while the wall clock
+    /// says `clock`.
     ///
     /// # Errors
-    /// Why not. `Expired` and `NotYetValid` are said of certificates that are right in everything else, so whoever is kind
-    /// to an expired node may verify once more at the time that the error carries.
-    pub fn verify(&self, certificate: &[u8], at: UnixTime) -> Result<Peer, CertificateError> {
+    /// Why not. `Expired` and `NotYetValid` are said of certificates that are right in everything else.
+    pub fn verify(&self, certificate: &[u8], clock: UnixTime) -> Result<Peer, CertificateError> {
+        let peer = self.verify_undated(certificate)?;
+        let (not_before, not_after) = (peer.not_before, peer.not_after);
+        let at = self.time(clock);
+        // [WIRE-144]
+        let grace = match peer.node.kind {
+            NodeKind::Agent => self.grace,
+            NodeKind::Controller
+            | NodeKind::Service
+            | NodeKind::Relay
+            | NodeKind::Authority
+            | NodeKind::Newcomer => Duration::ZERO,
+        };
+        // [WIRE-65]
+        if at.as_secs() > not_after.as_secs().saturating_add(grace.as_secs()) {
+            return Err(CertificateError::Expired { not_after });
+        }
+        // [WIRE-149] How late it is at most, a clock that is behind does not know.
+        if clock == at && at < not_before {
+            return Err(CertificateError::NotYetValid { not_before });
+        }
+        Ok(peer)
+    }
+
+    /// As [`Fleet::verify`], whatever the dates of the certificate: for what a wrong clock must not decide.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn verify_undated(&self, certificate: &[u8]) -> Result<Peer, CertificateError> {
         if certificate.len() > CERTIFICATE_BYTES_MAX {
             return Err(CertificateError::Malformed);
         }
         let der = CertificateDer::from(certificate);
         let parsed = EndEntityCert::try_from(&der).map_err(|_| CertificateError::Malformed)?;
-        let not_after = not_after(&parsed)?;
+        let (not_before, not_after) = (not_before(&parsed), not_after(&parsed)?);
         // [WIRE-65]
-        let validity = self.verify_chain(&parsed, at);
-        match validity {
-            Err(CertificateError::Expired { not_after: then })
-            | Err(CertificateError::NotYetValid { not_before: then }) => {
-                self.verify_chain(&parsed, then)?;
-            }
-            other => other?,
-        }
+        self.verify_chain(&parsed, not_before)?;
         if !has_usable_key(&parsed) {
             return Err(CertificateError::Algorithm);
         }
         let (node, groups) = self.names(parsed.valid_uri_names())?;
-        let not_before = not_before(&parsed);
         // [WIRE-147]
         if self.revocations().include(&node, not_before) {
             return Err(CertificateError::Revoked);
-        }
-        match validity {
-            // [WIRE-144]
-            Err(CertificateError::Expired { .. })
-                if node.kind == NodeKind::Agent
-                    && at.as_secs() <= not_after.as_secs().saturating_add(self.grace.as_secs()) => {
-            }
-            other => other?,
         }
         Ok(Peer {
             node,
@@ -152,15 +182,7 @@ impl Fleet {
         if !self.revocations().want(&part.words) {
             return RevocationOutcome::Known;
         }
-        let signer = match self.verify(
-            &part.certificate,
-            UnixTime::since_unix_epoch(Duration::ZERO),
-        ) {
-            Err(CertificateError::NotYetValid { not_before: then }) => {
-                self.verify(&part.certificate, then)
-            }
-            other => other,
-        };
+        let signer = self.verify_undated(&part.certificate);
         let is_authority = signer.is_ok_and(|signer| signer.node.kind == NodeKind::Authority);
         let words = part.words.to_be_signed();
         if !is_authority || verify_signature(&part.certificate, &words, &part.signature).is_err() {
@@ -450,6 +472,42 @@ mod tests {
             fleet.verify(&certificate, at(not_after.as_secs() + 1)),
             Err(CertificateError::Expired { not_after })
         );
+    }
+
+    // [WIRE-149]
+    #[test]
+    fn a_clock_of_1970_makes_no_certificate_valid_that_is_over_and_refuses_none_that_is_valid() {
+        let authority = TestAuthority::new("demo");
+        let (certificate, _) = authority.issue("agent/truck-17", KeyType::Ed25519);
+        let (not_before, not_after) = (TestAuthority::NOT_BEFORE, TestAuthority::NOT_AFTER);
+        let (begin_s, end_s) = (not_before.as_secs(), not_after.as_secs());
+        let valid = Ok(());
+        let early = Err(CertificateError::NotYetValid { not_before });
+        let over = Err(CertificateError::Expired { not_after });
+        for (passed_s, clock_s, expected) in [
+            // Nothing is known, and the clock is all there is.
+            (0, 0, early),
+            // The clock is behind what is known: it begins, is valid, or is over.
+            (begin_s - 1, 0, valid),
+            (begin_s, 0, valid),
+            (end_s, 0, valid),
+            (end_s + 1, 0, over),
+            (end_s + 1, end_s, over),
+            // The clock is right.
+            (begin_s - 2, begin_s - 1, early),
+            (begin_s - 1, begin_s - 1, early),
+            (begin_s, end_s, valid),
+            (begin_s, end_s + 1, over),
+        ] {
+            let fleet = authority.fleet();
+            let clone = fleet.clone();
+            clone.note_time(at(passed_s));
+            // It does not go back.
+            clone.note_time(at(passed_s / 2));
+            let verified = fleet.verify(&certificate, at(clock_s)).map(|_| ());
+            assert_eq!(verified, expected, "{passed_s} {clock_s}");
+            assert!(fleet.verify_undated(&certificate).is_ok());
+        }
     }
 
     // [WIRE-66]

@@ -22,17 +22,21 @@ pub fn sign_statement(
     }
 }
 
-/// The author of a statement to this node.
+/// The author of a statement to this node, whose certificate is valid while the wall clock says `clock`; without a clock its
+/// dates count for nothing.
 ///
 /// # Errors
 /// Why the author's certificate is not believed, or [`CertificateError::Signature`]: count and drop the statement.
 pub fn verify_statement(
     fleet: &Fleet,
-    at: UnixTime,
+    clock: Option<UnixTime>,
     to: &NodeName,
     signed: &Signed,
 ) -> Result<Peer, CertificateError> {
-    let author = fleet.verify(&signed.certificate, at)?;
+    let author = match clock {
+        Some(clock) => fleet.verify(&signed.certificate, clock),
+        None => fleet.verify_undated(&signed.certificate),
+    }?;
     // [WIRE-79] The author is whom the certificate names, nobody else.
     let words = Signed::to_be_signed(&author.node, to, &signed.statement);
     fleet.verify_signature(&signed.certificate, &words, &signed.signature)?;
@@ -65,7 +69,7 @@ mod tests {
             let stranger = authority.credential("controller/otto", key_type);
             let signed = sign_statement(&credential, &anna, &truck, STOP);
 
-            let author = verify_statement(&fleet, NOW, &truck, &signed).expect("genuine");
+            let author = verify_statement(&fleet, Some(NOW), &truck, &signed).expect("genuine");
             assert_eq!(author.node, anna);
 
             let other_words = Signed {
@@ -92,7 +96,7 @@ mod tests {
                 (&truck, &unsigned),
             ] {
                 assert_eq!(
-                    verify_statement(&fleet, NOW, to, forged),
+                    verify_statement(&fleet, Some(NOW), to, forged),
                     Err(CertificateError::Signature)
                 );
             }
@@ -108,7 +112,12 @@ mod tests {
         let signed = sign_statement(&credential, &anna, &truck, STOP);
 
         assert_eq!(
-            verify_statement(&TestAuthority::new("demo").fleet(), NOW, &truck, &signed),
+            verify_statement(
+                &TestAuthority::new("demo").fleet(),
+                Some(NOW),
+                &truck,
+                &signed
+            ),
             Err(CertificateError::UnknownAuthority)
         );
     }

@@ -204,6 +204,11 @@ impl Agent {
         }
     }
 
+    /// The own certificate and key from now on.
+    pub fn set_credential(&mut self, _now: MonoTime, credential: Arc<dyn Credential>) {
+        self.credential = credential;
+    }
+
     /// Dictionaries for sessions that begin from now on.
     pub fn set_dictionaries(&mut self, dictionaries: Dictionaries) {
         self.dictionaries = dictionaries;

@@ -94,6 +94,11 @@ impl Authority {
         }
     }
 
+    /// The own certificate and key from now on.
+    pub fn set_credential(&mut self, _now: MonoTime, credential: Arc<dyn Credential>) {
+        self.credential = credential;
+    }
+
     /// Answers who asked by this session.
     pub fn answer(&mut self, now: MonoTime, session: SessionId, answer: &Enrolment) {
         if let Some(visitor) = self.visits.get_mut(&session) {

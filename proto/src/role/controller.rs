@@ -366,6 +366,11 @@ impl Controller {
         self.calls.get(vehicle)?.clock_error(now)
     }
 
+    /// The own certificate and key from now on.
+    pub fn set_credential(&mut self, _now: MonoTime, credential: Arc<dyn Credential>) {
+        self.credential = credential;
+    }
+
     /// Dictionaries for vehicles that are opened from now on.
     pub fn set_dictionaries(&mut self, dictionaries: Dictionaries) {
         self.dictionaries = dictionaries;
@@ -549,7 +554,8 @@ impl Controller {
                 Statement::Stop { .. } => false,
             });
         let verified = awaited.and_then(|signed| {
-            let peer = verify_statement(&self.fleet, self.wall.at(now), &self.me, &signed).ok()?;
+            let peer =
+                verify_statement(&self.fleet, Some(self.wall.at(now)), &self.me, &signed).ok()?;
             Some((peer.node, signed.statement))
         });
         let Some((

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -127,7 +126,7 @@ async fn serve(
 ) {
     let role = Controller::new(
         identity.node().clone(),
-        Arc::new(identity.credential().unwrap()),
+        identity.credential(),
         identity.fleet().clone(),
         Box::new(SystemEntropy::new()),
     );

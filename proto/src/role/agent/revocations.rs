@@ -42,7 +42,8 @@ impl Agent {
             return false;
         };
         let (number, made_s) = self.fleet.revocations_made();
-        let age_s = self.wall.at(now).as_secs().saturating_sub(made_s);
+        let at = self.fleet.time(self.wall.at(now));
+        let age_s = at.as_secs().saturating_sub(made_s);
         number == 0 || age_s > max_age.as_secs()
     }
 

@@ -16,10 +16,8 @@ impl Agent {
     }
 
     pub(super) fn on_statement(&mut self, now: MonoTime, relay: &NodeName, body: &[u8]) {
-        let at = self.wall.at(now);
-        let verdict =
-            self.stops
-                .on_statement(now, relay, &self.me, body, (&self.fleet, at), &self.policy);
+        let (fleet, policy) = (&self.fleet, &self.policy);
+        let verdict = (self.stops).on_statement(now, relay, &self.me, body, fleet, policy);
         match verdict {
             Verdict::Drop => {}
             Verdict::Answer(answer) => self.node.send(now, relay, &answer, now, now + STOP_TTL),

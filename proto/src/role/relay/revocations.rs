@@ -19,7 +19,9 @@ impl Relay {
             self.events.push_back(RelayEvent::Close { path });
             return;
         }
-        let is_expired = peer.not_after < self.wall.at(now);
+        let clock = self.wall.at(now);
+        let at = self.fleet.as_ref().map_or(clock, |fleet| fleet.time(clock));
+        let is_expired = peer.not_after < at;
         let known = RelayPath {
             node: peer.node.clone(),
             peer,
