@@ -169,6 +169,18 @@ impl BlackBox {
                     certificate: Some(Fingerprint(*fingerprint).to_string()),
                 },
             ),
+            AgentEvent::SessionRenewed {
+                session,
+                peer,
+                fingerprint,
+            } => self.record_within_allowance(
+                now,
+                &Event::SessionRenewed {
+                    session: session.0.into(),
+                    peer: peer.to_string(),
+                    certificate: Fingerprint(*fingerprint),
+                },
+            ),
             AgentEvent::SessionDown { session, peer, why } => self.record_within_allowance(
                 now,
                 &Event::SessionEnded {
@@ -178,9 +190,17 @@ impl BlackBox {
                 },
             ),
             AgentEvent::Refused { peer, asked, why } => self.on_refused(now, peer, *asked, why),
-            // Whom a list revokes is recorded as the end of its session.
-            AgentEvent::Revocations { .. }
-            | AgentEvent::Persist { .. }
+            AgentEvent::Revocations { number, .. } => {
+                self.record(now, &Event::Revocations { list: *number });
+            }
+            AgentEvent::Clock { peer, difference } => {
+                self.record_within_allowance(now, &Event::peer_clock(peer, *difference));
+            }
+            AgentEvent::News { to, news } => {
+                let event = Event::news(self.name(news.channel()), to, news);
+                self.record_within_allowance(now, &event);
+            }
+            AgentEvent::Persist { .. }
             | AgentEvent::RelayUp { .. }
             | AgentEvent::Draining { .. }
             | AgentEvent::Health { .. } => {}

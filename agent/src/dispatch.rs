@@ -92,6 +92,12 @@ impl Dispatch {
                 tracing::info!(function = self.name(channel), %from, operator = %holder, fence = token.0, "lease is handed over");
                 self.give(driver, ControlInput::HandedOver { channel, token });
             }
+            AgentEvent::Clock { peer, difference } => {
+                tracing::debug!(operator = %peer, ahead_ms = difference.ahead_ms, "wall clock of a controller");
+            }
+            AgentEvent::News { to, news } => {
+                tracing::debug!(function = self.name(news.channel()), operator = %to, %news, "news of a lease");
+            }
             AgentEvent::NotAllowed { peer, right } => {
                 tracing::warn!(operator = %peer, right = right.as_str(), "refused by the policy");
             }
@@ -102,6 +108,9 @@ impl Dispatch {
             }
             AgentEvent::SessionUp { session, peer, .. } => {
                 tracing::info!(session = session.0, operator = %peer, "session is up");
+            }
+            AgentEvent::SessionRenewed { session, peer, .. } => {
+                tracing::info!(session = session.0, operator = %peer, "controller has a newer certificate");
             }
             AgentEvent::SessionDown { session, peer, why } => {
                 tracing::info!(session = session.0, operator = %peer, %why, "session is down");

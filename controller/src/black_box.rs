@@ -65,11 +65,19 @@ impl BlackBox {
                 holder: format!("granted by {vehicle}"),
                 token: token.0,
             },
-            ControllerEvent::LeaseLost { vehicle, .. } => Event::LeaseEnded {
+            ControllerEvent::Clock {
+                vehicle,
+                difference,
+            } => Event::peer_clock(vehicle, *difference),
+            ControllerEvent::News { vehicle, news } => Event::news(function, vehicle, news),
+            ControllerEvent::Revocations { number, .. } => Event::Revocations { list: *number },
+            ControllerEvent::LeaseLost { vehicle, how, .. } => Event::LeaseEnded {
                 function,
                 holder: format!("granted by {vehicle}"),
                 token: 0,
-                why: "the vehicle says so".to_string(),
+                why: how
+                    .as_ref()
+                    .map_or("the vehicle says so".to_string(), ToString::to_string),
             },
             ControllerEvent::Refused { vehicle, why, .. } => Event::Refused {
                 peer: vehicle.to_string(),
@@ -105,7 +113,6 @@ impl BlackBox {
             ControllerEvent::Telemetry { .. }
             | ControllerEvent::Coming { .. }
             | ControllerEvent::Offered { .. }
-            | ControllerEvent::News { .. }
             | ControllerEvent::Described { .. }
             | ControllerEvent::Done { .. }
             | ControllerEvent::Status { .. }

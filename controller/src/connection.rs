@@ -139,10 +139,22 @@ impl Connection {
     /// # Errors
     /// [`QueryError::NoAnswer`] when no relay answers.
     pub async fn vehicles(&self) -> Result<Vec<VehicleInfo>, QueryError> {
+        self.count(None).await
+    }
+
+    /// As [`Connection::vehicles`], those of a group, as relays see it: vehicles know it themselves.
+    ///
+    /// # Errors
+    /// As [`Connection::vehicles`].
+    pub async fn members(&self, group: &Name) -> Result<Vec<VehicleInfo>, QueryError> {
+        self.count(Some(group.clone())).await
+    }
+
+    async fn count(&self, group: Option<Name>) -> Result<Vec<VehicleInfo>, QueryError> {
         let (done, mut answered) = oneshot::channel();
         let relays = self.0.relays.clone();
         self.desk()
-            .call(move |desk, now| desk.count(now, relays, done))?;
+            .call(move |desk, now| desk.count(now, relays, group, done))?;
         for _ in 0..QUERY_ROUNDS_MAX {
             if let Ok(answer) = timeout(QUERY_ROUND, &mut answered).await {
                 let vehicles = answer.map_err(|_| RemoteError::Ended)?;
@@ -171,10 +183,32 @@ impl Connection {
     /// # Errors
     /// [`StopError::Unanswered`]: it may be stopped or not.
     pub async fn stop(&self, vehicle: &Name, patience: Duration) -> Result<Stopped, StopError> {
+        self.say_stop(vehicle, None, patience).await
+    }
+
+    /// As [`Connection::stop`], but only if the vehicle is in this group; one that is not answers, and is not stopped.
+    ///
+    /// # Errors
+    /// As [`Connection::stop`].
+    pub async fn stop_if_in_group(
+        &self,
+        vehicle: &Name,
+        group: &Name,
+        patience: Duration,
+    ) -> Result<Stopped, StopError> {
+        self.say_stop(vehicle, Some(group.clone()), patience).await
+    }
+
+    async fn say_stop(
+        &self,
+        vehicle: &Name,
+        group: Option<Name>,
+        patience: Duration,
+    ) -> Result<Stopped, StopError> {
         let (answer, answered) = oneshot::channel();
         let node = NodeName::new(NodeKind::Agent, vehicle.clone());
         self.desk()
-            .call(move |desk, now| desk.stop(now, &node, patience, answer))?;
+            .call(move |desk, now| desk.stop(now, &node, group, patience, answer))?;
         match answered.await {
             Ok(Some(stopped)) => Ok(stopped),
             Ok(None) => Err(StopError::Unanswered {

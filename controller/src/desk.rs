@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use longrein_io::dial::Route;
 use longrein_io::entropy::SystemEntropy;
+use longrein_io::revocation_file::RevocationFile;
 use longrein_proto::base::{
-    ApplicationId, Channel, Class, Entropy, FencingToken, MonoTime, Name, NodeKind, NodeName,
-    OfferId, StopId,
+    ApplicationId, Channel, Class, Entropy, FencingToken, MonoTime, Name, NodeName, OfferId, StopId,
 };
 use longrein_proto::crypto::{Credential, Fleet};
 use longrein_proto::role::{
@@ -45,6 +45,7 @@ pub(crate) struct Desk {
     stops: BTreeMap<StopId, oneshot::Sender<Option<Stopped>>>,
     censuses: Vec<Census>,
     black_box: Option<BlackBox>,
+    revocations: Option<Arc<RevocationFile>>,
 }
 
 impl Desk {
@@ -66,6 +67,7 @@ impl Desk {
             stops: BTreeMap::new(),
             censuses: Vec::new(),
             black_box: None,
+            revocations: None,
         }
     }
 
@@ -87,21 +89,27 @@ impl Desk {
         self.controller.set_credential(now, credential);
     }
 
+    /// Keeps the newest list of revocations in this file.
+    pub(crate) fn set_revocations(&mut self, file: Arc<RevocationFile>) {
+        self.revocations = Some(file);
+    }
+
     /// Records what happens from now on, or ends the record.
     pub(crate) fn set_black_box(&mut self, black_box: Option<BlackBox>) {
         self.black_box = black_box;
     }
 
-    /// Asks all relays which vehicles are there, and those that come up while the answer is awaited.
+    /// Asks all relays which vehicles, of a group or any, are there, and those that come up while the answer is awaited.
     pub(crate) fn count(
         &mut self,
         now: MonoTime,
         relays: BTreeSet<NodeName>,
+        group: Option<Name>,
         done: oneshot::Sender<Answers>,
     ) {
         self.censuses.retain(|census| !census.is_abandoned());
-        let mut census = Census::new(relays, done);
-        census.on_asked(self.controller.query(now, NodeKind::Agent));
+        let mut census = Census::new(relays, group, done);
+        census.ask(now, &mut self.controller);
         self.censuses.push(census);
     }
 
@@ -311,6 +319,7 @@ impl Desk {
         &mut self,
         now: MonoTime,
         vehicle: &NodeName,
+        group: Option<Name>,
         patience: Duration,
         answer: oneshot::Sender<Option<Stopped>>,
     ) {
@@ -318,11 +327,14 @@ impl Desk {
         let mut id = StopId([0; 16]);
         self.entropy.fill(&mut id.0);
         self.stops.insert(id, answer);
-        // Without a generation: one that is known here may be old by now, and an old one would be ignored.
         if let Some(black_box) = &self.black_box {
             black_box.on_stop(now, vehicle);
         }
-        self.controller.stop(now, vehicle, id, None, patience);
+        match group {
+            Some(group) => (self.controller).stop_if_in_group(now, vehicle, id, group, patience),
+            // Without a generation: one that is known here may be old by now, and an old one would be ignored.
+            None => self.controller.stop(now, vehicle, id, None, patience),
+        }
         self.dispatch(now);
     }
 

@@ -11,6 +11,7 @@ use longrein_io::drive::Driver;
 use longrein_io::enrol::keep_renewed;
 use longrein_io::keys::Identity;
 use longrein_io::remote::Remote;
+use longrein_io::revocation_file::RevocationFile;
 use longrein_io::{known_time, runtime};
 use longrein_proto::crypto::Credential;
 use longrein_proto::session::Dictionaries;
@@ -116,6 +117,7 @@ fn set_up(
     desk.set_link_budgets(&routes);
     desk.set_dictionaries(dictionaries);
     desk.set_black_box(black_box);
+    desk.set_revocations(RevocationFile::open(&directory, identity.fleet()));
     let driver = Driver::start(desk, |_, event: Infallible| match event {})?;
     driver.spawn(known_time::keep(identity.clone(), directory.clone()));
     driver.spawn(keep_renewed(identity.clone(), directory, routes.clone(), {

@@ -125,7 +125,12 @@ fn signed(script: &mut Script<'_>) -> Vec<u8> {
     let author = node(script);
     let to = node(script);
     let id = StopId([script.byte() % 16; 16]);
-    let statement = if script.flag() {
+    let statement = if script.byte() % 5 == 0 {
+        Statement::StopOfGroup {
+            id,
+            group: "yard".parse().expect("a valid name"),
+        }
+    } else if script.flag() {
         Statement::Stop {
             id,
             generation: script.flag().then(|| u32::from(script.byte() % 4)),

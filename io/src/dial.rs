@@ -244,9 +244,13 @@ impl<R: Role + 'static> Dialer<R> {
                     remote: path.remote(),
                 });
                 let since = clock::now();
-                // The role asked for a new connection as the old one was silent; it stayed until here.
+                // The role asked for a new connection, as the old one was silent or made with an older certificate; it stays
+                // until the new one carries.
                 if let Some(Current { path: old, .. }) = current.replace(Current { path, since }) {
-                    old.close(CLOSE_DONE);
+                    self.driver.spawn(async move {
+                        sleep(LINGER).await;
+                        old.close(CLOSE_DONE);
+                    });
                 }
             }
             self.unanswered = 0;
@@ -544,6 +548,8 @@ const ATTEMPTS_ANSWERED_MAX: usize = 16;
 const KEEN_ROUNDS: u32 = 4;
 /// Between two looks at what has changed on this machine: some interfaces have news all the time.
 const CHANGES_APART: Duration = Duration::from_secs(5);
+/// How long a connection stays that has a newer one in its place: until that one is welcomed.
+const LINGER: Duration = Duration::from_secs(1);
 /// Addresses of one relay that are tried.
 const ADDRESSES_MAX: usize = 4;
 /// For a name lookup.

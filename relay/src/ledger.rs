@@ -92,6 +92,7 @@ impl Ledger {
             refused_seats,
             refused_twins,
             revoked,
+            ended_papers,
         } = counts.relay;
         let DriveCounts {
             paths_up,
@@ -120,6 +121,7 @@ impl Ledger {
             refused_seats,
             refused_twins,
             revoked,
+            ended_papers,
             paths_up,
             paths_down,
             dropped_no_path,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use longrein_proto::role::{LeaseEndReason, SessionEndReason};
-use longrein_tests::{Audit, StageSet, Vehicle, World, each_seed};
+use longrein_proto::wire::Request;
+use longrein_tests::{Answer, Audit, StageSet, Vehicle, World, each_seed};
 
 #[test]
 fn a_stop_and_its_reset_name_their_authors_and_generations() {
@@ -81,5 +82,56 @@ fn the_end_of_a_lease_names_its_holder_its_token_and_the_reason() {
                 Audit::SessionDown(alice.clone(), SessionEndReason::Closed),
             ]
         );
+    });
+}
+
+#[test]
+fn an_offer_its_acceptance_and_its_refusal_are_told_with_whom_they_are_told_to() {
+    each_seed(|seed| {
+        let mut world = World::new(seed);
+        let set = StageSet::new(&mut world);
+        let (bob, _) = set.operator(&mut world, "bob");
+        let drive = Vehicle::DRIVE;
+        world.open(set.alice, set.agent);
+        world.open(bob, set.agent);
+        let token = world.take(set.alice, set.agent, drive);
+        let to = world.name_of(bob).clone();
+        let mut offers = Vec::new();
+        for busy in [true, false] {
+            let offer = Request::Offer {
+                channel: drive,
+                token,
+                to: to.clone(),
+            };
+            let Answer::Offered(offer) = world.ask(set.alice, set.agent, offer) else {
+                panic!("it is alice's to offer")
+            };
+            let decline = Request::Decline {
+                channel: drive,
+                offer,
+                busy,
+            };
+            assert_eq!(world.ask(bob, set.agent, decline), Answer::Done);
+            offers.push(offer);
+        }
+        let told: Vec<(String, String)> = world
+            .vehicle(set.agent)
+            .news
+            .iter()
+            .map(|(to, news)| (to.name.to_string(), news.to_string()))
+            .collect();
+        let expected = [
+            ("bob", "offered by controller/alice"),
+            ("bob", "offer over: busy"),
+            ("alice", "offer over: busy"),
+            ("bob", "offered by controller/alice"),
+            ("bob", "offer over: declined"),
+            ("alice", "offer over: declined"),
+        ];
+        let expected = expected.map(|(to, what)| (to.to_string(), what.to_string()));
+        assert_eq!(told, expected);
+        let named = world.vehicle(set.agent).news.iter();
+        let named: Vec<_> = named.filter_map(|(_, news)| news.offer()).collect();
+        assert_eq!(named, [[offers[0]; 3], [offers[1]; 3]].concat());
     });
 }

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use longrein_proto::base::{NodeKind, SessionId};
+use longrein_proto::base::{Channel, Class, Flow, NodeKind, SessionId};
 use longrein_proto::role::{ApplicantEvent, AuthorityEvent, RelayEvent};
 use longrein_proto::wire::{EnrolRefusal, Enrolment, Notice, Parcel, RouteRefusal};
-use longrein_tests::{Audit, Link, StageSet, Station, Vehicle, World, each_seed};
+use longrein_tests::{
+    Audit, Link, PERIOD, RawSession, StageSet, Station, Vehicle, World, each_seed,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Lets the authority answer whoever has asked, until the applicant has heard.
 fn answer(world: &mut World, authority: Station, applicant: Station, answer: &Enrolment) -> bool {
@@ -157,5 +161,81 @@ fn a_newcomer_reaches_nobody_but_the_authority() {
             present: true,
         });
         assert_eq!(heard, [refused(1), refused(2), routed]);
+    });
+}
+
+// [WIRE-117] [WIRE-165]
+#[test]
+fn a_node_that_asks_without_end_keeps_nobody_else_from_the_authority() {
+    each_seed(|seed| {
+        let mut world = World::new(seed);
+        let relay = world.relay("relay-a");
+        let authority = world.authority();
+        world.join(authority, relay, "cable", Link::good());
+        let mallory = world.raw_node(NodeKind::Controller, "mallory");
+        world.join(mallory, relay, "cable", Link::good());
+        world.run(SECOND);
+        let open = |world: &mut World, id| {
+            RawSession::open(world, (mallory, "mallory"), authority, SessionId(id))
+        };
+        let mut session = open(&mut world, 9).expect("the papers are genuine");
+        let newcomer = world.applicant(NodeKind::Newcomer, "t1", "agent/truck-17");
+        let root = world.name_of(authority).clone();
+        let mut flood = |world: &mut World, tick: u32| {
+            for word in 0..20_u8 {
+                let ask = Enrolment::Certify {
+                    node: "controller/mallory".parse().unwrap(),
+                    request: vec![word; 200],
+                };
+                let requests = Flow::new(Channel::SESSION, Class::Unordered);
+                session.send(world, requests, 5_000, ask.encode());
+                let id = SessionId(1_000 + 20 * tick + u32::from(word));
+                let route = Notice::Route {
+                    session: id,
+                    to: root.clone(),
+                };
+                let step = |step, to, body: Vec<u8>| Parcel::Handshake {
+                    session: id,
+                    step,
+                    to,
+                    body: body.into(),
+                };
+                for parcel in [
+                    Parcel::Notice(route),
+                    step(1, Some(root.clone()), vec![word; 32]),
+                    step(3, None, vec![word; 600]),
+                ] {
+                    world.with_raw(mallory, |node, now| node.send(now, parcel.encode()));
+                }
+            }
+            world.run(PERIOD);
+        };
+        for tick in 0..50 {
+            flood(&mut world, tick);
+        }
+        world.join(newcomer, relay, "lte", Link::good());
+        let asked_by = |world: &World, name: &str| {
+            let name = name.parse().unwrap();
+            let events = world.authority_events(authority).iter();
+            let asked = events.filter_map(|event| match event {
+                AuthorityEvent::Asked { session, peer, .. } if peer.node == name => Some(*session),
+                _ => None,
+            });
+            asked.collect::<Vec<_>>()
+        };
+        for tick in 50..100 {
+            flood(&mut world, tick);
+            if let Some(session) = asked_by(&world, "newcomer/t1").first().copied() {
+                let certified = Enrolment::Certified(b"certificate".to_vec());
+                world.with_authority(authority, |role, now| role.answer(now, session, &certified));
+            }
+        }
+        let expected = ApplicantEvent::Certified(b"certificate".to_vec());
+        assert_eq!(told(&world, newcomer), Some(expected));
+        let (counters, _) = world.with_authority(authority, |role, _| role.counters());
+        assert!(counters.over_rate > 100, "{counters:?}");
+        let asked = asked_by(&world, "controller/mallory").len();
+        assert!((100..=128 + 20 * 3).contains(&asked), "{asked}");
+        assert!(world.relay_role(relay).counters().over_handshake_rate > 100);
     });
 }

@@ -1,17 +1,20 @@
 //! A controller with valid papers and bad intentions, beside one that drives.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use longrein_proto::base::{
-    ApplicationId, Channel, Class, FencingToken, Flow, NodeKind, SessionId,
+    ApplicationId, Channel, Class, FencingToken, Flow, NodeKind, Right, SessionId, StopId,
 };
+use longrein_proto::control::{Policy, Rule, Who};
+use longrein_proto::crypto::sign_statement;
 use longrein_proto::session::Resolution;
 use longrein_proto::wire::{
     Body, Command, ControllerBeat, Drive, Notice, Parcel, Renewal, Request, SealedHeader,
-    SessionMessage,
+    SessionMessage, Statement,
 };
 use longrein_tests::{
-    Account, Link, PERIOD, RawSession, StageSet, Station, Vehicle, World, each_seed,
+    Account, Audit, Link, PERIOD, RawSession, StageSet, Station, Vehicle, World, each_seed,
 };
 
 /// What it does, in every period of the drive.
@@ -31,6 +34,8 @@ enum Attack {
     Sessions,
     /// Routes, queries and ends of routes.
     Notices,
+    /// Emergency stops.
+    Stops,
 }
 
 const ATTACKS: [Attack; 7] = [
@@ -43,6 +48,24 @@ const ATTACKS: [Attack; 7] = [
     Attack::Notices,
 ];
 
+/// Mallory may see what is driven, and nothing else.
+fn restrictive() -> Policy {
+    let rule = |who, may: &[Right]| Rule {
+        who: vec![who],
+        may: may.iter().copied().collect(),
+        functions: None,
+        priority: 0,
+    };
+    let alice = "controller/alice".parse().expect("a valid name");
+    Policy::new(vec![
+        rule(Who::Anybody, &[Right::Observe]),
+        rule(
+            Who::Node(alice),
+            &[Right::Command, Right::Stop, Right::Reset],
+        ),
+    ])
+}
+
 /// What became of the driver's commands.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
@@ -51,10 +74,11 @@ struct Outcome {
     tokens: Vec<FencingToken>,
 }
 
-/// Four seconds of driving, with a reliable command in every tenth period.
-fn drive(seed: u64, attack: Option<Attack>) -> Outcome {
+/// Four seconds of driving, with a reliable command in every tenth period; also what the agent refused the other one.
+fn drive(seed: u64, attack: Option<Attack>, policy: &Policy) -> (Outcome, Refused) {
     let mut world = World::new(seed);
     let set = StageSet::new(&mut world);
+    world.with_agent(set.agent, |role, now| role.set_policy(now, policy.clone()));
     // Somebody of that name is there in any case, so that both worlds are alike.
     let mallory = world.raw_node(NodeKind::Controller, "mallory");
     world.join(mallory, set.relays[0], "cable", Link::good());
@@ -84,7 +108,8 @@ fn drive(seed: u64, attack: Option<Attack>) -> Outcome {
         world.run(PERIOD);
     }
     world.run(Duration::from_secs(6));
-    Outcome {
+    let refused = Refused::at(&world, set.agent);
+    let outcome = Outcome {
         driven: world.account(set.agent, &sent),
         receipts: world
             .ledger()
@@ -98,6 +123,36 @@ fn drive(seed: u64, attack: Option<Attack>) -> Outcome {
             .iter()
             .map(|grant| grant.token)
             .collect(),
+    };
+    (outcome, refused)
+}
+
+/// What an agent refused a controller that may only observe.
+#[derive(Debug, Default)]
+struct Refused {
+    commands: u64,
+    stops: u64,
+    rights: BTreeSet<&'static str>,
+}
+
+impl Refused {
+    fn at(world: &World, agent: Station) -> Refused {
+        let (counters, _, stops) = world.agent_role(agent).counters();
+        let mallory = "controller/mallory".parse().expect("a valid name");
+        let right = |entry: &Audit| match entry {
+            Audit::NotAllowed(who, right) if *who == mallory => Some(right.as_str()),
+            _ => None,
+        };
+        Refused {
+            commands: counters.refused,
+            stops: stops.not_allowed,
+            rights: world
+                .vehicle(agent)
+                .audit
+                .iter()
+                .filter_map(right)
+                .collect(),
+        }
     }
 }
 
@@ -192,6 +247,20 @@ fn act(
                     node.send(now, handshake.encode());
                 });
             }
+            Attack::Stops => {
+                let credential = world.stolen_credential(NodeKind::Controller, "mallory");
+                let author = world.name_of(mallory).clone();
+                let mut id = [0; 16];
+                id[..4].copy_from_slice(&ask.to_be_bytes());
+                let stop = Statement::Stop {
+                    id: StopId(id),
+                    generation: None,
+                };
+                let signed = sign_statement(credential.as_ref(), &author, &truck, stop);
+                let (to, body) = (truck.clone(), signed.encode().into());
+                let parcel = Parcel::Signed { to, body }.encode();
+                world.with_raw(mallory, |node, now| node.send(now, parcel));
+            }
             Attack::Notices => {
                 let notice = match word % 4 {
                     0 => Notice::Route {
@@ -218,13 +287,38 @@ fn act(
 #[test]
 fn a_hostile_controller_costs_the_driver_no_command_and_no_receipt() {
     each_seed(|seed| {
-        let alone = drive(seed, None);
+        let open = Policy::open();
+        let (alone, _) = drive(seed, None, &open);
         assert_eq!(
             (alone.driven.sent, alone.driven.lost, alone.driven.late),
             (200, 0, 0)
         );
         for attack in ATTACKS {
-            assert_eq!(drive(seed, Some(attack)), alone, "{attack:?}");
+            let (attacked, _) = drive(seed, Some(attack), &open);
+            assert_eq!(attacked, alone, "{attack:?}");
+        }
+    });
+}
+
+// [SAFE-80] [SAFE-82] [SAFE-83] [SAFE-84]
+#[test]
+fn a_hostile_controller_that_may_only_observe_is_refused_and_seen_for_what_it_is() {
+    each_seed(|seed| {
+        let policy = restrictive();
+        let (alone, nothing) = drive(seed, None, &policy);
+        assert_eq!((nothing.stops, nothing.rights.len()), (0, 0));
+        for attack in [Attack::Commands, Attack::Requests, Attack::Stops] {
+            let (attacked, refused) = drive(seed, Some(attack), &policy);
+            assert_eq!(attacked, alone, "{attack:?}");
+            let rights: Vec<&str> = refused.rights.iter().copied().collect();
+            if attack == Attack::Commands {
+                assert!(refused.commands > nothing.commands + 100, "{refused:?}");
+            } else if attack == Attack::Requests {
+                assert_eq!(rights, ["command", "reset"]);
+            } else {
+                assert!(refused.stops >= 10, "{refused:?}");
+                assert_eq!(rights, ["stop"]);
+            }
         }
     });
 }

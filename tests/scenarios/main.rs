@@ -18,6 +18,7 @@ mod controllers_killed;
 mod device_lost;
 mod duplicate_storm;
 mod enrolment;
+mod expiry;
 mod false_operator;
 mod freeze;
 mod greedy_controller;

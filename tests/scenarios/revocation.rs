@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use longrein_proto::base::{NodeKind, NodeName};
 use longrein_proto::crypto::sign_revocations;
-use longrein_proto::role::{RelayEvent, SessionEndReason};
+use longrein_proto::role::{ControllerEvent, RelayEvent, SessionEndReason};
 use longrein_proto::wire::Parcel;
-use longrein_tests::{Audit, Link, StageSet, Station, TestFleet, Vehicle, World, each_seed};
+use longrein_tests::{Audit, Clock, Link, StageSet, Station, TestFleet, Vehicle, World, each_seed};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -74,6 +74,83 @@ fn a_controller_that_is_revoked_while_it_drives_loses_all_within_a_second() {
         }
         world.run(SECOND * 5);
         assert_eq!(world.agent_role(set.agent).sessions().count(), 0);
+    });
+}
+
+// [SAFE-97] [WIRE-148]
+#[test]
+fn a_list_is_everywhere_within_a_second_when_a_fifth_of_all_packets_is_lost() {
+    each_seed(|seed| {
+        let mut world = World::new(seed);
+        let set = StageSet::new(&mut world);
+        let authority = driving(&mut world, &set, &[]);
+        let agents: Vec<Station> = (0..6)
+            .map(|number| world.agent(&format!("truck-{number}"), Clock::default()))
+            .chain([set.agent])
+            .collect();
+        for agent in &agents[..6] {
+            for relay in set.relays {
+                world.join(*agent, relay, "lte", Link::good());
+            }
+        }
+        let up: Vec<usize> = set
+            .relays
+            .iter()
+            .map(|relay| world.join(authority, *relay, "cable", Link::good()))
+            .collect();
+        world.run(SECOND);
+        set.each_path(&mut world, |link| link.loss = 0.2);
+        for path in up {
+            world.link(path).loss = 0.2;
+        }
+        let alice = world.name_of(set.alice).clone();
+        let names: Vec<NodeName> = (0..150)
+            .map(|number| format!("agent/old-{number}").parse().expect("a valid name"))
+            .collect();
+        let revoked: Vec<&NodeName> = names.iter().chain([&alice]).collect();
+        let parts = list(&mut world, 1, &revoked);
+        assert!(parts.len() > 2, "{}", parts.len());
+        publish(&mut world, authority, &parts);
+        let everywhere = |world: &mut World| {
+            let is_list = |event: &RelayEvent| matches!(event, RelayEvent::Revocations { .. });
+            let relays = set.relays.iter();
+            agents.iter().all(|agent| was_told(world, *agent, 1))
+                && relays
+                    .map(|relay| world.relay_events(*relay))
+                    .all(|e| e.iter().any(is_list))
+        };
+        assert!(world.run_until(SECOND, everywhere));
+        assert_eq!(world.agent_role(set.agent).sessions().count(), 0);
+    });
+}
+
+// [WIRE-148]
+#[test]
+fn a_list_outlives_ways_that_are_dark_for_longer_than_any_parcel_lives() {
+    each_seed(|seed| {
+        let mut world = World::new(seed);
+        let set = StageSet::new(&mut world);
+        let authority = driving(&mut world, &set, &set.relays);
+        let up = world.paths_of(authority);
+        let alice = world.name_of(set.alice).clone();
+        for path in &up {
+            world.link(*path).set_cut(true);
+        }
+        let parts = list(&mut world, 1, &[&alice]);
+        publish(&mut world, authority, &parts);
+        world.run(SECOND * 70);
+        for path in &set.truck_paths {
+            world.link(*path).set_cut(true);
+        }
+        for path in &up {
+            world.link(*path).set_cut(false);
+        }
+        world.run(SECOND * 70);
+        assert!(!was_told(&world, set.agent, 1));
+        for path in &set.truck_paths {
+            world.link(*path).set_cut(false);
+        }
+        assert!(world.run_until(SECOND, |world| was_told(world, set.agent, 1)));
     });
 }
 
@@ -201,6 +278,48 @@ fn a_revoked_relay_is_heard_no_more() {
         }
         // The drive goes on through the other one.
         assert_eq!(world.agent_role(set.agent).sessions().count(), 1);
+    });
+}
+
+// [WIRE-147]
+#[test]
+fn a_controller_ends_its_session_with_a_revoked_vehicle_and_begins_none() {
+    each_seed(|seed| {
+        let mut world = World::new(seed);
+        // Relay A would go on carrying the session.
+        let relays = [world.withholding_relay("relay-a"), world.relay("relay-b")];
+        let set = StageSet::around(&mut world, relays);
+        let authority = driving(&mut world, &set, &relays);
+        let truck = world.name_of(set.agent).clone();
+        let parts = list(&mut world, 1, &[&truck]);
+        for path in &set.truck_paths[2..] {
+            world.link(*path).set_cut(true);
+        }
+        publish(&mut world, authority, &parts);
+        world.run(SECOND);
+        let events = world.controller_events(set.alice).iter();
+        let end = |(_, event): &&(_, ControllerEvent)| {
+            matches!(event, ControllerEvent::SessionDown { .. })
+        };
+        assert_eq!(events.filter(end).count(), 1);
+        let kept = world.controller_events(set.alice).iter();
+        let kept = kept.filter_map(|(_, event)| match event {
+            ControllerEvent::Revocations { number, .. } => Some(*number),
+            _ => None,
+        });
+        assert_eq!(kept.collect::<Vec<_>>(), [1]);
+        // Nor does a controller that starts with the list call it.
+        let (bob, _) = set.operator(&mut world, "bob");
+        world.call(bob, set.agent);
+        world.run(SECOND * 10);
+        let up = |station: Station| {
+            let events = world.controller_events(station).iter();
+            let is_up = |(_, event): &&(_, ControllerEvent)| {
+                matches!(event, ControllerEvent::SessionUp { .. })
+            };
+            events.filter(is_up).count()
+        };
+        assert_eq!((up(set.alice), up(bob)), (1, 0));
     });
 }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longrein_proto::base::{Entropy, NodeKind, NodeName, Refusal, Stage, StopId};
+use longrein_proto::base::{Entropy, Name, NodeKind, NodeName, Refusal, Right, Stage, StopId};
+use longrein_proto::control::{Policy, Rule, Who};
 use longrein_proto::crypto::sign_statement;
-use longrein_proto::role::{ControllerEvent, StopCounters};
+use longrein_proto::role::{Controller, ControllerEvent, StopCounters};
 use longrein_proto::wire::{Parcel, Statement};
 use longrein_tests::{
     Account, Clock, Link, PERIOD, StageSet, Station, Tamper, Vehicle, World, each_seed,
@@ -539,5 +540,108 @@ fn stops_for_many_vehicles_that_are_away_do_not_hold_up_the_stop_of_one_that_is_
         world.run(Duration::from_secs(1));
         assert!(is_stopped(&world, &set));
         assert_eq!(answer(&world, set.alice, stop), Some((true, 0)));
+    });
+}
+
+/// [SAFE-106]
+#[test]
+fn a_stop_of_a_group_stops_those_in_it_and_nobody_else() {
+    each_seed(|seed| {
+        let mut world = World::new(seed);
+        let yard: Name = "yard".parse().expect("a valid name");
+        for name in ["agent/truck-17", "agent/crane-1"] {
+            let node = name.parse().expect("a valid name");
+            world.fleet().put_into_group(&node, "yard");
+        }
+        let set = StageSet::new(&mut world);
+        let others = ["crane-1", "crane-2"].map(|name| {
+            let agent = world.agent(name, Clock::default());
+            set.join(&mut world, agent);
+            agent
+        });
+        world.run(Duration::from_secs(1));
+        // Relays know who is in it by the certificates of their connections.
+        let from = world.controller_events(set.alice).len();
+        let group = yard.clone();
+        world.with_controller(set.alice, |role, now| role.query_members(now, group));
+        world.run(Duration::from_millis(200));
+        let events = &world.controller_events(set.alice)[from..];
+        let answers: Vec<Vec<String>> = events
+            .iter()
+            .filter_map(|(_, event)| match event {
+                ControllerEvent::Nodes { names, .. } => {
+                    Some(names.iter().map(ToString::to_string).collect())
+                }
+                _ => None,
+            })
+            .collect();
+        assert_eq!(answers, [["agent/crane-1", "agent/truck-17"]; 2]);
+        // A relay can claim it of others: they know better.
+        let asked = [set.agent, others[0], others[1]];
+        for (number, agent) in (1..).zip(asked) {
+            let vehicle = world.name_of(agent).clone();
+            let (id, group) = (StopId([number; 16]), yard.clone());
+            world.with_controller(set.alice, |role, now| {
+                role.stop_if_in_group(now, &vehicle, id, group, Duration::from_secs(2));
+            });
+        }
+        world.run(Duration::from_secs(1));
+        for (agent, stopped) in asked.into_iter().zip([true, true, false]) {
+            assert_eq!(world.agent_role(agent).is_stopped(), stopped);
+            let (_, _, stops) = world.agent_role(agent).counters();
+            assert_eq!(stops.other_group, u64::from(!stopped));
+        }
+        let answers = world.controller_events(set.alice).iter();
+        let answers = answers.filter_map(|(_, event)| match event {
+            ControllerEvent::Stopped {
+                vehicle, latched, ..
+            } => Some((vehicle.to_string(), *latched)),
+            _ => None,
+        });
+        let mut answers: Vec<(String, bool)> = answers.collect();
+        answers.sort();
+        let expected = [
+            ("agent/crane-1", true),
+            ("agent/crane-2", false),
+            ("agent/truck-17", true),
+        ];
+        let expected = expected.map(|(name, latched)| (name.to_string(), latched));
+        assert_eq!(answers, expected);
+    });
+}
+
+/// [SAFE-106]
+#[test]
+fn a_stop_of_a_group_needs_no_session_and_counts_once_and_only_of_whom_the_policy_lets() {
+    each_seed(|seed| {
+        let mut world = World::new(seed);
+        let truck: NodeName = "agent/truck-17".parse().expect("a valid name");
+        world.fleet().put_into_group(&truck, "yard");
+        let set = StageSet::new(&mut world);
+        let (bob, _) = set.operator(&mut world, "bob");
+        let rules = vec![Rule {
+            who: vec![Who::Node("controller/bob".parse().expect("a valid name"))],
+            may: [Right::Stop].into_iter().collect(),
+            functions: None,
+            priority: 0,
+        }];
+        world.with_agent(set.agent, |role, now| {
+            role.set_policy(now, Policy::new(rules))
+        });
+        let stop = |world: &mut World, who| {
+            world.with_controller(who, |role: &mut Controller, now| {
+                let group = "yard".parse().expect("a valid name");
+                role.stop_if_in_group(now, &truck, StopId([7; 16]), group, Duration::from_secs(2));
+            });
+            world.run(Duration::from_secs(1));
+        };
+        stop(&mut world, set.alice);
+        assert!(!world.agent_role(set.agent).is_stopped());
+        stop(&mut world, bob);
+        assert!(world.agent_role(set.agent).is_stopped());
+        let (_, _, stops) = world.agent_role(set.agent).counters();
+        assert_eq!((stops.not_allowed, stops.other_group), (1, 0));
+        assert_eq!(world.agent_role(set.agent).sessions().count(), 0);
+        assert_eq!(world.vehicle(set.agent).stops.len(), 1);
     });
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use longrein_proto::base::{ApplicationId, Channel, FencingToken, Refusal, Stage};
+use longrein_proto::role::ControllerEvent;
 use longrein_proto::session::Resolution;
 use longrein_tests::{Clock, StageSet, Station, TestFleet, Vehicle, World, each_seed};
 
@@ -252,6 +253,49 @@ fn a_vehicle_or_operator_that_boots_in_1970_gets_its_session_as_soon_as_its_cloc
             let sent = world.drive_for(controller, agent, Duration::from_secs(1));
             world.run(Duration::from_millis(200));
             assert_eq!(world.account(agent, &sent).applied, 50, "{late}");
+        }
+    });
+}
+
+// [WIRE-166]
+#[test]
+fn both_ends_can_record_how_far_their_wall_clocks_are_apart() {
+    each_seed(|seed| {
+        for ahead_ms in [0, 49_000, -49_000, -3_600_000] {
+            let mut world = World::new(seed);
+            let set = StageSet::new(&mut world);
+            let unix_ms = TestFleet::UNIX_MS.saturating_add_signed(ahead_ms);
+            // The newest reading counts, also one that lies before the first.
+            world.set_wall(set.agent, unix_ms);
+            world.open(set.alice, set.agent);
+            world.run(Duration::from_secs(2));
+            let alice = world.name_of(set.alice).clone();
+            let seen = &world.vehicle(set.agent).clocks;
+            let [(peer, at_agent)] = &seen[..] else {
+                panic!("told once: {seen:?}")
+            };
+            assert_eq!(*peer, alice);
+            let events = world.controller_events(set.alice).iter();
+            let told: Vec<_> = events
+                .filter_map(|(_, event)| match event {
+                    ControllerEvent::Clock { difference, .. } => Some(*difference),
+                    _ => None,
+                })
+                .collect();
+            let [at_desk] = &told[..] else {
+                panic!("told once: {told:?}")
+            };
+            for (difference, expected_ms) in [(at_agent, -ahead_ms), (at_desk, ahead_ms)] {
+                let off_ms = (difference.ahead_ms - expected_ms).unsigned_abs();
+                assert!(
+                    u128::from(off_ms) <= difference.error.as_millis(),
+                    "{difference:?}"
+                );
+                assert!(
+                    difference.error < Duration::from_millis(100),
+                    "{difference:?}"
+                );
+            }
         }
     });
 }

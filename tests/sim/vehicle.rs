@@ -8,9 +8,10 @@ use longrein_proto::base::{
 };
 use longrein_proto::control::{Actuation, ActuationConfig, Policy, WatchdogConfig};
 use longrein_proto::role::{
-    Agent, AgentConfig, Apply, FunctionConfig, Journey, LeaseEndReason, SessionEndReason,
+    Agent, AgentConfig, Apply, ClockDifference, FunctionConfig, Journey, LeaseEndReason,
+    SessionEndReason,
 };
-use longrein_proto::wire::{Body, FunctionKind};
+use longrein_proto::wire::{Body, FunctionKind, News};
 
 /// A vehicle with the functions `drive` (channel 1, typed, guarded) and `tunnel` (channel 2, opaque), from a start of its
 /// agent to the end of that process.
@@ -22,6 +23,10 @@ pub struct Vehicle {
     pub grants: Vec<Granted>,
     /// Every handover of a lease, also among the grants: from whom.
     pub handovers: Vec<(MonoTime, Channel, NodeName)>,
+    /// Everything that a node was told of a lease: whom, and what.
+    pub news: Vec<(NodeName, News)>,
+    /// How far whose wall clock was ahead of the own one.
+    pub clocks: Vec<(NodeName, ClockDifference)>,
     /// Every end of a lease.
     pub lease_ends: Vec<(MonoTime, Channel)>,
     /// Every loss of a device.
@@ -72,6 +77,8 @@ pub enum Audit {
     LeaseEnded(Channel, NodeName, FencingToken, LeaseEndReason),
     /// Who was refused what by the policy.
     NotAllowed(NodeName, Right),
+    /// Who has shown a newer certificate.
+    SessionRenewed(NodeName),
     /// Whose session ended, and why.
     SessionDown(NodeName, SessionEndReason),
     /// Which list of revocations counts from now on.
@@ -132,6 +139,8 @@ impl Vehicle {
             began,
             grants: Vec::new(),
             handovers: Vec::new(),
+            news: Vec::new(),
+            clocks: Vec::new(),
             lease_ends: Vec::new(),
             device_losses: Vec::new(),
             full: Vec::new(),

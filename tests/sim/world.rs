@@ -198,6 +198,21 @@ impl World {
         self.handle(station, Input::Wall { unix_ms });
     }
 
+    /// Gives a node a new key and a certificate that ends so long after the world's beginning; its paths stay as they are.
+    pub fn renew(&mut self, station: Station, life: Duration) {
+        let node = self.name_of(station).clone();
+        self.fleet.certify(&node, life);
+        let credential = self.fleet.credential(&node);
+        let now = self.time_of(station);
+        match &mut self.slot_mut(station).body {
+            Body::Agent(body) => body.role.set_credential(now, credential),
+            Body::Controller { role, .. } => role.set_credential(now, credential),
+            // A relay shows its certificate in new connections only.
+            _ => {}
+        }
+        self.collect(station);
+    }
+
     /// Ends a station without a word, as `kill -9` does. A write that is under way is lost.
     pub fn kill(&mut self, station: Station) {
         let slot = self.slot_mut(station);

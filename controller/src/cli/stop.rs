@@ -25,15 +25,19 @@ use crate::{Connection, StopError, Stopped};
 pub struct StopArgs {
     /// The vehicles, by the names of their agents
     #[arg(
-        required_unless_present = "all",
-        conflicts_with = "all",
+        required_unless_present_any = ["all", "group"],
+        conflicts_with_all = ["all", "group"],
         value_name = "VEHICLE"
     )]
     pub vehicles: Vec<Name>,
 
     /// Stop every vehicle of the fleet that any relay sees
-    #[arg(long)]
+    #[arg(long, conflicts_with = "group")]
     pub all: bool,
+
+    /// Stop every vehicle of this group that any relay sees; who is in it, the vehicles' certificates say
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<Name>,
 
     /// How long to repeat the stop without a confirmation, in milliseconds; then the exit code is 5
     #[arg(long, value_name = "MS", default_value_t = 10_000)]
@@ -63,22 +67,30 @@ pub fn run(args: &StopArgs) -> Result<(), Failure> {
             Err(failure) => return Err(not_sent(args, failure)?),
         };
         let left = patience.saturating_sub(began.elapsed()).max(PATIENCE_MIN);
-        let vehicles = match args.all {
-            true => seen(&connection).await?,
+        let vehicles = match args.all || args.group.is_some() {
+            true => seen(&connection, args.group.as_ref()).await?,
             false => args.vehicles.clone(),
         };
-        let failed = stop_all(&connection, vehicles, args.json, left).await?;
+        let failed = stop_all(&connection, vehicles, args, left).await?;
         run::farewell(connection).await;
         failed.map_or(Ok(()), Err)
     })
 }
 
-/// The vehicles that any relay sees.
-async fn seen(connection: &Connection) -> Result<Vec<Name>, Failure> {
-    let known = connection.vehicles().await.map_err(|why| {
+/// The vehicles, of a group or any, that any relay sees.
+async fn seen(connection: &Connection, group: Option<&Name>) -> Result<Vec<Name>, Failure> {
+    let known = match group {
+        Some(group) => connection.members(group).await,
+        None => connection.vehicles().await,
+    };
+    let known = known.map_err(|why| {
         let line = format!("the stop was not sent, every vehicle may still be moving: {why}");
         Failure::new(why.exit(), line)
     })?;
+    if let Some(group) = group.filter(|_| known.is_empty()) {
+        let line = format!("the stop was not sent: no relay sees a vehicle of group {group}");
+        return Err(Failure::new(Exit::Unreachable, line));
+    }
     Ok(known.into_iter().map(|info| info.name).collect())
 }
 
@@ -115,15 +127,22 @@ fn unknown_json(vehicle: &Name) -> Value {
 async fn stop_all(
     connection: &Connection,
     vehicles: Vec<Name>,
-    as_json: bool,
+    args: &StopArgs,
     patience: Duration,
 ) -> Result<Option<Failure>, Failure> {
     let began = Instant::now();
     let mut stops = JoinSet::new();
     for vehicle in vehicles {
-        let connection = connection.clone();
+        let (connection, group) = (connection.clone(), args.group.clone());
         stops.spawn(async move {
-            let answer = connection.stop(&vehicle, patience).await;
+            let answer = match group {
+                Some(group) => {
+                    connection
+                        .stop_if_in_group(&vehicle, &group, patience)
+                        .await
+                }
+                None => connection.stop(&vehicle, patience).await,
+            };
             let unknown = answer.is_err() && is_unknown(&connection, &vehicle).await;
             (vehicle, answer, unknown)
         });
@@ -131,7 +150,7 @@ async fn stop_all(
     let mut failures = Vec::new();
     while let Some(stop) = stops.join_next().await {
         let (vehicle, answer, unknown) = stop.map_err(|error| Failure::new(Exit::Failed, error))?;
-        let line = match as_json {
+        let line = match args.json {
             true => json_line(&vehicle, &answer, began.elapsed()),
             false => line(&vehicle, &answer, began.elapsed()),
         };

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use longrein_proto::base::NodeName;
+use longrein_proto::base::{MonoTime, Name, NodeKind, NodeName};
+use longrein_proto::role::Controller;
 use tokio::sync::oneshot;
 
 /// A question to all relays. It is repeated to relays that come up while it is open, so it has several numbers.
 #[derive(Debug)]
 pub(super) struct Census {
     relays: BTreeSet<NodeName>,
+    /// Only agents of this group are asked for.
+    group: Option<Name>,
     asks: BTreeSet<u32>,
     answers: BTreeMap<NodeName, Answer>,
     done: oneshot::Sender<Answers>,
@@ -25,16 +28,30 @@ struct Answer {
 
 impl Census {
     /// A question that is over when each of these relays has answered.
-    pub(super) fn new(relays: BTreeSet<NodeName>, done: oneshot::Sender<Answers>) -> Census {
+    pub(super) fn new(
+        relays: BTreeSet<NodeName>,
+        group: Option<Name>,
+        done: oneshot::Sender<Answers>,
+    ) -> Census {
         Census {
             relays,
+            group,
             asks: BTreeSet::new(),
             answers: BTreeMap::new(),
             done,
         }
     }
 
-    pub(super) fn on_asked(&mut self, ask: u32) {
+    /// Puts the question to all relays.
+    pub(super) fn ask(&mut self, now: MonoTime, controller: &mut Controller) {
+        let ask = match &self.group {
+            Some(group) => controller.query_members(now, group.clone()),
+            None => controller.query(now, NodeKind::Agent),
+        };
+        self.on_asked(ask);
+    }
+
+    fn on_asked(&mut self, ask: u32) {
         self.asks.insert(ask);
     }
 
@@ -92,7 +109,7 @@ mod tests {
     fn answers_of_all_relays_are_merged_and_those_to_other_questions_ignored() {
         let (done, mut answered) = oneshot::channel();
         let (a, b) = (node("relay/a"), node("relay/b"));
-        let mut census = Census::new([a.clone(), b.clone()].into(), done);
+        let mut census = Census::new([a.clone(), b.clone()].into(), None, done);
         census.on_asked(1);
         census.on_answer(1, &a, &[node("agent/x"), node("agent/y")], true);
         assert!(!census.is_answered());

@@ -1,6 +1,6 @@
 //! What the controller role tells goes to whoever waits for it.
 
-use longrein_proto::base::{Channel, FencingToken, MonoTime, NodeKind, NodeName, StopId};
+use longrein_proto::base::{Channel, FencingToken, MonoTime, NodeName, StopId};
 use longrein_proto::role::{ControllerEvent, Role};
 
 use super::Desk;
@@ -34,6 +34,8 @@ impl Desk {
         } = event
         {
             self.function(vehicle, *channel)
+        } else if let ControllerEvent::News { vehicle, news } = event {
+            self.function(vehicle, news.channel())
         } else {
             String::new()
         }
@@ -55,6 +57,13 @@ impl Desk {
                     });
                 }
             }
+            ControllerEvent::Revocations { .. } => {
+                if let Some(file) = &self.revocations {
+                    file.keep();
+                }
+            }
+            // For the record.
+            ControllerEvent::Clock { .. } => {}
             // Quality tells it, with all that belongs to it.
             ControllerEvent::Health { .. } => {}
             ControllerEvent::Done { ask, .. } => self.asks.on_done(ask),
@@ -147,6 +156,8 @@ impl Desk {
             | ControllerEvent::Refused { .. }
             | ControllerEvent::Stopped { .. }
             | ControllerEvent::StopUnanswered { .. }
+            | ControllerEvent::Revocations { .. }
+            | ControllerEvent::Clock { .. }
             | ControllerEvent::Health { .. } => {}
         }
     }
@@ -164,7 +175,7 @@ impl Desk {
         self.contact
             .send_modify(|contact| contact.on_welcome(relay));
         for census in &mut self.censuses {
-            census.on_asked(self.controller.query(now, NodeKind::Agent));
+            census.ask(now, &mut self.controller);
         }
     }
 
@@ -220,6 +231,8 @@ fn vehicle_of(event: &ControllerEvent) -> Option<&NodeName> {
         ControllerEvent::Nodes { .. }
         | ControllerEvent::RelayUp { .. }
         | ControllerEvent::Draining { .. }
+        | ControllerEvent::Revocations { .. }
+        | ControllerEvent::Clock { .. }
         | ControllerEvent::Health { .. } => None,
     }
 }

@@ -1,6 +1,8 @@
 //! What is recorded.
 
-use longrein_proto::wire::{DecodeError, Reader, Writer};
+use longrein_proto::base::NodeName;
+use longrein_proto::role::ClockDifference;
+use longrein_proto::wire::{DecodeError, News, Reader, Writer};
 use serde::Serialize;
 
 use super::field::{Commanded, Field, Fingerprint, Hex, Told};
@@ -130,6 +132,29 @@ events! {
         /// Why.
         why: String,
     }
+    /// The other end of a session has shown a newer certificate.
+    19 "session_renewed" SessionRenewed {
+        /// Its number.
+        session: u64,
+        /// With whom.
+        peer: String,
+        /// Of the newer certificate.
+        certificate: Fingerprint,
+    }
+    /// A newer list of revocations counts from now on.
+    20 "revocations" Revocations {
+        /// Its number.
+        list: u64,
+    }
+    /// The other end of a session has told what its wall clock shows.
+    21 "peer_clock" PeerClock {
+        /// Whose it is.
+        peer: String,
+        /// How far it is ahead of the own one, in ms.
+        ahead_ms: i64,
+        /// How far that may be wrong, in ms.
+        error_ms: u64,
+    }
     /// A lease is granted.
     32 "lease_granted" LeaseGranted {
         /// Of which function.
@@ -173,6 +198,17 @@ events! {
         number: Option<u64>,
         /// Why not.
         why: String,
+    }
+    /// A vehicle tells a node something of a lease: an offer, what became of it, that the lease was taken away.
+    36 "news" News {
+        /// Of which function.
+        function: String,
+        /// Who is told; at a controller who tells it.
+        node: String,
+        /// The offer's number.
+        offer: Option<u64>,
+        /// What.
+        what: String,
     }
     /// A stage was entered.
     48 "stage" Stage {
@@ -258,6 +294,25 @@ events! {
 }
 
 impl Event {
+    /// News of a lease, told to or by a node.
+    pub fn news(function: String, node: &NodeName, news: &News) -> Event {
+        Event::News {
+            function,
+            node: node.to_string(),
+            offer: news.offer().map(|offer| offer.0.into()),
+            what: news.to_string(),
+        }
+    }
+
+    /// How far a node's wall clock is ahead of the own one.
+    pub fn peer_clock(peer: &NodeName, difference: ClockDifference) -> Event {
+        Event::PeerClock {
+            peer: peer.to_string(),
+            ahead_ms: difference.ahead_ms,
+            error_ms: u64::try_from(difference.error.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
     /// The event of this kind with these fields. What cannot be read is unknown, and what follows its fields is left: a later
     /// version has written it.
     pub(super) fn read(number: u8, fields: &[u8]) -> Event {

@@ -27,6 +27,12 @@ pub const REVOKED_PER_PART_MAX: usize = 64;
 pub const REVOCATIONS_TTL: Duration = TTL_MAX;
 /// Signatures under lists of revocations that one neighbour can have a node check in a second, and at once: a list and a newer one.
 pub const REVOCATION_CHECKS_PER_S: u64 = 2 * REVOCATION_PARTS_MAX as u64;
+/// Newer certificates that a session's end looks at in a second, two signatures each: a certificate lives for hours at least.
+pub const PAPERS_PER_S: u64 = 1;
+/// Of these at once.
+pub const PAPERS_BURST: u64 = 4;
+/// Shortest time after which a path is dialled anew to see its relay's newer certificate.
+pub const PATH_RENEWAL_MIN: Duration = Duration::from_secs(60);
 /// For how long after its end an agent's certificate still gets it a new one: a vehicle that stood a year is not lost.
 pub const GRACE: Duration = Duration::from_secs(365 * 86_400);
 /// How long before it is made a certificate begins: nodes whose clocks are a little slow take it at once.
@@ -40,6 +46,8 @@ pub const RENEWAL_APART_MAX: Duration = Duration::from_secs(3_600);
 /// First messages of handshakes that one node may send through a relay in a second: an attempt at each of its routes,
 /// and not so many that they crowd each other out at an agent.
 pub const HANDSHAKES_PER_S: u64 = 64;
+/// Third messages of handshakes that one node may send through a relay in a second: as many as first ones.
+pub const LAST_STEPS_PER_S: u64 = HANDSHAKES_PER_S;
 /// Queries that one node may ask a relay in a second: an answer can name thousands of nodes.
 pub const QUERIES_PER_S: u64 = 10;
 /// Names in one part of a relay's answer to a query: the longest 16 fit a parcel.
@@ -295,6 +303,15 @@ pub const HANDSHAKE_WORK_PER_S: u64 = 200;
 pub const VISITS_MAX: usize = 1_024;
 /// Of these, sessions of one node; all that use one token for many count as one node.
 pub const VISITS_PER_PEER_MAX: usize = 128;
+/// Handshakes that one relay can hold half-open at the authority: a second's of two nodes that send as many as their relay lets them.
+pub const VISITS_HALF_OPEN_MAX: usize = 256;
+/// Steps of handshakes that one relay may have the authority work on in a second: a tenth of one processor core of an office's
+/// machine, and more than all that one node may send.
+pub const VISIT_WORK_PER_S: u64 = 1_000;
+/// Requests for certificates of one node that the authority's program sees in a second: each is a signature and a write to disk.
+pub const ADMISSIONS_PER_S: u64 = 20;
+/// Of these at once: all sessions that one node, or all who use one token, may have.
+pub const ADMISSION_BURST: u64 = VISITS_PER_PEER_MAX as u64;
 /// Telemetry that is older is worth nothing to a driver.
 pub const TELEMETRY_TTL: Duration = Duration::from_millis(500);
 /// Sources whose rate an agent remembers, of each thing that has one; the one that was silent longest gives way.

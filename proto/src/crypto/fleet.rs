@@ -288,7 +288,7 @@ pub fn verify_signature(
 }
 
 /// SHA-256 of a certificate (DER).
-pub(super) fn fingerprint(certificate: &[u8]) -> [u8; 32] {
+pub(crate) fn fingerprint(certificate: &[u8]) -> [u8; 32] {
     let mut fingerprint = [0; 32];
     fingerprint.copy_from_slice(digest::digest(&digest::SHA256, certificate).as_ref());
     fingerprint

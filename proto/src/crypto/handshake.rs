@@ -16,7 +16,7 @@ use rustls_pki_types::UnixTime;
 use snow::HandshakeState;
 
 use super::credential::Credential;
-use super::fleet::{CertificateError, Fleet, Peer};
+use super::fleet::{CertificateError, Fleet, Peer, fingerprint};
 use super::introduction::{
     FEATURES, Introduced, Introduction, Role, VERSION_MAX, VERSION_MIN, to_be_signed,
 };
@@ -39,6 +39,10 @@ pub struct Established {
     pub open: OpenKey,
     /// The first sample of the other end's clock.
     pub sample: ClockSample,
+    /// The final handshake hash: names this session and no other, and is no secret.
+    pub handshake_hash: [u8; 32],
+    /// SHA-256 of the own certificate (DER) that the other end was shown.
+    pub shown: [u8; 32],
 }
 
 /// The end that opens the session, after step 1.
@@ -116,6 +120,7 @@ impl Initiator {
         let payload = sign(Role::Initiator, &state, &self.noise, &mine, credential)?;
         let step3 = noise::write(&mut state, &payload).ok_or(HandshakeError::Credential)?;
         self.taken.push(step2.to_vec());
+        let handshake_hash = noise::hash(&state);
         let (mine, peers) = noise::secrets(&mut state);
         let established = Established {
             peer,
@@ -124,6 +129,8 @@ impl Initiator {
             seal: SealKey::new(&mine),
             open: OpenKey::new(&peers),
             sample: sample(self.sent, &theirs, now),
+            handshake_hash,
+            shown: fingerprint(&credential.certificate()),
         };
         Ok((step3, established))
     }
@@ -138,6 +145,8 @@ pub struct Responder {
     /// The payload of step 2: an ECDSA signature would not be the same a second time.
     payload: Vec<u8>,
     sent: MonoTime,
+    /// SHA-256 of the certificate in it.
+    shown: [u8; 32],
     complete: bool,
 }
 
@@ -178,6 +187,7 @@ impl Responder {
             step1: step1.to_vec(),
             payload,
             sent: now,
+            shown: fingerprint(&credential.certificate()),
             complete: false,
         };
         Ok((responder, step2))
@@ -219,6 +229,7 @@ impl Responder {
             return Err(HandshakeError::Version);
         }
         self.complete = true;
+        let handshake_hash = noise::hash(&state);
         let (peers, mine) = noise::secrets(&mut state);
         Ok(Established {
             peer,
@@ -227,6 +238,8 @@ impl Responder {
             seal: SealKey::new(&mine),
             open: OpenKey::new(&peers),
             sample: sample(self.sent, &theirs, now),
+            handshake_hash,
+            shown: self.shown,
         })
     }
 

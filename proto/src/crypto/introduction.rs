@@ -9,8 +9,14 @@ pub(super) const VERSION_MAX: u8 = 1;
 /// Feature of a session: its end reads lists of dictionaries.
 // [WIRE-126]
 pub const FEATURE_DICTIONARIES: u32 = 1;
+/// Feature of a session: its end reads newer certificates of the other one.
+// [WIRE-161]
+pub const FEATURE_PAPERS: u32 = 2;
+/// Feature of a session: its end reads what the other one's wall clock shows.
+// [WIRE-166]
+pub const FEATURE_WALL_CLOCK: u32 = 4;
 /// Optional features of a session that this end knows, one bit each.
-pub(super) const FEATURES: u32 = FEATURE_DICTIONARIES;
+pub(super) const FEATURES: u32 = FEATURE_DICTIONARIES | FEATURE_PAPERS | FEATURE_WALL_CLOCK;
 
 /// The payload of steps 2 and 3.
 ///

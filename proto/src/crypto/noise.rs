@@ -98,6 +98,12 @@ pub(super) fn read(state: &mut HandshakeState, message: &[u8]) -> Option<Vec<u8>
     Some(payload)
 }
 
+/// The hash of everything in the handshake so far.
+pub(super) fn hash(state: &HandshakeState) -> [u8; 32] {
+    let hash = state.get_handshake_hash().first_chunk();
+    *hash.expect("SHA-256 has 32 bytes")
+}
+
 /// The secrets of a finished handshake: of what the initiator sends and of what the responder sends.
 // [WIRE-72]
 pub(super) fn secrets(state: &mut HandshakeState) -> (Secret, Secret) {

@@ -15,10 +15,11 @@ pub fn sign_statement(
     to: &NodeName,
     statement: Statement,
 ) -> Signed {
+    let signature = credential.sign(&Signed::to_be_signed(author, to, &statement));
     Signed {
         statement,
         certificate: credential.certificate().to_vec(),
-        signature: credential.sign(&Signed::to_be_signed(author, to, &statement)),
+        signature,
     }
 }
 

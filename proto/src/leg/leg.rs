@@ -200,6 +200,11 @@ impl Leg {
         Some(PathChange { path, health })
     }
 
+    /// The next part of a list of revocations that the peer has acknowledged. Whoever sends such parts takes these too.
+    pub fn poll_delivered(&mut self) -> Option<Arc<[u8]>> {
+        self.outbox.poll_delivered()
+    }
+
     /// How the paths stand.
     pub fn paths(&self) -> Vec<PathStatus> {
         self.paths.values().map(Path::status).collect()

@@ -1,6 +1,6 @@
 //! Parcels that wait, or may have to be sent again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::copies::Copies;
@@ -32,6 +32,8 @@ pub(super) struct Outbox {
     /// The parcels of each source of which the same bytes do not wait twice.
     known: BTreeMap<(Option<Source>, Arc<[u8]>), Place>,
     room: Room,
+    /// Acknowledged parcels whose sender wants to know that.
+    delivered: VecDeque<Arc<[u8]>>,
 }
 
 /// One parcel.
@@ -41,6 +43,8 @@ struct Waiting {
     class: Class,
     /// See [`waits_once`].
     once: bool,
+    /// See [`Outbox::poll_delivered`].
+    told: bool,
     aim: Aim,
     /// Session, flow and number, when it is a `latest` one.
     newest: Option<(SessionId, u8, u64)>,
@@ -79,6 +83,7 @@ impl Outbox {
             siblings: BTreeMap::new(),
             known: BTreeMap::new(),
             room: Room::default(),
+            delivered: VecDeque::new(),
         }
     }
 
@@ -121,6 +126,7 @@ impl Outbox {
             parcel,
             class: head.class(),
             once,
+            told: head == ParcelHead::Revocations,
             aim: Aim::of(&head),
             newest,
             deadline,
@@ -139,9 +145,17 @@ impl Outbox {
     pub(super) fn on_ack(&mut self, ack: &AckState) -> u64 {
         let acked = self.window.on_ack(ack);
         for place in acked.places {
+            if let Some(waiting) = self.waiting.get(&place).filter(|waiting| waiting.told) {
+                self.delivered.push_back(Arc::clone(&waiting.parcel));
+            }
             self.remove(place);
         }
         acked.unknown
+    }
+
+    /// The next part of a list of revocations that was acknowledged: its sender brings it until then.
+    pub(super) fn poll_delivered(&mut self) -> Option<Arc<[u8]>> {
+        self.delivered.pop_front()
     }
 
     /// Drops what is past its deadline; returns how many parcels that were.

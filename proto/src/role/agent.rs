@@ -6,8 +6,8 @@ mod function;
 mod guest;
 mod journey;
 mod leases;
+mod papers;
 mod persisting;
-mod rates;
 mod requests;
 mod revocations;
 mod sessions;
@@ -27,16 +27,18 @@ use self::guest::Guest;
 
 pub use self::journey::Journey;
 use self::persisting::Persisting;
-use self::rates::Rates;
 pub use self::stops::StopCounters;
 use self::stops::Stops;
 use super::halves::Halves;
 use super::node::{Fact, Node, Way};
+use super::rates::Rates;
 use super::record::AgentRecord;
 use super::revoking::Revoking;
 use super::wall::WallClock;
 use super::{Input, NodeCounters, PathView, Redial, Role, Transmit};
-use crate::base::limits::{TAKE_BURST, TAKES_PER_PEER_PER_S};
+use crate::base::limits::{
+    HALF_OPEN_PER_RELAY_MAX, HANDSHAKE_WORK_PER_S, TAKE_BURST, TAKES_PER_PEER_PER_S,
+};
 use crate::base::{
     Channel, Class, Entropy, Flow, MonoTime, Name, NodeName, Refusal, Right, SessionId, Stage,
 };
@@ -85,6 +87,8 @@ pub struct AgentCounters {
 pub struct Agent {
     me: NodeName,
     credential: Arc<dyn Credential>,
+    /// That its own certificate names.
+    groups: Vec<Name>,
     fleet: Fleet,
     entropy: Box<dyn Entropy>,
     wall: WallClock,
@@ -137,12 +141,13 @@ impl Agent {
         }
         Agent {
             me: config.me,
+            groups: groups_of(&fleet, credential.as_ref()),
             credential,
             fleet,
             entropy,
             wall: WallClock::default(),
             node,
-            halves: Halves::default(),
+            halves: Halves::new(HALF_OPEN_PER_RELAY_MAX, HANDSHAKE_WORK_PER_S),
             guests: BTreeMap::new(),
             functions,
             policy: config.policy,
@@ -202,11 +207,6 @@ impl Agent {
             let flow = Flow::new(channel, class);
             guest.tell(now, flow, &telemetry.encode(), &mut self.node);
         }
-    }
-
-    /// The own certificate and key from now on.
-    pub fn set_credential(&mut self, _now: MonoTime, credential: Arc<dyn Credential>) {
-        self.credential = credential;
     }
 
     /// Dictionaries for sessions that begin from now on.
@@ -416,7 +416,9 @@ impl Role for Agent {
             Input::Packet { path, bytes } => self.node.on_packet(now, path, bytes),
             Input::Wall { unix_ms } => self.wall.on_reading(now, unix_ms),
             Input::Persisted { ticket } => self.on_persisted(now, ticket),
-            Input::Timeout => self.node.on_timeout(now),
+            Input::Timeout => self
+                .node
+                .on_timeout(now, self.fleet.time(self.wall.at(now))),
         }
         self.take_facts(now);
         self.work_sessions(now);
@@ -439,6 +441,12 @@ impl Role for Agent {
         let leases = self.functions.iter().filter_map(Function::next_timeout);
         guests.chain(leases).chain(self.node.next_timeout()).min()
     }
+}
+
+/// The groups of the own certificate, whatever its dates.
+fn groups_of(fleet: &Fleet, credential: &dyn Credential) -> Vec<Name> {
+    let own = fleet.verify_undated(&credential.certificate());
+    own.map_or_else(|_| Vec::new(), |own| own.groups)
 }
 
 fn function_mut(functions: &mut [Function], channel: Channel) -> Option<&mut Function> {

@@ -148,6 +148,7 @@ impl Applicant {
             Notice::Route { .. }
             | Notice::Unroute { .. }
             | Notice::Query { .. }
+            | Notice::Members { .. }
             | Notice::Nodes { .. }
             | Notice::Draining
             | Notice::Leased { .. } => return,
@@ -232,7 +233,9 @@ impl Role for Applicant {
             Input::Packet { path, bytes } => self.node.on_packet(now, path, bytes),
             Input::Wall { unix_ms } => self.wall.on_reading(now, unix_ms),
             Input::Persisted { .. } => {}
-            Input::Timeout => self.node.on_timeout(now),
+            Input::Timeout => self
+                .node
+                .on_timeout(now, self.fleet.time(self.wall.at(now))),
         }
         self.take_facts(now);
         self.work(now);

@@ -10,7 +10,7 @@ use crate::base::limits::{
 };
 use crate::base::{Entropy, MonoTime, NodeName, SessionId};
 use crate::crypto::{Credential, Fleet, Initiator};
-use crate::role::line::{Line, session};
+use crate::role::line::Line;
 use crate::role::node::Node;
 use crate::session::{Dictionaries, Rejection};
 use crate::wire::{Parcel, SealedHeader};
@@ -108,11 +108,14 @@ impl Attempt {
         let step3 = handshake(self.session(), 3, None, &step3);
         node.send_everywhere(now, &step3, now, now + HANDSHAKE_TTL);
         self.next_send = now + HANDSHAKE_REPEAT_INTERVAL;
-        let session = session(self.session(), established, dictionaries);
-        self.made.push(Made {
-            step3,
-            line: Line::new(now, session),
-        });
+        let line = Line::new(
+            now,
+            self.session(),
+            established,
+            fleet.time(at),
+            dictionaries,
+        );
+        self.made.push(Made { step3, line });
     }
 
     /// Whether the agent sealed this under one of the sessions that were made: then that one stands.

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use super::halves::Halves;
 use super::node::{Fact, Node};
+use super::rates::Rates;
 use super::visit::Visit;
 use super::wall::WallClock;
 use super::{Input, NodeCounters, Redial, Role, Transmit};
 use crate::base::limits::{
-    HANDSHAKE_TTL, REVOCATIONS_TTL, SESSION_LIFE, VISITS_MAX, VISITS_PER_PEER_MAX,
+    ADMISSION_BURST, ADMISSIONS_PER_S, HANDSHAKE_TTL, SESSION_LIFE, VISIT_WORK_PER_S,
+    VISITS_HALF_OPEN_MAX, VISITS_MAX, VISITS_PER_PEER_MAX,
 };
 use crate::base::{Entropy, MonoTime, NodeName, SessionId};
 use crate::crypto::{Credential, Fleet, Peer};
-use crate::wire::{Enrolment, Parcel, SealedHeader};
+use crate::wire::{EnrolRefusal, Enrolment, Parcel, SealedHeader};
 
 /// What the authority's node tells its program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub struct AuthorityCounters {
     pub unusable_envelopes: u64,
     /// Sessions that gave way to newer ones.
     pub evicted: u64,
+    /// Requests over the rate of their node.
+    pub over_rate: u64,
 }
 
 /// The authority's node.
@@ -57,8 +61,7 @@ pub struct Authority {
     node: Node,
     halves: Halves,
     visits: BTreeMap<SessionId, Visitor>,
-    /// The newest list, as parcels for the relays.
-    revocations: Vec<Arc<[u8]>>,
+    admissions: Rates<NodeName>,
     counters: AuthorityCounters,
     events: VecDeque<AuthorityEvent>,
 }
@@ -86,9 +89,9 @@ impl Authority {
             node: Node::new(entropy.as_mut()),
             entropy,
             wall: WallClock::default(),
-            halves: Halves::default(),
+            halves: Halves::new(VISITS_HALF_OPEN_MAX, VISIT_WORK_PER_S),
             visits: BTreeMap::new(),
-            revocations: Vec::new(),
+            admissions: Rates::new(ADMISSIONS_PER_S, ADMISSION_BURST),
             counters: AuthorityCounters::default(),
             events: VecDeque::new(),
         }
@@ -97,6 +100,7 @@ impl Authority {
     /// The own certificate and key from now on.
     pub fn set_credential(&mut self, _now: MonoTime, credential: Arc<dyn Credential>) {
         self.credential = credential;
+        self.node.redial_all();
     }
 
     /// Answers who asked by this session.
@@ -111,14 +115,11 @@ impl Authority {
     /// revoked by it is heard no more.
     // [WIRE-147] [WIRE-148]
     pub fn set_revocations(&mut self, now: MonoTime, parts: &[Vec<u8>]) {
-        self.revocations.clear();
         for part in parts {
             self.fleet.take_revocations(part);
-            let parcel = Parcel::Revocations(part.as_slice().into()).encode();
-            self.node
-                .send_everywhere(now, &parcel, now, now + REVOCATIONS_TTL);
-            self.revocations.push(parcel);
         }
+        let parcel = |part: &Vec<u8>| Parcel::Revocations(part.as_slice().into()).encode();
+        self.node.publish(now, parts.iter().map(parcel).collect());
         let fleet = &self.fleet;
         self.visits
             .retain(|_, visitor| !fleet.is_revoked(&visitor.peer.node, visitor.peer.not_before));
@@ -135,10 +136,6 @@ impl Authority {
                 Fact::LegUp { relay } => {
                     for visitor in self.visits.values_mut() {
                         visitor.visit.on_leg_up(now, &relay, &mut self.node);
-                    }
-                    for part in &self.revocations {
-                        let until = now + REVOCATIONS_TTL;
-                        self.node.send(now, &relay, part, now, until);
                     }
                     self.events.push_back(AuthorityEvent::RelayUp { relay });
                 }
@@ -185,13 +182,14 @@ impl Authority {
         if self.visits.contains_key(&session) {
             return;
         }
-        let believing = (&self.fleet, self.wall.at(now));
+        let at = self.wall.at(now);
+        let believing = (&self.fleet, at);
         let Some(established) = self.halves.on_step3(now, relay, (session, body), believing) else {
             self.counters.refused_handshakes += 1;
             return;
         };
         self.make_room(&established.peer.node);
-        let (peer, visit) = Visit::answered(now, session, established);
+        let (peer, visit) = Visit::answered(now, session, established, self.fleet.time(at));
         self.visits.insert(session, Visitor { peer, visit });
     }
 
@@ -207,6 +205,12 @@ impl Authority {
         while let Some(message) = visit.poll_message(now) {
             // Whoever asks anything else has no answer to wait for.
             if let Enrolment::Certify { node, request } = message {
+                // [WIRE-165]
+                if !self.admissions.try_spend(now, &peer.node) {
+                    self.counters.over_rate += 1;
+                    visit.say(now, &Enrolment::Refused(EnrolRefusal::TooOften));
+                    continue;
+                }
                 self.events.push_back(AuthorityEvent::Asked {
                     session,
                     peer: peer.clone(),
@@ -254,7 +258,9 @@ impl Role for Authority {
             Input::Packet { path, bytes } => self.node.on_packet(now, path, bytes),
             Input::Wall { unix_ms } => self.wall.on_reading(now, unix_ms),
             Input::Persisted { .. } => {}
-            Input::Timeout => self.node.on_timeout(now),
+            Input::Timeout => self
+                .node
+                .on_timeout(now, self.fleet.time(self.wall.at(now))),
         }
         self.take_facts(now);
         self.work(now);

@@ -15,7 +15,7 @@ use super::node::{Fact, Node};
 use super::revoking::Revoking;
 use super::seal_counters::SealCounters;
 use super::wall::WallClock;
-use super::{Input, NodeCounters, PathView, Redial, Role, Transmit};
+use super::{ClockDifference, Input, NodeCounters, PathView, Redial, Role, Transmit};
 use crate::base::{
     ApplicationId, Channel, Class, Entropy, FencingToken, MonoTime, Name, NodeKind, NodeName,
     OfferId, PathId, Refusal, SessionId, StopId,
@@ -75,6 +75,13 @@ pub enum ControllerEvent {
         vehicle: NodeName,
         /// Why.
         why: SessionLoss,
+    },
+    /// How far a vehicle's wall clock is ahead of the own one: for records.
+    Clock {
+        /// The vehicle.
+        vehicle: NodeName,
+        /// How far.
+        difference: ClockDifference,
     },
     /// A lease is granted.
     Granted {
@@ -200,6 +207,13 @@ pub enum ControllerEvent {
         /// How it stands.
         health: Health,
     },
+    /// A newer list of revocations counts from now on: store it, so that it also counts after a restart.
+    Revocations {
+        /// Its number.
+        number: u64,
+        /// Its parts.
+        parts: Vec<Arc<[u8]>>,
+    },
 }
 
 /// A vehicle's state, from its newest beat.
@@ -275,6 +289,13 @@ impl Controller {
         ask
     }
 
+    /// Asks every relay which agents of a group are there; the number names the answers.
+    pub fn query_members(&mut self, now: MonoTime, group: Name) -> u32 {
+        let ask = self.take_ask();
+        self.node.notify_all(now, &Notice::Members { ask, group });
+        ask
+    }
+
     /// Opens a session with a vehicle, and again whenever it is lost.
     pub fn open(&mut self, now: MonoTime, vehicle: &NodeName) {
         if !self.calls.contains_key(vehicle) {
@@ -343,6 +364,31 @@ impl Controller {
         patience: Duration,
     ) {
         let statement = Statement::Stop { id, generation };
+        self.say_stop(now, vehicle, id, statement, patience);
+    }
+
+    /// As [`Controller::stop`], but only if the vehicle is in this group, as it says itself: relays can claim it of others.
+    // [SAFE-106]
+    pub fn stop_if_in_group(
+        &mut self,
+        now: MonoTime,
+        vehicle: &NodeName,
+        id: StopId,
+        group: Name,
+        patience: Duration,
+    ) {
+        let statement = Statement::StopOfGroup { id, group };
+        self.say_stop(now, vehicle, id, statement, patience);
+    }
+
+    fn say_stop(
+        &mut self,
+        now: MonoTime,
+        vehicle: &NodeName,
+        id: StopId,
+        statement: Statement,
+        patience: Duration,
+    ) {
         let signed = sign_statement(self.credential.as_ref(), &self.me, vehicle, statement);
         let parcel = Parcel::Signed {
             to: vehicle.clone(),
@@ -366,9 +412,15 @@ impl Controller {
         self.calls.get(vehicle)?.clock_error(now)
     }
 
-    /// The own certificate and key from now on.
-    pub fn set_credential(&mut self, _now: MonoTime, credential: Arc<dyn Credential>) {
+    /// The own certificate and key from now on: sessions that stand are shown it, and paths are dialled anew with it.
+    // [WIRE-161] [WIRE-163]
+    pub fn set_credential(&mut self, now: MonoTime, credential: Arc<dyn Credential>) {
         self.credential = credential;
+        for call in self.calls.values_mut() {
+            call.show(self.credential.as_ref());
+        }
+        self.node.redial_all();
+        self.work_all(now);
     }
 
     /// Dictionaries for vehicles that are opened from now on.
@@ -428,6 +480,8 @@ impl Controller {
         let mut calling = Calling {
             node: &mut self.node,
             entropy: self.entropy.as_mut(),
+            believing: (&self.fleet, self.wall.at(now)),
+            wall: &self.wall,
         };
         call.work(now, &mut calling);
         self.events.extend(call.take_events());
@@ -490,12 +544,26 @@ impl Controller {
             Ok(Parcel::Notice(notice)) => self.on_notice(now, relay, notice),
             Ok(Parcel::Revocations(part)) => {
                 if self.revoking.on_part(now, relay, &part, &self.fleet) {
-                    self.node.drop_revoked(now, &self.fleet);
+                    self.on_revocations(now);
                 }
             }
             Ok(Parcel::Handshake { .. } | Parcel::Signed { .. }) | Err(_) => {
                 self.node.count_malformed_parcel()
             }
+        }
+    }
+
+    /// A newer list of revocations counts.
+    // [WIRE-147]
+    fn on_revocations(&mut self, now: MonoTime) {
+        let (number, _) = self.fleet.revocations_made();
+        let parts = self.fleet.revocation_parts();
+        self.events
+            .push_back(ControllerEvent::Revocations { number, parts });
+        self.node.drop_revoked(now, &self.fleet);
+        for call in self.calls.values_mut() {
+            call.end_if_revoked(now, &self.fleet, &mut self.node);
+            self.events.extend(call.take_events());
         }
     }
 
@@ -505,7 +573,8 @@ impl Controller {
             self.seals.unknown_sessions += 1;
             return;
         };
-        if let Err(why) = call.on_sealed(now, header, ciphertext, &mut self.node) {
+        let credential = self.credential.as_ref();
+        if let Err(why) = call.on_sealed(now, header, ciphertext, credential, &mut self.node) {
             self.seals.count(why);
         }
         self.events.extend(call.take_events());
@@ -539,6 +608,7 @@ impl Controller {
             Notice::Route { .. }
             | Notice::Unroute { .. }
             | Notice::Query { .. }
+            | Notice::Members { .. }
             | Notice::Leased { .. } => {
                 self.node.count_malformed_parcel();
             }
@@ -551,7 +621,7 @@ impl Controller {
             .ok()
             .filter(|signed| match signed.statement {
                 Statement::Stopped { id, .. } => self.stops.awaits(id),
-                Statement::Stop { .. } => false,
+                Statement::Stop { .. } | Statement::StopOfGroup { .. } => false,
             });
         let verified = awaited.and_then(|signed| {
             let peer =
@@ -617,7 +687,8 @@ impl Role for Controller {
             Input::Wall { unix_ms } => self.wall.on_reading(now, unix_ms),
             Input::Persisted { .. } => {}
             Input::Timeout => {
-                self.node.on_timeout(now);
+                self.node
+                    .on_timeout(now, self.fleet.time(self.wall.at(now)));
                 self.stops.on_timeout(now, &mut self.node, &mut self.events);
             }
         }

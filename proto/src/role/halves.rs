@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls_pki_types::UnixTime;
 
-use crate::base::limits::{ATTEMPT_LIFE, HALF_OPEN_PER_RELAY_MAX, HANDSHAKE_WORK_PER_S};
+use crate::base::limits::ATTEMPT_LIFE;
 use crate::base::{Entropy, MonoTime, NodeName, SessionId};
 use crate::crypto::{Credential, Established, Fleet, Responder};
 use crate::leg::Budget;
@@ -17,10 +17,12 @@ use crate::wire::Parcel;
 /// the same session number: the seal decides which is genuine. A half stays while one of the relays that brought its
 /// first message has room for it: none can crowd out what came through another.
 // [WIRE-117]
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Halves {
     halves: VecDeque<Half>,
     work: BTreeMap<NodeName, Budget>,
+    per_relay_max: usize,
+    work_per_s: u64,
 }
 
 #[derive(Debug)]
@@ -34,6 +36,16 @@ struct Half {
 }
 
 impl Halves {
+    /// So many for each relay, and so many steps that are worked on a second.
+    pub(super) fn new(per_relay_max: usize, work_per_s: u64) -> Halves {
+        Halves {
+            halves: VecDeque::new(),
+            work: BTreeMap::new(),
+            per_relay_max,
+            work_per_s,
+        }
+    }
+
     /// Answers a first message: the same message gets the same answer.
     pub(super) fn on_step1(
         &mut self,
@@ -120,7 +132,7 @@ impl Halves {
     /// Takes the oldest half from a relay that has its share.
     fn make_room(&mut self, relay: &NodeName) {
         let share = |half: &Half| half.relays.contains(relay);
-        if self.halves.iter().filter(|half| share(half)).count() < HALF_OPEN_PER_RELAY_MAX {
+        if self.halves.iter().filter(|half| share(half)).count() < self.per_relay_max {
             return;
         }
         if let Some(oldest) = self.halves.iter_mut().find(|half| share(half)) {
@@ -130,10 +142,11 @@ impl Halves {
     }
 
     fn spend(&mut self, now: MonoTime, relay: &NodeName, work: usize) -> bool {
+        let per_s = self.work_per_s;
         let budget = self
             .work
             .entry(relay.clone())
-            .or_insert_with(|| Budget::new(now, HANDSHAKE_WORK_PER_S, HANDSHAKE_WORK_PER_S));
+            .or_insert_with(|| Budget::new(now, per_s, per_s));
         budget.try_spend(now, work)
     }
 }
@@ -143,6 +156,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::base::limits::{HALF_OPEN_PER_RELAY_MAX, HANDSHAKE_WORK_PER_S};
     use crate::crypto::test_authority::{KeyType, NOW, TestAuthority};
     use crate::crypto::{Initiator, KeyPair};
 
@@ -177,7 +191,7 @@ mod tests {
                 truck: authority.credential("agent/truck-17", KeyType::Ed25519),
                 anna: authority.credential("controller/anna", KeyType::Ed25519),
                 entropy: Counting(1),
-                halves: Halves::default(),
+                halves: Halves::new(HALF_OPEN_PER_RELAY_MAX, HANDSHAKE_WORK_PER_S),
                 flooded: 0,
             }
         }

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use rustls_pki_types::UnixTime;
+
+use super::far_end::FarEnd;
 use super::node::Node;
+use super::wall::WallClock;
 use crate::base::limits::{
     BEAT_INTERVAL_IDLE, BEAT_INTERVAL_LEASED_MAX, RENEWALS_PER_TTL, REOFFER_INTERVAL,
     SESSION_SILENCE,
 };
 use crate::base::{Channel, Class, Flow, MonoTime, NodeName, SessionId};
-use crate::crypto::{Established, FEATURE_DICTIONARIES};
+use crate::crypto::{Established, FEATURE_DICTIONARIES, FEATURE_WALL_CLOCK};
 use crate::session::{Delivery, Dictionaries, Outbound, SendError, Session};
 use crate::wire::{FunctionDescription, SessionMessage};
 
@@ -16,16 +20,43 @@ use crate::wire::{FunctionDescription, SessionMessage};
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) session: Session,
+    pub(super) far: FarEnd,
     pub(super) heard_at: MonoTime,
     next_beat: MonoTime,
     newest_beat: MonoTime,
     next_offer: MonoTime,
+    /// When the far end is told of the wall clock again; never when it cannot read that.
+    next_clock: Option<MonoTime>,
 }
 
 impl Line {
-    pub(super) fn new(now: MonoTime, session: Session) -> Line {
+    /// The line of a handshake that is complete at this time for certificates. It has no dictionaries when the far end does not know of any.
+    // [WIRE-126]
+    pub(super) fn new(
+        now: MonoTime,
+        id: SessionId,
+        established: Established,
+        at: UnixTime,
+        dictionaries: &Dictionaries,
+    ) -> Line {
+        let far = FarEnd::new(now, &established, at);
+        let Established {
+            peer,
+            features,
+            seal,
+            open,
+            sample,
+            ..
+        } = established;
+        let dictionaries = match features & FEATURE_DICTIONARIES {
+            0 => Dictionaries::new(),
+            _ => dictionaries.clone(),
+        };
+        let reads_clock = features & FEATURE_WALL_CLOCK != 0;
         Line {
-            session,
+            next_clock: reads_clock.then_some(now),
+            session: Session::new(id, peer.node, seal, open, Some(sample), dictionaries),
+            far,
             heard_at: now,
             next_beat: now,
             newest_beat: MonoTime::ZERO,
@@ -45,6 +76,12 @@ impl Line {
 
     /// Puts what the session has to send on the leg of every relay.
     pub(super) fn flush(&mut self, now: MonoTime, node: &mut Node) {
+        let Line { session, far, .. } = self;
+        far.show_with(|papers| {
+            let flow = Flow::new(Channel::SESSION, Class::Reliable);
+            let sent = session.send(now, flow, REQUEST_TTL, &papers.encode());
+            sent.is_ok()
+        });
         while let Some(out) = self.session.poll_transmit() {
             node.send_everywhere(now, &out.parcel, out.created, out.deadline);
         }
@@ -115,6 +152,19 @@ impl Line {
         }
     }
 
+    /// Tells the far end now and then what the own wall clock shows. A session that takes no more hears it later.
+    // [WIRE-166]
+    pub(super) fn tell_clock(&mut self, now: MonoTime, wall: &WallClock) {
+        if let (Some(next), Some(unix_ms)) = (self.next_clock, wall.shown_ms(now))
+            && next <= now
+            && self
+                .send_message(now, &SessionMessage::WallClock(unix_ms))
+                .is_ok()
+        {
+            self.next_clock = Some(now + CLOCK_INTERVAL);
+        }
+    }
+
     pub(super) fn send_message(
         &mut self,
         now: MonoTime,
@@ -146,30 +196,10 @@ impl Line {
 
 /// Shortest time between beats that news hastens: 200 a second at most, and a receipt waits at most this long.
 const BEAT_GAP_MIN: Duration = Duration::from_millis(5);
+/// Time between tellings of the wall clock: a record that began in between knows it soon, and no clock runs away faster.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(600);
 /// Life of requests and replies.
 const REQUEST_TTL: Duration = Duration::from_secs(10);
-
-/// The session of a complete handshake. It has no dictionaries when the far end does not know of any.
-// [WIRE-126]
-pub(super) fn session(
-    id: SessionId,
-    established: Established,
-    dictionaries: &Dictionaries,
-) -> Session {
-    let Established {
-        peer,
-        features,
-        seal,
-        open,
-        sample,
-        ..
-    } = established;
-    let dictionaries = match features & FEATURE_DICTIONARIES {
-        0 => Dictionaries::new(),
-        _ => dictionaries.clone(),
-    };
-    Session::new(id, peer.node, seal, open, Some(sample), dictionaries)
-}
 
 /// Time between the beats of a session whose shortest lease lives so long.
 // [SAFE-3]

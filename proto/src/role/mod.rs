@@ -4,13 +4,18 @@ mod agent;
 mod applicant;
 mod attempt;
 mod authority;
+mod bulletin;
+mod clock_difference;
 mod controller;
+mod far_end;
 mod halves;
 mod line;
 mod link_budgets;
 mod node;
+mod rates;
 mod record;
 mod relay;
+mod relay_papers;
 mod revoking;
 mod seal_counters;
 mod visit;
@@ -23,6 +28,7 @@ pub use agent::{
 };
 pub use applicant::{Applicant, ApplicantEvent, authority_of};
 pub use authority::{Authority, AuthorityCounters, AuthorityEvent};
+pub use clock_difference::ClockDifference;
 pub use controller::{
     Controller, ControllerEvent, Order, SendCommandError, SessionLoss, VehicleStatus,
 };

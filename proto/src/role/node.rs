@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use rustls_pki_types::UnixTime;
 
+use super::bulletin::Bulletin;
 use super::link_budgets::LinkBudgets;
+use super::relay_papers::RelayPapers;
 use super::{Redial, Transmit};
 use crate::base::limits::{HELLO_INTERVAL, RELAYS_MAX, VERSION, WELCOME_MAX};
 use crate::base::{Entropy, MonoTime, Name, NodeKind, NodeName, PathId};
@@ -29,11 +31,14 @@ pub(super) struct Node {
     /// Of legs that are no more.
     past_legs: leg::Counters,
     budgets: LinkBudgets,
+    /// Of the authority: its newest list of revocations, as parcels for the relays.
+    revocations: Vec<Arc<[u8]>>,
 }
 
 #[derive(Debug)]
 struct Uplink {
     leg: Leg,
+    bulletin: Bulletin,
     /// The relay's number of its end of the leg; none before the first welcome.
     leg_incarnation: Option<u64>,
 }
@@ -41,8 +46,8 @@ struct Uplink {
 #[derive(Debug)]
 struct NodePath {
     relay: NodeName,
-    /// Since when the relay's certificate is valid.
-    relay_since: UnixTime,
+    /// By the certificate that it showed as the path came up.
+    relay_papers: RelayPapers,
     link: Name,
     /// When the next hello goes; none after the welcome.
     next_hello: Option<MonoTime>,
@@ -50,6 +55,8 @@ struct NodePath {
     greeted_at: MonoTime,
     /// Whether the program was told to dial it anew.
     is_redialled: bool,
+    /// Whether one of its ends has, or may have, a newer certificate, so that it is dialled anew also when it works.
+    is_outdated: bool,
 }
 
 /// What the legs tell the role.
@@ -103,6 +110,8 @@ pub struct NodeCounters {
     pub refused_paths: u64,
     /// Parcels that a leg had no room for.
     pub overflows: u64,
+    /// Newer certificates that the far end of a session showed and that are not right.
+    pub refused_papers: u64,
 }
 
 impl Node {
@@ -118,6 +127,7 @@ impl Node {
             counters: NodeCounters::default(),
             past_legs: leg::Counters::default(),
             budgets: LinkBudgets::default(),
+            revocations: Vec::new(),
         }
     }
 
@@ -142,24 +152,27 @@ impl Node {
     }
 
     pub(super) fn on_path_up(&mut self, now: MonoTime, path: PathId, link: Name, peer: Peer) {
-        let (relay, relay_since) = (peer.node, peer.not_before);
+        let relay_papers = RelayPapers::new(&peer);
+        let relay = peer.node;
         if relay.kind != NodeKind::Relay || !self.make_room(&relay) {
             self.counters.refused_paths += 1;
             return;
         }
         self.relays.entry(relay.clone()).or_insert_with(|| Uplink {
             leg: Leg::new(now),
+            bulletin: Bulletin::default(),
             leg_incarnation: None,
         });
         self.paths.insert(
             path,
             NodePath {
                 relay,
-                relay_since,
+                relay_papers,
                 link,
                 next_hello: Some(now),
                 greeted_at: now,
                 is_redialled: false,
+                is_outdated: false,
             },
         );
         self.greet(now);
@@ -195,14 +208,52 @@ impl Node {
     /// comes back.
     // [WIRE-147]
     pub(super) fn drop_revoked(&mut self, now: MonoTime, fleet: &Fleet) {
-        let is_revoked = |path: &NodePath| fleet.is_revoked(&path.relay, path.relay_since);
-        let revoked: Vec<PathId> = self
+        self.drop_paths(now, |path| {
+            fleet.is_revoked(&path.relay, path.relay_papers.not_before)
+        });
+    }
+
+    /// Has all paths dialled anew, with the node's newer certificate; each stays until another connection is up.
+    // [WIRE-163]
+    pub(super) fn redial_all(&mut self) {
+        for (id, path) in &mut self.paths {
+            path.is_outdated = true;
+            self.redials.push_back(Redial {
+                path: *id,
+                wanted: true,
+            });
+        }
+    }
+
+    /// Hears no more from relays whose certificates have ended, and looks in time whether they have newer ones.
+    // [WIRE-160] [WIRE-163]
+    fn judge_papers(&mut self, now: MonoTime, at: UnixTime) {
+        // Before the first reading of the wall clock nothing is known of the time.
+        if at.as_secs() == 0 {
+            return;
+        }
+        for (id, path) in &mut self.paths {
+            path.relay_papers.note(now, at, self.incarnation);
+            if !path.is_outdated && path.relay_papers.may_be_outdated(now) {
+                path.is_outdated = true;
+                self.redials.push_back(Redial {
+                    path: *id,
+                    wanted: true,
+                });
+            }
+        }
+        self.drop_paths(now, |path| path.relay_papers.is_over(now));
+    }
+
+    /// Hears no more on some paths, and has them dialled anew.
+    fn drop_paths(&mut self, now: MonoTime, which: impl Fn(&NodePath) -> bool) {
+        let dropped: Vec<PathId> = self
             .paths
             .iter()
-            .filter(|(_, path)| is_revoked(path))
+            .filter(|(_, path)| which(path))
             .map(|(id, _)| *id)
             .collect();
-        for path in revoked {
+        for path in dropped {
             self.on_path_down(now, path);
             self.redials.push_back(Redial { path, wanted: true });
         }
@@ -269,6 +320,9 @@ impl Node {
             self.past_legs = self.past_legs.plus(uplink.leg.counters());
             uplink.leg = Leg::new(now);
             uplink.leg_incarnation = Some(incarnation);
+            uplink
+                .bulletin
+                .bring(now, &self.revocations, &mut uplink.leg);
             // The relay's state is new, so its other paths must be greeted again.
             for (_, other) in self.paths.iter_mut().filter(|(_, p)| p.relay == *relay) {
                 if other.next_hello.is_none() {
@@ -293,17 +347,20 @@ impl Node {
         self.greet(now);
     }
 
-    pub(super) fn on_timeout(&mut self, now: MonoTime) {
+    /// Does what is due; `at` is the time for certificates.
+    pub(super) fn on_timeout(&mut self, now: MonoTime, at: UnixTime) {
+        self.judge_papers(now, at);
         self.greet(now);
         let due: Vec<NodeName> = self
             .relays
             .iter()
-            .filter(|(_, uplink)| uplink.leg.next_timeout().is_some_and(|at| at <= now))
+            .filter(|(_, uplink)| uplink.next_timeout().is_some_and(|at| at <= now))
             .map(|(relay, _)| relay.clone())
             .collect();
         for relay in due {
             if let Some(uplink) = self.relays.get_mut(&relay) {
                 uplink.leg.on_timeout(now);
+                self.counters.overflows += uplink.bulletin.work(now, &mut uplink.leg);
             }
             self.collect(&relay);
         }
@@ -311,12 +368,24 @@ impl Node {
     }
 
     pub(super) fn next_timeout(&self) -> Option<MonoTime> {
-        let legs = self
-            .relays
-            .values()
-            .filter_map(|uplink| uplink.leg.next_timeout());
+        let legs = self.relays.values().filter_map(Uplink::next_timeout);
         let hellos = self.paths.values().filter_map(|path| path.next_hello);
         legs.chain(hellos).min()
+    }
+
+    /// Brings a list of revocations to every relay, and to each that comes (back), until it is acknowledged.
+    // [WIRE-148]
+    pub(super) fn publish(&mut self, now: MonoTime, revocations: Vec<Arc<[u8]>>) {
+        self.revocations = revocations;
+        for (relay, uplink) in &mut self.relays {
+            if uplink.leg_incarnation.is_some() {
+                let without_room = uplink
+                    .bulletin
+                    .bring(now, &self.revocations, &mut uplink.leg);
+                self.counters.overflows += without_room;
+                uplink.collect(relay, &mut self.transmits, &mut self.facts);
+            }
+        }
     }
 
     /// Offers a parcel to the leg of every relay; a leg that was never welcomed is left out. False when none had
@@ -419,6 +488,10 @@ impl Node {
         self.counters.malformed_parcels += 1;
     }
 
+    pub(super) fn count_refused_papers(&mut self) {
+        self.counters.refused_papers += 1;
+    }
+
     /// Shares each link's budget out over its paths. One that is down leaves its share to the others: nobody knows that it is of
     /// use, and what it sends takes their room.
     // [WIRE-123]
@@ -485,7 +558,10 @@ impl Node {
             && known.is_redialled != wanted
         {
             known.is_redialled = wanted;
-            self.redials.push_back(Redial { path, wanted });
+            // Another connection is wanted also when this one works again.
+            if wanted || !known.is_outdated {
+                self.redials.push_back(Redial { path, wanted });
+            }
         }
     }
 
@@ -521,6 +597,11 @@ impl Node {
 }
 
 impl Uplink {
+    fn next_timeout(&self) -> Option<MonoTime> {
+        let leg = self.leg.next_timeout();
+        leg.into_iter().chain(self.bulletin.next_timeout()).min()
+    }
+
     /// False when the leg has no room. Nothing is sent before the first welcome: the relay would not know whose it is.
     fn send(
         &mut self,

@@ -1,6 +1,7 @@
 //! The relay: knows who is here and forwards what it cannot read.
 
 mod accounts;
+mod expiry;
 mod forwarding;
 mod notices;
 mod revocations;
@@ -107,7 +108,7 @@ pub struct RelayCounters {
     pub stops_without_lease: u64,
     /// Parcels that the destination's leg had no room for.
     pub overflows: u64,
-    /// First messages of handshakes over the rate of their source.
+    /// First and third messages of handshakes over the rate of their source.
     pub over_handshake_rate: u64,
     /// Queries over the rate of their source.
     pub over_query_rate: u64,
@@ -119,6 +120,8 @@ pub struct RelayCounters {
     pub refused_seats: u64,
     /// Paths of nodes whose certificates are revoked.
     pub revoked: u64,
+    /// Paths of nodes whose certificates have ended while they were here.
+    pub ended_papers: u64,
     /// Hellos of a run whose place another run of its node has.
     pub refused_twins: u64,
 }
@@ -133,6 +136,10 @@ pub struct Relay {
     /// The seat that parcels for a node go to: the newest one of an agent or service.
     newest: BTreeMap<NodeName, SeatId>,
     routes: Routes,
+    /// When the certificates of paths end.
+    ends: BTreeSet<(MonoTime, PathId)>,
+    /// The newest list of revocations, as parcels for nodes.
+    bulletin: Vec<Arc<[u8]>>,
     /// Whose revocations count; none before [`Relay::believe`].
     fleet: Option<Fleet>,
     revoking: Revoking,
@@ -151,6 +158,8 @@ struct RelayPath {
     /// Of the certificate that the connection was made with.
     peer: Peer,
     seat: Option<SeatId>,
+    /// Until when it may be here.
+    ends: MonoTime,
 }
 
 impl Relay {
@@ -164,6 +173,8 @@ impl Relay {
             accounts: Accounts::default(),
             newest: BTreeMap::new(),
             routes: Routes::default(),
+            ends: BTreeSet::new(),
+            bulletin: Vec::new(),
             fleet: None,
             revoking: Revoking::default(),
             wall: WallClock::default(),
@@ -177,6 +188,7 @@ impl Relay {
 
     /// Whose revocations count, with those that are known already.
     pub fn believe(&mut self, fleet: Fleet) {
+        self.bulletin = revocations::parcels(&fleet);
         self.fleet = Some(fleet);
     }
 
@@ -257,6 +269,7 @@ impl Relay {
             if let Some(seat) = self.seats.get_mut(&seat_id) {
                 seat.timeout = None;
                 seat.leg.on_timeout(now);
+                self.counters.overflows += seat.bulletin.work(now, &mut seat.leg);
             }
             self.collect(now, seat_id);
         }
@@ -276,7 +289,7 @@ impl Relay {
                 .on_health(change.path, change.health == Health::Down)
                 .or(presence);
         }
-        let timeout = seat.leg.next_timeout();
+        let timeout = seat.next_timeout();
         if timeout != seat.timeout {
             if let Some(old) = seat.timeout {
                 self.timeouts.remove(&(old, id));
@@ -308,6 +321,7 @@ impl Role for Relay {
             Input::Wall { unix_ms } => self.wall.on_reading(now, unix_ms),
             Input::Persisted { .. } => {}
         }
+        self.end_expired(now);
     }
 
     fn poll_transmit(&mut self) -> Option<Transmit> {

@@ -1,6 +1,8 @@
 //! A session between the authority and a node: its only messages are requests and replies.
 
-use super::line::{Line, session};
+use rustls_pki_types::UnixTime;
+
+use super::line::Line;
 use super::node::Node;
 use crate::base::limits::SESSION_SILENCE;
 use crate::base::{Channel, Class, MonoTime, NodeName, Refusal, SessionId};
@@ -20,10 +22,10 @@ impl Visit {
         now: MonoTime,
         id: SessionId,
         established: Established,
+        at: UnixTime,
     ) -> (Peer, Visit) {
         let peer = established.peer.clone();
-        let session = session(id, established, &Dictionaries::new());
-        let line = Line::new(now, session);
+        let line = Line::new(now, id, established, at, &Dictionaries::new());
         (peer, Visit { line })
     }
 

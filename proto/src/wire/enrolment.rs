@@ -64,11 +64,14 @@ pub enum EnrolRefusal {
     /// The asker's certificate is revoked.
     #[error("this node's certificate is revoked: it needs a new token")]
     Revoked = 9,
+    /// The asker has asked too often.
+    #[error("the authority was asked too often: try again in a while")]
+    TooOften = 10,
 }
 
 impl EnrolRefusal {
     /// All, in the order of their numbers.
-    pub const ALL: [EnrolRefusal; 9] = [
+    pub const ALL: [EnrolRefusal; 10] = [
         EnrolRefusal::UnknownToken,
         EnrolRefusal::TokenExpired,
         EnrolRefusal::TokenUsed,
@@ -78,6 +81,7 @@ impl EnrolRefusal {
         EnrolRefusal::BadRequest,
         EnrolRefusal::Broken,
         EnrolRefusal::Revoked,
+        EnrolRefusal::TooOften,
     ];
 }
 
@@ -176,7 +180,7 @@ mod tests {
             "01 01 08 747275636b2d3137",
             "02",
             "03 00",
-            "03 0a",
+            "03 0b",
             "03 01 00",
             "04",
         ] {

@@ -128,7 +128,38 @@ impl fmt::Display for OfferEnd {
     }
 }
 
+impl fmt::Display for News {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            News::Ring { from, .. } => write!(f, "offered by {from}"),
+            News::Accepted { .. } => f.write_str("offer accepted"),
+            News::Over { how, .. } => write!(f, "offer over: {how}"),
+            News::Lost { how, .. } => write!(f, "lost: {how}"),
+        }
+    }
+}
+
 impl News {
+    /// The function that it is about.
+    pub const fn channel(&self) -> Channel {
+        match self {
+            News::Ring { channel, .. }
+            | News::Accepted { channel, .. }
+            | News::Over { channel, .. }
+            | News::Lost { channel, .. } => *channel,
+        }
+    }
+
+    /// The offer that it is about, if it is one.
+    pub const fn offer(&self) -> Option<OfferId> {
+        match self {
+            News::Ring { offer, .. } | News::Accepted { offer, .. } | News::Over { offer, .. } => {
+                Some(*offer)
+            }
+            News::Lost { .. } => None,
+        }
+    }
+
     pub(super) fn encode(&self, writer: &mut Writer) {
         match self {
             News::Ring {

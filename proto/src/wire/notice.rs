@@ -3,7 +3,7 @@
 use super::reader::{DecodeError, Reader, UNKNOWN_KIND};
 use super::writer::Writer;
 use crate::base::limits::{FUNCTIONS_MAX, NAMES_PER_NOTICE_MAX};
-use crate::base::{NodeKind, NodeName, SessionId};
+use crate::base::{Name, NodeKind, NodeName, SessionId};
 
 /// A word between a node and its relay.
 ///
@@ -18,6 +18,7 @@ use crate::base::{NodeKind, NodeName, SessionId};
 ///                6 nodes:         4 ask, 1 more (0 or 1), 1 count, count x (1 kind and 2+ name)
 ///                7 draining
 ///                8 leased:        1 count, count x 4 session
+///                9 members:       4 ask, 2+ group
 ///
 /// 04 01 5a17c0de 01 08 747275636b2d3137
 /// 04 02 5a17c0de 01
@@ -27,6 +28,7 @@ use crate::base::{NodeKind, NodeName, SessionId};
 /// 04 06 00000007 00 01 01 08 747275636b2d3137
 /// 04 07
 /// 04 08 01 5a17c0de
+/// 04 09 00000007 04 79617264
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -62,6 +64,13 @@ pub enum Notice {
         ask: u32,
         /// The kind asked for.
         kind: NodeKind,
+    },
+    /// Node to relay: which agents of this group are here?
+    Members {
+        /// Named by the answer.
+        ask: u32,
+        /// The group.
+        group: Name,
     },
     /// Relay to node: part of the answer to a query.
     Nodes {
@@ -102,6 +111,11 @@ impl Notice {
                 writer.u8(ROUTE_REFUSED);
                 writer.session(*session);
                 writer.u8(*why as u8);
+            }
+            Notice::Members { ask, group } => {
+                writer.u8(MEMBERS);
+                writer.u32(*ask);
+                writer.name(group);
             }
             Notice::Query { ask, kind } => {
                 writer.u8(QUERY);
@@ -145,6 +159,10 @@ impl Notice {
             ROUTE_REFUSED => Notice::RouteRefused {
                 session: reader.session()?,
                 why: RouteRefusal::decode(reader)?,
+            },
+            MEMBERS => Notice::Members {
+                ask: reader.u32()?,
+                group: reader.name()?,
             },
             QUERY => Notice::Query {
                 ask: reader.u32()?,
@@ -204,6 +222,7 @@ const QUERY: u8 = 5;
 const NODES: u8 = 6;
 const DRAINING: u8 = 7;
 const LEASED: u8 = 8;
+const MEMBERS: u8 = 9;
 
 #[cfg(test)]
 mod tests {
@@ -237,6 +256,13 @@ mod tests {
                 Notice::RouteRefused {
                     session,
                     why: RouteRefusal::TooMany,
+                },
+            ),
+            (
+                "04 09 00000007 04 79617264",
+                Notice::Members {
+                    ask: 7,
+                    group: "yard".parse().unwrap(),
                 },
             ),
             (

@@ -2,6 +2,7 @@
 
 use super::description::Description;
 use super::news::News;
+use super::papers::Papers;
 use super::reader::{DecodeError, Reader, UNKNOWN_KIND};
 use super::reply::Reply;
 use super::request::Request;
@@ -19,9 +20,13 @@ use crate::base::limits::{DICTIONARIES_MAX, MESSAGE_BYTES_MAX};
 ///                4 bye
 ///                5 dictionaries: 1 count, count x (2 id, 8 digest)
 ///                6 news:         a word about a lease
+///                7 papers:       2 length of the certificate, certificate, 1 length of the signature, signature
+///                8 wall clock:   6 what it shows, in milliseconds since 1970
 ///
 /// 04
 /// 05 01 0007 0001020304050607
+/// 07 0002 aabb 02 ccdd
+/// 08 01a1ee565e00
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionMessage {
@@ -47,6 +52,10 @@ pub enum SessionMessage {
     Dictionaries(Vec<DictionaryTag>),
     /// Agent to controller, unasked.
     News(News),
+    /// Either way: a newer certificate of the sender.
+    Papers(Papers),
+    /// Either way: what the sender's wall clock shows as it sends this, in milliseconds since 1970. For records: nothing is decided by it.
+    WallClock(u64),
 }
 
 impl SessionMessage {
@@ -81,6 +90,14 @@ impl SessionMessage {
                 writer.u8(NEWS);
                 news.encode(&mut writer);
             }
+            SessionMessage::Papers(papers) => {
+                writer.u8(PAPERS);
+                papers.encode(&mut writer);
+            }
+            SessionMessage::WallClock(unix_ms) => {
+                writer.u8(WALL_CLOCK);
+                writer.u48(*unix_ms);
+            }
         }
         writer.into_vec()
     }
@@ -105,6 +122,8 @@ impl SessionMessage {
             BYE => SessionMessage::Bye,
             DICTIONARIES => SessionMessage::Dictionaries(decode_tags(&mut reader)?),
             NEWS => SessionMessage::News(News::decode(&mut reader)?),
+            PAPERS => SessionMessage::Papers(Papers::decode(&mut reader)?),
+            WALL_CLOCK => SessionMessage::WallClock(reader.u48()?),
             _ => return Err(UNKNOWN_KIND),
         };
         reader.finish()?;
@@ -144,15 +163,17 @@ const DESCRIPTION: u8 = 3;
 const BYE: u8 = 4;
 const DICTIONARIES: u8 = 5;
 const NEWS: u8 = 6;
+const PAPERS: u8 = 7;
+const WALL_CLOCK: u8 = 8;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::wire::vector::{assert_messages, hex};
 
-    // [WIRE-125]
+    // [WIRE-125] [WIRE-161] [WIRE-166]
     #[test]
-    fn goodbye_and_dictionaries_look_like_their_pictures() {
+    fn goodbye_dictionaries_papers_and_clocks_look_like_their_pictures() {
         let tag = DictionaryTag {
             id: 7,
             digest: [0, 1, 2, 3, 4, 5, 6, 7],
@@ -162,6 +183,17 @@ mod tests {
             (
                 "05 01 0007 0001020304050607",
                 SessionMessage::Dictionaries(vec![tag]),
+            ),
+            (
+                "08 01a1ee565e00",
+                SessionMessage::WallClock(0x01a1_ee56_5e00),
+            ),
+            (
+                "07 0002 aabb 02 ccdd",
+                SessionMessage::Papers(Papers {
+                    certificate: vec![0xaa, 0xbb],
+                    signature: vec![0xcc, 0xdd],
+                }),
             ),
         ]);
     }
@@ -193,6 +225,11 @@ mod tests {
             "05",
             "05 01 0007 00",
             "07",
+            "07 0003 aabb",
+            "07 0002 aabb 02 cc",
+            "08",
+            "08 01a1ee565e",
+            "09",
             "04 00",
             "01 00000007 01 3f",
             "01 00000007 0c",
@@ -216,5 +253,19 @@ mod tests {
         }
         let many = [hex("03 00 3f"), hex("01 00 01 61").repeat(63)].concat();
         assert!(SessionMessage::decode(&many).is_err());
+    }
+
+    // [WIRE-161]
+    #[test]
+    fn papers_have_a_bound() {
+        let papers = |certificate, signature| {
+            let papers = Papers {
+                certificate: vec![7; certificate],
+                signature: vec![7; signature],
+            };
+            SessionMessage::decode(&SessionMessage::Papers(papers).encode()).is_ok()
+        };
+        assert!(papers(800, 96));
+        assert!(!papers(801, 96) && !papers(800, 97));
     }
 }

@@ -3,7 +3,7 @@
 use super::reader::{DecodeError, Reader, TOO_LONG, UNKNOWN_KIND};
 use super::writer::Writer;
 use crate::base::limits::{CERTIFICATE_BYTES_MAX, HANDSHAKE_BYTES_MAX, SIGNATURE_BYTES_MAX};
-use crate::base::{NodeName, StopId};
+use crate::base::{Name, NodeName, StopId};
 
 /// A statement with its author's certificate and signature.
 ///
@@ -77,11 +77,13 @@ impl Signed {
 ///      0  1      type
 ///                1 stop:    16 id, 1 whether a generation follows (0 or 1), [1..5 generation (LEB128)]
 ///                2 stopped: 16 id, 1..5 generation (LEB128), 1 latched (0 or 1)
+///                3 stop of a group: 16 id, 2+ group
 ///
 /// 01 000102030405060708090a0b0c0d0e0f 01 04
 /// 02 000102030405060708090a0b0c0d0e0f 04 01
+/// 03 000102030405060708090a0b0c0d0e0f 04 79617264
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Statement {
     /// To an agent: stop now and stay stopped.
     Stop {
@@ -90,13 +92,20 @@ pub enum Statement {
         /// The vehicle's stop generation, when the sender knows it.
         generation: Option<u32>,
     },
+    /// To an agent: stop now and stay stopped, if you are in this group.
+    StopOfGroup {
+        /// Names this stop; repeats have the same.
+        id: StopId,
+        /// The group.
+        group: Name,
+    },
     /// From an agent to the author of a stop: the vehicle is stopped.
     Stopped {
         /// The stop that this answers.
         id: StopId,
         /// The vehicle's stop generation.
         generation: u32,
-        /// False when the stop was of an older generation, or repeated after its reset, and had no effect.
+        /// False when the stop was of an older generation, or repeated after its reset, or of another group, and had no effect.
         latched: bool,
     },
 }
@@ -111,6 +120,11 @@ impl Statement {
                 if let Some(generation) = generation {
                     writer.leb((*generation).into());
                 }
+            }
+            Statement::StopOfGroup { id, group } => {
+                writer.u8(STOP_OF_GROUP);
+                writer.bytes(&id.0);
+                writer.name(group);
             }
             Statement::Stopped {
                 id,
@@ -140,6 +154,10 @@ impl Statement {
                 generation: reader.leb_u32(u32::MAX)?,
                 latched: reader.bool()?,
             },
+            STOP_OF_GROUP => Statement::StopOfGroup {
+                id: StopId(reader.array()?),
+                group: reader.name()?,
+            },
             _ => return Err(UNKNOWN_KIND),
         })
     }
@@ -150,6 +168,7 @@ const DOMAIN: &[u8] = b"longrein/1 statement\0";
 
 const STOP: u8 = 1;
 const STOPPED: u8 = 2;
+const STOP_OF_GROUP: u8 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -186,6 +205,13 @@ mod tests {
             (
                 "02 000102030405060708090a0b0c0d0e0f 04 01 0002 aabb ccdd",
                 stopped,
+            ),
+            (
+                "03 000102030405060708090a0b0c0d0e0f 04 79617264 0002 aabb ccdd",
+                Statement::StopOfGroup {
+                    id: ID,
+                    group: "yard".parse().unwrap(),
+                },
             ),
         ] {
             assert_vector(picture, &signed(statement), Signed::encode, Signed::decode);

@@ -161,6 +161,7 @@ fn notice() -> impl Strategy<Value = Notice> {
         )
             .prop_map(|(session, why)| Notice::RouteRefused { session, why }),
         (any::<u32>(), node_kind()).prop_map(|(ask, kind)| Notice::Query { ask, kind }),
+        (any::<u32>(), name()).prop_map(|(ask, group)| Notice::Members { ask, group }),
         (
             any::<u32>(),
             any::<bool>(),
@@ -274,6 +275,15 @@ pub fn session_message() -> impl Strategy<Value = SessionMessage> {
         }),
         news().prop_map(SessionMessage::News),
         Just(SessionMessage::Bye),
+        (0..1_u64 << 48).prop_map(SessionMessage::WallClock),
+        (
+            vec(any::<u8>(), 0..=CERTIFICATE_BYTES_MAX),
+            vec(any::<u8>(), 0..=SIGNATURE_BYTES_MAX)
+        )
+            .prop_map(|(certificate, signature)| SessionMessage::Papers(Papers {
+                certificate,
+                signature
+            })),
         btree_map(1_u16.., any::<[u8; 8]>(), 0..=DICTIONARIES_MAX).prop_map(|tags| {
             let tag = |(id, digest)| DictionaryTag { id, digest };
             SessionMessage::Dictionaries(tags.into_iter().map(tag).collect())
@@ -459,6 +469,7 @@ pub fn statement() -> impl Strategy<Value = Statement> {
     prop_oneof![
         (id(), option::of(any::<u32>()))
             .prop_map(|(id, generation)| Statement::Stop { id, generation }),
+        (id(), name()).prop_map(|(id, group)| Statement::StopOfGroup { id, group }),
         (id(), any::<u32>(), any::<bool>()).prop_map(|(id, generation, latched)| {
             Statement::Stopped {
                 id,

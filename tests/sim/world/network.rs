@@ -73,7 +73,7 @@ impl World {
             carried: Carried::default(),
         });
         let index = self.paths.len() - 1;
-        self.connect(index);
+        self.bring_up(index);
         index
     }
 
@@ -130,6 +130,25 @@ impl World {
 
     /// Gives both ends of a path new numbers, as a new connection does; the old ones are down.
     pub fn connect(&mut self, index: usize) {
+        self.part(index);
+        self.bring_up(index);
+    }
+
+    /// Makes another connection beside a path's, over the same link; its number.
+    pub fn join_beside(&mut self, index: usize) -> usize {
+        let Path {
+            node,
+            relay,
+            link_name,
+            link,
+            ..
+        } = &self.paths[index];
+        let (node, relay, name, link) = (*node, *relay, link_name.to_string(), *link);
+        self.join(node, relay, &name, link)
+    }
+
+    /// Ends a path's connection.
+    pub fn part(&mut self, index: usize) {
         let old: Vec<(Station, PathId)> = self
             .ends
             .iter()
@@ -140,6 +159,9 @@ impl World {
             self.ends.remove(&(station, path));
             self.handle(station, Input::PathDown { path });
         }
+    }
+
+    fn bring_up(&mut self, index: usize) {
         let (node, relay) = (self.paths[index].node, self.paths[index].relay);
         let link = self.paths[index].link_name.clone();
         for (station, other, end) in [(relay, node, End::Relay), (node, relay, End::Node)] {

@@ -258,11 +258,16 @@ impl AgentBody {
                     token,
                 });
             }
+            AgentEvent::Clock { peer, difference } => self.vehicle.clocks.push((peer, difference)),
+            AgentEvent::News { to, news } => self.vehicle.news.push((to, news)),
             AgentEvent::NotAllowed { peer, right } => {
                 self.vehicle.audit.push(Audit::NotAllowed(peer, right));
             }
             AgentEvent::Persist { ticket, record } => {
                 self.writes.insert((now + WRITE_TIME, ticket), record);
+            }
+            AgentEvent::SessionRenewed { peer, .. } => {
+                self.vehicle.audit.push(Audit::SessionRenewed(peer));
             }
             AgentEvent::SessionDown { peer, why, .. } => {
                 self.vehicle.audit.push(Audit::SessionDown(peer, why));

@@ -7,7 +7,8 @@ use super::journey::Journey;
 use crate::base::{Channel, Class, FencingToken, NodeName, PathId, Refusal, Right, SessionId};
 use crate::control::Accepted;
 use crate::path::Health;
-use crate::wire::{Command, Removal};
+use crate::role::ClockDifference;
+use crate::wire::{Command, News, Removal};
 
 /// What an agent tells its program.
 #[derive(Debug)]
@@ -59,6 +60,13 @@ pub enum AgentEvent {
         /// The new token.
         token: FencingToken,
     },
+    /// A node is told something of a lease: that one is offered to it, what became of an offer, that its lease was taken away.
+    News {
+        /// Who is told.
+        to: NodeName,
+        /// What.
+        news: News,
+    },
     /// Somebody was refused what the policy does not allow.
     NotAllowed {
         /// Who.
@@ -81,6 +89,22 @@ pub enum AgentEvent {
         peer: NodeName,
         /// SHA-256 of its certificate (DER).
         fingerprint: [u8; 32],
+    },
+    /// The controller of a session that stands has shown a newer certificate.
+    SessionRenewed {
+        /// The session.
+        session: SessionId,
+        /// The controller.
+        peer: NodeName,
+        /// SHA-256 of the newer certificate (DER).
+        fingerprint: [u8; 32],
+    },
+    /// How far a controller's wall clock is ahead of the own one: for records.
+    Clock {
+        /// The controller.
+        peer: NodeName,
+        /// How far.
+        difference: ClockDifference,
     },
     /// A session has ended.
     SessionDown {
@@ -175,6 +199,8 @@ pub enum SessionEndReason {
     Revoked,
     /// The newest list of revocations is older than is allowed.
     NoRevocations,
+    /// The newest certificate of its controller has ended.
+    Expired,
 }
 
 impl fmt::Display for LeaseEndReason {
@@ -198,6 +224,7 @@ impl fmt::Display for SessionEndReason {
             SessionEndReason::AgentEnds => "agent ends",
             SessionEndReason::Revoked => "revoked by the authority",
             SessionEndReason::NoRevocations => "list of revocations is too old",
+            SessionEndReason::Expired => "certificate has ended",
         })
     }
 }

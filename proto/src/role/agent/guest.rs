@@ -7,11 +7,11 @@ use rustls_pki_types::UnixTime;
 use super::function::Function;
 use crate::base::limits::{SESSION_LIFE, TELEMETRY_TTL};
 use crate::base::{
-    Channel, FencingToken, Flow, MonoTime, Name, NodeName, Right, Rights, SessionId, Stage,
+    Channel, FencingToken, Flow, MonoTime, NodeName, Right, Rights, SessionId, Stage,
 };
 use crate::control::{Allowed, Policy};
 use crate::crypto::Established;
-use crate::role::line::{Line, session};
+use crate::role::line::Line;
 use crate::role::node::{Node, Way};
 use crate::session::{Delivery, Dictionaries};
 use crate::wire::{
@@ -23,9 +23,6 @@ use crate::wire::{
 #[derive(Debug)]
 pub(super) struct Guest {
     pub(super) peer: NodeName,
-    /// Since when its certificate is valid.
-    pub(super) peer_since: UnixTime,
-    groups: Vec<Name>,
     /// What the policy lets it do, and was told to it.
     description: Description,
     priorities: Vec<u8>,
@@ -41,18 +38,14 @@ impl Guest {
     pub(super) fn new(
         now: MonoTime,
         id: SessionId,
-        established: Established,
+        (established, at): (Established, UnixTime),
         (functions, policy): (&[Function], &Policy),
         dictionaries: &Dictionaries,
     ) -> Guest {
         let peer = established.peer.node.clone();
-        let groups = established.peer.groups.clone();
-        let peer_since = established.peer.not_before;
-        let line = Line::new(now, session(id, established, dictionaries));
+        let line = Line::new(now, id, established, at, dictionaries);
         let mut guest = Guest {
             peer,
-            peer_since,
-            groups,
             description: Description::default(),
             priorities: Vec::new(),
             line,
@@ -68,14 +61,14 @@ impl Guest {
 
     /// Looks up anew what it may do; true when that has changed.
     pub(super) fn judge(&mut self, functions: &[Function], policy: &Policy) -> bool {
-        let of_vehicle = |right: &Right| policy.with_vehicle(&self.peer, &self.groups, *right);
+        let groups = &self.line.far.peer().groups;
+        let of_vehicle = |right: &Right| policy.with_vehicle(&self.peer, groups, *right);
         let rights: Rights = [Right::Stop, Right::Reset]
             .into_iter()
             .filter(of_vehicle)
             .collect();
-        let with = |function: &Function| {
-            policy.with_function(&self.peer, &self.groups, &function.config.name)
-        };
+        let with =
+            |function: &Function| policy.with_function(&self.peer, groups, &function.config.name);
         let allowed: Vec<Allowed> = functions.iter().map(with).collect();
         let described = functions.iter().zip(&allowed);
         let description = Description {

@@ -425,6 +425,10 @@ impl Agent {
 
     /// Tells every session of a node.
     fn tell_node(&mut self, now: MonoTime, node: &NodeName, news: &News) {
+        self.events.push_back(AgentEvent::News {
+            to: node.clone(),
+            news: news.clone(),
+        });
         for guest in self.guests.values_mut() {
             if guest.peer == *node {
                 guest.tell_news(now, news.clone(), &mut self.node);

@@ -4,6 +4,7 @@ use super::persisting::Pending;
 use super::{Agent, AgentEvent, Asked, LeaseEndReason, SessionEndReason, function_mut};
 use crate::base::{Channel, FencingToken, MonoTime, Refusal, Right, SessionId};
 use crate::control::{ResetOutcome, TakeStep};
+use crate::role::ClockDifference;
 use crate::session::Delivery;
 use crate::wire::{Granted, OfferEnd, Outcome, Reply, Request, SessionMessage};
 
@@ -44,6 +45,24 @@ impl Agent {
             Ok(SessionMessage::Dictionaries(tags)) => {
                 if let Some(guest) = self.guests.get_mut(&id) {
                     guest.line.session.on_dictionaries(&tags);
+                }
+                self.resolve(id, delivery.flow, delivery.number, Outcome::Applied);
+            }
+            Ok(SessionMessage::WallClock(unix_ms)) => {
+                let own = self.wall.shown_ms(now);
+                if let (Some(guest), Some(age), Some(own)) =
+                    (self.guests.get(&id), delivery.age, own)
+                {
+                    self.events.push_back(AgentEvent::Clock {
+                        peer: guest.peer.clone(),
+                        difference: ClockDifference::new(unix_ms, age, own),
+                    });
+                }
+                self.resolve(id, delivery.flow, delivery.number, Outcome::Applied);
+            }
+            Ok(SessionMessage::Papers(papers)) => {
+                if let Some(guest) = self.guests.get_mut(&id) {
+                    guest.line.far.on_papers(papers);
                 }
                 self.resolve(id, delivery.flow, delivery.number, Outcome::Applied);
             }

@@ -27,7 +27,10 @@ impl Agent {
         let revoked: Vec<SessionId> = self
             .guests
             .iter()
-            .filter(|(_, guest)| self.fleet.is_revoked(&guest.peer, guest.peer_since))
+            .filter(|(_, guest)| {
+                let since = guest.line.far.peer().not_before;
+                self.fleet.is_revoked(&guest.peer, since)
+            })
             .map(|(id, _)| *id)
             .collect();
         for session in revoked {

@@ -84,7 +84,15 @@ impl Agent {
             peer: established.peer.node.clone(),
             fingerprint: established.peer.fingerprint,
         });
-        let guest = Guest::new(now, session, established, judging, &self.dictionaries);
+        let mut guest = Guest::new(
+            now,
+            session,
+            (established, self.fleet.time(at)),
+            judging,
+            &self.dictionaries,
+        );
+        // The handshake began with the certificate of then.
+        guest.line.far.show(self.credential.as_ref());
         self.guests.insert(session, guest);
     }
 
@@ -138,6 +146,7 @@ impl Agent {
 
     /// Silent sessions end, what waited for its turn is delivered, beats go.
     pub(super) fn work_sessions(&mut self, now: MonoTime) {
+        self.judge_papers(now);
         self.end_sessions_without_revocations(now);
         let silent = |guest: &Guest| guest.line.heard_at + SESSION_LIFE <= now;
         let ended: Vec<SessionId> = self
@@ -162,6 +171,7 @@ impl Agent {
             || -> Vec<FunctionReport> { functions.iter().map(Function::report).collect() };
         let stop = (self.latch.is_latched(), self.latch.generation());
         for (id, guest) in &mut self.guests {
+            guest.line.tell_clock(now, &self.wall);
             let held = functions.iter().filter(|f| f.session() == Some(*id));
             let lease_ttl = held.map(|function| function.config.lease_ttl).min();
             guest.work(now, &mut self.node, reports, stop, lease_ttl);

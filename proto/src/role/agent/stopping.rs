@@ -30,8 +30,20 @@ impl Agent {
                     right: Right::Stop,
                 });
             }
+            // [SAFE-106]
+            Verdict::Stop(heard) if !self.is_meant(&heard) => {
+                self.stops.count_other_group();
+                self.stops.note(&heard, None);
+                self.answer_stop(now, &heard, false);
+            }
             Verdict::Stop(heard) => self.on_stop(now, heard),
         }
+    }
+
+    /// Whether a stop is for this agent: who is in a group, its own certificate says.
+    fn is_meant(&self, heard: &Heard) -> bool {
+        let group = heard.group.as_ref();
+        group.is_none_or(|group| self.groups.contains(group))
     }
 
     fn on_stop(&mut self, now: MonoTime, heard: Heard) {

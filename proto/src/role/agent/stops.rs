@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use ring::digest;
 
-use super::rates::Rates;
 use crate::base::limits::{
     STOP_ANSWERS_MAX, STOP_BURST, STOP_CHECKS_PER_AUTHOR_PER_S, STOP_CHECKS_PER_S,
     STOPS_PER_SENDER_PER_S,
 };
-use crate::base::{MonoTime, NodeKind, NodeName, Right, StopId};
+use crate::base::{MonoTime, Name, NodeKind, NodeName, Right, StopId};
 use crate::control::Policy;
 use crate::crypto::{Fleet, verify_statement};
 use crate::leg::Budget;
+use crate::role::rates::Rates;
 use crate::wire::{Signed, Statement};
 
 /// What is known of stops apart from the latch.
@@ -50,6 +50,8 @@ pub struct StopCounters {
     pub old: u64,
     /// Of a node that may not stop the vehicle.
     pub not_allowed: u64,
+    /// Of a group that the agent is not in.
+    pub other_group: u64,
 }
 
 /// A verified stop.
@@ -59,6 +61,8 @@ pub(super) struct Heard {
     pub(super) author: NodeName,
     pub(super) id: StopId,
     pub(super) generation: Option<u32>,
+    /// Only agents of this group are meant.
+    pub(super) group: Option<Name>,
 }
 
 /// What to do with a statement that arrived.
@@ -88,6 +92,10 @@ impl Stops {
 
     pub(super) fn counters(&self) -> StopCounters {
         self.counters
+    }
+
+    pub(super) fn count_other_group(&mut self) {
+        self.counters.other_group += 1;
     }
 
     pub(super) fn count_old(&mut self) {
@@ -122,12 +130,17 @@ impl Stops {
         let author = verify_statement(fleet, None, me, &signed).ok();
         let verified = author.and_then(|peer| {
             let says = matches!(peer.node.kind, NodeKind::Controller | NodeKind::Service);
-            match signed.statement {
-                Statement::Stop { id, generation } if says => Some((peer, id, generation)),
-                Statement::Stop { .. } | Statement::Stopped { .. } => None,
+            match &signed.statement {
+                Statement::Stop { id, generation } if says => Some((peer, *id, *generation, None)),
+                Statement::StopOfGroup { id, group } if says => {
+                    Some((peer, *id, None, Some(group.clone())))
+                }
+                Statement::Stop { .. }
+                | Statement::StopOfGroup { .. }
+                | Statement::Stopped { .. } => None,
             }
         });
-        let Some((peer, id, generation)) = verified else {
+        let Some((peer, id, generation, group)) = verified else {
             self.counters.forged += 1;
             return Verdict::Drop;
         };
@@ -142,6 +155,7 @@ impl Stops {
             author,
             id,
             generation,
+            group,
         };
         if !allowed {
             self.counters.not_allowed += 1;

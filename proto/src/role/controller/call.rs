@@ -15,6 +15,7 @@ use crate::crypto::{Credential, Fleet};
 use crate::role::attempt::Attempt;
 use crate::role::line::Line;
 use crate::role::node::Node;
+use crate::role::wall::WallClock;
 use crate::session::{Dictionaries, Rejection};
 use crate::wire::{Request, RouteRefusal, SealedHeader};
 
@@ -36,6 +37,9 @@ pub(super) struct Call {
 pub(super) struct Calling<'a> {
     pub(super) node: &'a mut Node,
     pub(super) entropy: &'a mut dyn Entropy,
+    /// The fleet, and the time for certificates.
+    pub(super) believing: (&'a Fleet, UnixTime),
+    pub(super) wall: &'a WallClock,
 }
 
 impl Call {
@@ -70,8 +74,14 @@ impl Call {
     /// Sends what is due: handshake messages, beats, offers.
     pub(super) fn work(&mut self, now: MonoTime, calling: &mut Calling<'_>) {
         if let Some(live) = &mut self.live {
+            live.line.tell_clock(now, calling.wall);
             live.work(now, calling.node, &mut self.events);
+            live.compare_clocks(now, calling.wall, &mut self.events);
+            if let Some(Err(_)) = live.line.far.look(now, calling.believing) {
+                calling.node.count_refused_papers();
+            }
         }
+        self.end_if_expired(now, calling.node);
         self.end_if_over(now, calling.node);
         self.call_if_silent(now, calling);
         if let Some(attempt) = &mut self.attempt {
@@ -157,6 +167,7 @@ impl Call {
         now: MonoTime,
         header: SealedHeader,
         ciphertext: &[u8],
+        credential: &dyn Credential,
         node: &mut Node,
     ) -> Result<(), Rejection> {
         let session = header.session;
@@ -165,6 +176,8 @@ impl Call {
         } else if let Some(attempt) = &mut self.attempt {
             let mut line = attempt.on_sealed(now, header, ciphertext)?;
             line.heard_at = now;
+            // The handshake began with the certificate of then.
+            line.far.show(credential);
             self.replace_session(now, line, node);
         }
         if let Some(live) = &mut self.live {
@@ -192,6 +205,13 @@ impl Call {
     pub(super) fn request(&mut self, now: MonoTime, ask: u32, request: Request) -> Option<()> {
         let live = self.live.as_mut()?;
         live.request(now, ask, request, &mut self.events)
+    }
+
+    /// Shows the vehicle the own certificate, if it has seen an older one.
+    pub(super) fn show(&mut self, credential: &dyn Credential) {
+        if let Some(live) = &mut self.live {
+            live.line.far.show(credential);
+        }
     }
 
     /// Stops renewing a lease.
@@ -252,6 +272,27 @@ impl Call {
         let mut live = Live::new(self.vehicle.clone(), attempt.ways, line);
         live.line.announce_dictionaries(now);
         self.live = Some(live);
+    }
+
+    /// The vehicle's newest certificate has ended: what comes from it is nobody's word any more.
+    // [WIRE-160]
+    fn end_if_expired(&mut self, now: MonoTime, node: &mut Node) {
+        let is_over = |live: &Live| live.line.far.is_over(now);
+        if self.live.as_ref().is_some_and(is_over) {
+            self.end_session(now, SessionLoss::Expired, node);
+        }
+    }
+
+    /// The authority has revoked the vehicle.
+    // [WIRE-147]
+    pub(super) fn end_if_revoked(&mut self, now: MonoTime, fleet: &Fleet, node: &mut Node) {
+        let is_revoked = |live: &Live| {
+            let peer = live.line.far.peer();
+            fleet.is_revoked(&peer.node, peer.not_before)
+        };
+        if self.live.as_ref().is_some_and(is_revoked) {
+            self.end_session(now, SessionLoss::Revoked, node);
+        }
     }
 
     fn end_if_over(&mut self, now: MonoTime, node: &mut Node) {

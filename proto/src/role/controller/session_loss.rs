@@ -9,6 +9,10 @@ pub enum SessionLoss {
     AgentEnds,
     /// It was silent, and another one begins.
     Replaced,
+    /// The vehicle's newest certificate has ended.
+    Expired,
+    /// The authority has revoked the vehicle.
+    Revoked,
 }
 
 impl fmt::Display for SessionLoss {
@@ -16,6 +20,8 @@ impl fmt::Display for SessionLoss {
         f.write_str(match self {
             SessionLoss::AgentEnds => "the agent ends, and the vehicle is in MinimalRisk",
             SessionLoss::Replaced => "it was silent",
+            SessionLoss::Expired => "the vehicle's certificate has ended",
+            SessionLoss::Revoked => "the vehicle is revoked",
         })
     }
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::base::limits::HELLO_INTERVAL;
 
@@ -16,14 +18,18 @@ fn at(ms: u64) -> MonoTime {
     MonoTime::from_us(ms * 1_000)
 }
 
+const NO_CLOCK: UnixTime = UnixTime::since_unix_epoch(Duration::ZERO);
+
+fn unix(s: u64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(s))
+}
+
 fn peer(name: &str) -> Peer {
     Peer {
         node: name.parse().unwrap(),
         groups: Vec::new(),
-        not_before: rustls_pki_types::UnixTime::since_unix_epoch(Duration::from_secs(
-            4_000_000_000,
-        )),
-        not_after: rustls_pki_types::UnixTime::since_unix_epoch(Duration::from_secs(4_000_000_000)),
+        not_before: unix(4_000_000_000),
+        not_after: unix(4_000_000_000),
         fingerprint: [0; 32],
     }
 }
@@ -95,7 +101,7 @@ fn a_path_is_greeted_until_its_welcome_and_carries_nothing_else_before() {
     let mut node = node_with_paths(&[1]);
     assert_eq!(hellos(&mut node), [1]);
     assert_eq!(node.next_timeout(), Some(at(0) + HELLO_INTERVAL));
-    node.on_timeout(at(50));
+    node.on_timeout(at(50), NO_CLOCK);
     assert_eq!(hellos(&mut node), [1]);
 
     // Neither a welcome to another run of the program nor anything else ends that.
@@ -116,7 +122,7 @@ fn a_path_is_greeted_until_its_welcome_and_carries_nothing_else_before() {
 
     node.on_packet(at(80), PathId(1), &welcome(node.incarnation, 5));
     assert_eq!(legs_up(&mut node), 1);
-    node.on_timeout(at(200));
+    node.on_timeout(at(200), NO_CLOCK);
     assert_eq!(hellos(&mut node), []);
 }
 
@@ -163,7 +169,7 @@ fn redials(node: &mut Node) -> Vec<(u32, bool)> {
 /// Lets the node's timers ring until then; when the first redial was wanted.
 fn run_until(node: &mut Node, until: MonoTime) -> Option<(MonoTime, Vec<(u32, bool)>)> {
     while let Some(due) = node.next_timeout().filter(|due| *due <= until) {
-        node.on_timeout(due);
+        node.on_timeout(due, NO_CLOCK);
         let redials = redials(node);
         if !redials.is_empty() {
             return Some((due, redials));
@@ -216,4 +222,45 @@ fn a_path_that_is_not_welcomed_is_dialled_anew() {
     );
     node.on_packet(at(60_000), PathId(1), &welcome(node.incarnation, 5));
     assert_eq!(redials(&mut node), [(1, false)]);
+}
+
+// [WIRE-160] [WIRE-163]
+#[test]
+fn a_relay_whose_certificate_has_ended_is_heard_no_more_and_dialled_anew() {
+    let mut node = node_with_paths(&[1, 2]);
+    for path in [1, 2] {
+        node.on_packet(at(10), PathId(path), &welcome(node.incarnation, 5));
+    }
+    // A thousand seconds are left.
+    node.on_timeout(at(20), unix(3_999_999_000));
+    assert_eq!(redials(&mut node), []);
+    // Before they are over, it may have a newer one.
+    node.on_timeout(at(800_000), unix(3_999_999_800));
+    let wanted: BTreeSet<_> = redials(&mut node).into_iter().collect();
+    assert_eq!(wanted, [(1, true), (2, true)].into());
+    node.on_timeout(at(1_000_000), unix(4_000_000_000));
+    assert_eq!(redials(&mut node), []);
+    assert_eq!(node.paths().len(), 2);
+    // Path 2 is dialled anew by then.
+    let mut newer = peer("relay/a");
+    newer.not_after = unix(5_000_000_000);
+    node.on_path_up(at(1_000_100), PathId(3), "lte".parse().unwrap(), newer);
+    node.on_path_down(at(1_000_200), PathId(2));
+    node.on_timeout(at(1_001_100), unix(4_000_000_001));
+    assert_eq!(redials(&mut node), [(1, true)]);
+    assert_eq!(node.paths().len(), 1);
+}
+
+// [WIRE-163]
+#[test]
+fn with_a_newer_certificate_all_paths_are_dialled_anew_also_those_that_work_again() {
+    let mut node = node_with_paths(&[1]);
+    assert_eq!(
+        run_until(&mut node, at(60_000)),
+        Some((at(10_000), vec![(1, true)]))
+    );
+    node.redial_all();
+    assert_eq!(redials(&mut node), [(1, true)]);
+    node.on_packet(at(60_000), PathId(1), &welcome(node.incarnation, 5));
+    assert_eq!(redials(&mut node), []);
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::RelayConfig;
 use super::seat::SeatId;
 use crate::base::limits::{
-    ACCOUNT_KEPT, ACCOUNTS_MAX, HANDSHAKES_PER_S, PACKET_BYTES_MAX, QUERIES_PER_S,
-    RUNS_REMEMBERED_MAX, STOP_BYTES_PER_S,
+    ACCOUNT_KEPT, ACCOUNTS_MAX, HANDSHAKES_PER_S, LAST_STEPS_PER_S, PACKET_BYTES_MAX, PAPERS_BURST,
+    PAPERS_PER_S, QUERIES_PER_S, RUNS_REMEMBERED_MAX, STOP_BYTES_PER_S,
 };
 use crate::base::{MonoTime, NodeName};
 use crate::leg::{Budget, Source};
@@ -32,7 +32,12 @@ pub(super) struct Account {
     as_leased: Budget,
     stops: Budget,
     handshakes: Budget,
+    last_steps: Budget,
     queries: Budget,
+    /// Looks at certificates that no connection showed.
+    looks: Budget,
+    /// SHA-256 of the newest of them that is the node's.
+    certificate: Option<[u8; 32]>,
     /// That had a seat, the newest last.
     runs: VecDeque<u64>,
     idle_since: Option<MonoTime>,
@@ -116,7 +121,10 @@ impl Account {
             as_leased: bytes(config.destination_bytes_per_s),
             stops: bytes(STOP_BYTES_PER_S),
             handshakes: Budget::new(now, HANDSHAKES_PER_S, HANDSHAKES_PER_S),
+            last_steps: Budget::new(now, LAST_STEPS_PER_S, LAST_STEPS_PER_S),
             queries: Budget::new(now, QUERIES_PER_S, QUERIES_PER_S),
+            looks: Budget::new(now, PAPERS_PER_S, PAPERS_BURST),
+            certificate: None,
             runs: VecDeque::new(),
             idle_since: None,
         }
@@ -151,15 +159,37 @@ impl Account {
         }
     }
 
-    /// Whether one more first message of a handshake is within the rate.
+    /// Whether one more step of a handshake is within the rate. The second goes back to who may send few of the first.
     // [WIRE-117]
-    pub(super) fn spend_handshake(&mut self, now: MonoTime) -> bool {
-        self.handshakes.try_spend(now, 1)
+    pub(super) fn spend_handshake(&mut self, now: MonoTime, step: u8) -> bool {
+        match step {
+            1 => self.handshakes.try_spend(now, 1),
+            3 => self.last_steps.try_spend(now, 1),
+            _ => true,
+        }
     }
 
     /// Whether one more question is within the rate: its answer is long.
     pub(super) fn spend_query(&mut self, now: MonoTime) -> bool {
         self.queries.try_spend(now, 1)
+    }
+
+    /// Whether a certificate of this SHA-256, which the node's connection did not show, is the node's; looks at few.
+    // [WIRE-122]
+    pub(super) fn knows_certificate(
+        &mut self,
+        now: MonoTime,
+        fingerprint: [u8; 32],
+        is_of_node: impl FnOnce() -> bool,
+    ) -> bool {
+        if self.certificate == Some(fingerprint) {
+            return true;
+        }
+        let knows = self.looks.try_spend(now, 1) && is_of_node();
+        if knows {
+            self.certificate = Some(fingerprint);
+        }
+        knows
     }
 
     fn note_run(&mut self, incarnation: u64) {
@@ -195,7 +225,7 @@ mod tests {
 
     fn handshakes(accounts: &mut Accounts, now: MonoTime, seat: SeatId) -> usize {
         let account = accounts.get_mut(seat.node).unwrap();
-        std::iter::from_fn(|| account.spend_handshake(now).then_some(())).count()
+        std::iter::from_fn(|| account.spend_handshake(now, 1).then_some(())).count()
     }
 
     /// [WIRE-103]

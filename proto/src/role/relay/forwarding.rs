@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ring::digest;
-
 use super::Relay;
 use super::seat::SeatId;
 use crate::base::limits::{HANDSHAKE_TTL, STOP_TTL};
-use crate::base::{Class, MonoTime, NodeKind, NodeName, SessionId};
+use crate::base::{Class, MonoTime, NodeKind, NodeName, PathId, SessionId};
+use crate::crypto::fingerprint;
 use crate::leg::{Arrival, Origin};
 use crate::wire::{Parcel, Signed, Statement};
 
@@ -48,8 +47,8 @@ impl Relay {
             self.counters.over_source_budget += 1;
             return;
         }
-        if let Parcel::Handshake { step: 1, .. } = parcel
-            && !account.spend_handshake(now)
+        if let Parcel::Handshake { step, .. } = parcel
+            && !account.spend_handshake(now, step)
         {
             self.counters.over_handshake_rate += 1;
             return;
@@ -92,20 +91,9 @@ impl Relay {
         arrival: &Arrival,
         (to, body): (&NodeName, &[u8]),
     ) {
-        let Some(own) = self.paths.get(&arrival.path) else {
-            self.counters.malformed_parcels += 1;
-            return;
-        };
-        let genuine = Signed::decode(body).is_ok_and(|signed| {
-            let (author, addressee) = match signed.statement {
-                Statement::Stop { .. } => (own.node.kind, to.kind),
-                Statement::Stopped { .. } => (to.kind, own.node.kind),
-            };
-            let commands = matches!(author, NodeKind::Controller | NodeKind::Service);
-            let certificate = digest::digest(&digest::SHA256, &signed.certificate);
-            commands && addressee == NodeKind::Agent && own.peer.fingerprint == certificate.as_ref()
-        });
-        if !genuine {
+        let signed = Signed::decode(body).ok();
+        let own = signed.filter(|signed| self.is_own(now, arrival.path, to, signed));
+        if own.is_none() {
             self.counters.malformed_parcels += 1;
             return;
         }
@@ -135,6 +123,36 @@ impl Relay {
         }
     }
 
+    /// Whether a signed statement is of the node that a path is of, and for somebody whom it may stop or answer.
+    // [WIRE-122]
+    fn is_own(&mut self, now: MonoTime, path: PathId, to: &NodeName, signed: &Signed) -> bool {
+        let Some(own) = self.paths.get(&path) else {
+            return false;
+        };
+        let (author, addressee) = match signed.statement {
+            Statement::Stop { .. } | Statement::StopOfGroup { .. } => (own.node.kind, to.kind),
+            Statement::Stopped { .. } => (to.kind, own.node.kind),
+        };
+        let commands = matches!(author, NodeKind::Controller | NodeKind::Service);
+        if !commands || addressee != NodeKind::Agent {
+            return false;
+        }
+        let certificate = fingerprint(&signed.certificate);
+        if own.peer.fingerprint == certificate {
+            return true;
+        }
+        // It may have a newer one than when it connected.
+        let (Some(fleet), Some(number)) = (&self.fleet, self.accounts.number_of(&own.node)) else {
+            return false;
+        };
+        let is_of_node = || {
+            let peer = fleet.verify(&signed.certificate, self.wall.at(now));
+            peer.is_ok_and(|peer| peer.node == own.node)
+        };
+        let account = self.accounts.get_mut(number);
+        account.is_some_and(|account| account.knows_certificate(now, certificate, is_of_node))
+    }
+
     fn forward(&mut self, now: MonoTime, to: SeatId, cargo: &Cargo<'_>) {
         let Cargo { arrival, .. } = cargo;
         // [WIRE-116]
@@ -149,7 +167,9 @@ impl Relay {
             return;
         };
         let is_leased = cargo.session.is_some_and(|session| seat.is_leased(session));
-        let is_to_share = cargo.is_sealed && !is_leased && seat.node.kind == NodeKind::Agent;
+        let is_agent = seat.node.kind == NodeKind::Agent;
+        let is_called = is_agent || seat.node.kind == NodeKind::Authority;
+        let is_to_share = cargo.is_sealed && !is_leased && is_called;
         // [WIRE-135]
         if cargo.is_stop && is_to_share {
             self.counters.stops_without_lease += 1;

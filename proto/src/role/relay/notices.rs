@@ -6,7 +6,7 @@ use super::Relay;
 use super::routes::Route;
 use super::seat::{Seat, SeatId};
 use crate::base::limits::NAMES_PER_NOTICE_MAX;
-use crate::base::{MonoTime, NodeKind, NodeName, SessionId};
+use crate::base::{MonoTime, Name, NodeKind, NodeName, SessionId};
 use crate::leg::Origin;
 use crate::wire::{Notice, Parcel, RouteRefusal};
 
@@ -15,7 +15,14 @@ impl Relay {
         match notice {
             Notice::Route { session, to } => self.on_route(now, source, session, to),
             Notice::Unroute { session } => self.routes.remove(source, session),
-            Notice::Query { ask, kind } => self.on_query(now, source, ask, kind),
+            Notice::Query { ask, kind } => {
+                self.on_query(now, source, ask, |_, node| node.kind == kind);
+            }
+            Notice::Members { ask, group } => {
+                self.on_query(now, source, ask, |relay, node| {
+                    relay.is_member(node, &group)
+                });
+            }
             Notice::Leased { sessions } => self.on_leased(source, sessions),
             // Only relays say these.
             Notice::Routed { .. }
@@ -79,7 +86,20 @@ impl Relay {
         }
     }
 
-    fn on_query(&mut self, now: MonoTime, source: SeatId, ask: u32, kind: NodeKind) {
+    /// Whether a node is an agent of a group, by the certificate that it connected with.
+    fn is_member(&self, node: &NodeName, group: &Name) -> bool {
+        let seat = self.newest.get(node).and_then(|seat| self.seats.get(seat));
+        let path = seat.and_then(|seat| self.paths.get(seat.paths.last()?));
+        node.kind == NodeKind::Agent && path.is_some_and(|path| path.peer.groups.contains(group))
+    }
+
+    fn on_query(
+        &mut self,
+        now: MonoTime,
+        source: SeatId,
+        ask: u32,
+        is_wanted: impl Fn(&Relay, &NodeName) -> bool,
+    ) {
         // [WIRE-142]
         let is_visitor = |seat: &Seat| seat.node.kind == NodeKind::Newcomer;
         if self.seats.get(&source).is_some_and(is_visitor) {
@@ -94,7 +114,7 @@ impl Relay {
         let names: Vec<NodeName> = self
             .newest
             .keys()
-            .filter(|name| name.kind == kind)
+            .filter(|name| is_wanted(self, name))
             .cloned()
             .collect();
         let mut parts = names.chunks(NAMES_PER_NOTICE_MAX).peekable();

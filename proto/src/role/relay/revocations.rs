@@ -4,35 +4,11 @@ use std::sync::Arc;
 
 use super::seat::SeatId;
 use super::{Relay, RelayEvent, RelayPath};
-use crate::base::limits::REVOCATIONS_TTL;
 use crate::base::{MonoTime, NodeKind, PathId};
-use crate::crypto::{Fleet, Peer};
-use crate::leg::Origin;
+use crate::crypto::Fleet;
 use crate::wire::Parcel;
 
 impl Relay {
-    // [WIRE-144] [WIRE-147]
-    pub(super) fn on_path_up(&mut self, now: MonoTime, path: PathId, peer: Peer) {
-        let is_revoked = |fleet: &Fleet| fleet.is_revoked(&peer.node, peer.not_before);
-        if self.fleet.as_ref().is_some_and(is_revoked) {
-            self.counters.revoked += 1;
-            self.events.push_back(RelayEvent::Close { path });
-            return;
-        }
-        let clock = self.wall.at(now);
-        let at = self.fleet.as_ref().map_or(clock, |fleet| fleet.time(clock));
-        let is_expired = peer.not_after < at;
-        let known = RelayPath {
-            node: peer.node.clone(),
-            peer,
-            seat: None,
-        };
-        self.paths.insert(path, known);
-        if is_expired {
-            self.take_as_visitor(path);
-        }
-    }
-
     /// Takes a part of a list of revocations, from whomever it comes: the authority has signed it.
     // [WIRE-147] [WIRE-148]
     pub(super) fn on_revocations(&mut self, now: MonoTime, source: SeatId, part: &[u8]) {
@@ -43,6 +19,7 @@ impl Relay {
             return;
         }
         let parts = fleet.revocation_parts();
+        self.bulletin = parcels(fleet);
         self.events.push_back(RelayEvent::Revocations { parts });
         self.drop_revoked(now);
         let seats: Vec<SeatId> = self.seats.keys().copied().collect();
@@ -51,23 +28,17 @@ impl Relay {
         }
     }
 
-    /// Tells a node the newest list.
+    /// Brings a node the newest list, until it is acknowledged.
     // [WIRE-148]
     pub(super) fn tell_revocations(&mut self, now: MonoTime, to: SeatId) {
-        let parts = self.fleet.as_ref().map(|fleet| fleet.revocation_parts());
-        let (Some(parts), Some(seat)) = (parts, self.seats.get_mut(&to)) else {
+        let Some(seat) = self.seats.get_mut(&to) else {
             return;
         };
         if seat.node.kind == NodeKind::Newcomer {
             return;
         }
-        for part in parts {
-            let parcel = Parcel::Revocations(Arc::clone(&part)).encode();
-            let taken = seat
-                .leg
-                .send(now, parcel, now + REVOCATIONS_TTL, Origin::here(now));
-            self.counters.overflows += u64::from(taken.is_err());
-        }
+        let without_room = seat.bulletin.bring(now, &self.bulletin, &mut seat.leg);
+        self.counters.overflows += without_room;
         self.collect(now, to);
     }
 
@@ -88,4 +59,12 @@ impl Relay {
             self.events.push_back(RelayEvent::Close { path });
         }
     }
+}
+
+/// The newest list, as parcels.
+pub(super) fn parcels(fleet: &Fleet) -> Vec<Arc<[u8]>> {
+    let parts = fleet.revocation_parts().into_iter();
+    parts
+        .map(|part| Parcel::Revocations(part).encode())
+        .collect()
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::limits::PATHS_PER_LEG_MAX;
 use crate::base::{MonoTime, NodeName, PathId, SessionId};
 use crate::leg::{Leg, Source};
+use crate::role::bulletin::Bulletin;
 
 /// One run of a node's program, by the relay's number for the node: whatever is done for each packet compares no names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +19,7 @@ pub(super) struct SeatId {
 pub(super) struct Seat {
     pub(super) node: NodeName,
     pub(super) leg: Leg,
+    pub(super) bulletin: Bulletin,
     pub(super) leg_incarnation: u64,
     pub(super) paths: BTreeSet<PathId>,
     /// The leg's time-out as noted in the relay's list.
@@ -34,6 +36,7 @@ impl Seat {
         Seat {
             node,
             leg: Leg::new(now),
+            bulletin: Bulletin::default(),
             leg_incarnation,
             paths: BTreeSet::new(),
             timeout: None,
@@ -60,6 +63,12 @@ impl Seat {
         self.down.remove(&path);
         self.leg.remove_path(now, path);
         Some(self.present()).filter(|present| *present != before)
+    }
+
+    /// When the leg or the list of revocations on it has something to do.
+    pub(super) fn next_timeout(&self) -> Option<MonoTime> {
+        let leg = self.leg.next_timeout();
+        leg.into_iter().chain(self.bulletin.next_timeout()).min()
     }
 
     /// Whether the leg takes this path.

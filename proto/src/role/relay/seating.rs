@@ -84,7 +84,7 @@ impl Relay {
     }
 
     pub(super) fn on_path_down(&mut self, now: MonoTime, path: PathId) {
-        if let Some(id) = self.paths.remove(&path).and_then(|path| path.seat) {
+        if let Some(id) = self.remove_path(path).and_then(|path| path.seat) {
             self.leave_seat(now, id, path);
         }
     }
@@ -214,7 +214,7 @@ impl Relay {
             self.timeouts.remove(&(at, id));
         }
         for path in seat.paths {
-            self.paths.remove(&path);
+            self.remove_path(path);
             self.events.push_back(RelayEvent::Close { path });
         }
         self.routes.remove_seat(id);

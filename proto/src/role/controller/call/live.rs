@@ -7,10 +7,12 @@ use super::super::{ControllerEvent, Order, SendCommandError, VehicleStatus};
 use crate::base::limits::{ASKS_MAX, SESSION_SILENCE};
 use crate::base::{Channel, Class, FencingToken, Flow, MonoTime, NodeName, Refusal, SessionId};
 use crate::control::Handover;
+use crate::role::ClockDifference;
 use crate::role::line::Line;
 use crate::role::node::Node;
+use crate::role::wall::WallClock;
 use crate::role::ways::Ways;
-use crate::session::{Delivery, Receipt, Resolution};
+use crate::session::{Age, Delivery, Receipt, Resolution};
 use crate::wire::{
     AgentBeat, Command, ControllerBeat, Description, Granted, News, OfferEnd, Outcome, Removal,
     Renewal, Reply, Request, SessionMessage, Telemetry,
@@ -27,6 +29,8 @@ pub(super) struct Live {
     leases: BTreeMap<Channel, Lease>,
     /// Requests without a reply, with their numbers in the session channel's reliable flow.
     asks: BTreeMap<u32, u64>,
+    /// What the vehicle's wall clock showed, how old that was as it came, and when that was.
+    clock: Option<(u64, Age, MonoTime)>,
     /// The agent has said goodbye.
     ended: bool,
 }
@@ -50,6 +54,7 @@ impl Live {
             description: None,
             leases: BTreeMap::new(),
             asks: BTreeMap::new(),
+            clock: None,
             ended: false,
         }
     }
@@ -147,6 +152,10 @@ impl Live {
                 self.on_beat(now, &delivery, events);
             } else {
                 let outcome = match SessionMessage::decode(&delivery.bytes) {
+                    Ok(SessionMessage::WallClock(unix_ms)) => {
+                        self.clock = delivery.age.map(|age| (unix_ms, age, now));
+                        Outcome::Applied
+                    }
                     Ok(message) => self.on_message(now, message, events),
                     Err(_) => Outcome::Refused(Refusal::Malformed),
                 };
@@ -157,6 +166,20 @@ impl Live {
             }
         }
         self.take_receipts(events);
+    }
+
+    /// Says how far the vehicle's wall clock is off the own one, when it told what it shows.
+    pub(super) fn compare_clocks(&mut self, now: MonoTime, wall: &WallClock, events: &mut Events) {
+        let Some(own) = wall.shown_ms(now) else {
+            return;
+        };
+        if let Some((theirs, mut age, came)) = self.clock.take() {
+            age.age += now.since(came);
+            events.push_back(ControllerEvent::Clock {
+                vehicle: self.vehicle.clone(),
+                difference: ClockDifference::new(theirs, age, own),
+            });
+        }
     }
 
     /// Ends the session; what has no receipt is unknown then.
@@ -250,9 +273,12 @@ impl Live {
                 }
             }
             SessionMessage::Bye => self.ended = true,
+            SessionMessage::Papers(papers) => self.line.far.on_papers(papers),
             SessionMessage::Dictionaries(tags) => self.line.session.on_dictionaries(&tags),
-            // Only controllers ask.
-            SessionMessage::Request { .. } => return Outcome::Refused(Refusal::Malformed),
+            // Only controllers ask; the clock is read with its age.
+            SessionMessage::Request { .. } | SessionMessage::WallClock(_) => {
+                return Outcome::Refused(Refusal::Malformed);
+            }
         }
         Outcome::Applied
     }

@@ -16,6 +16,7 @@ pub(super) struct Rates<S> {
 }
 
 impl<S: Clone + Ord> Rates<S> {
+    /// So much a second for each source, and so much at once.
     pub(super) fn new(per_s: u64, burst: u64) -> Rates<S> {
         Rates {
             per_s,
