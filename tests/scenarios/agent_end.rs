@@ -24,6 +24,8 @@ fn driving(seed: u64) -> (World, StageSet) {
     world.take(set.alice, set.agent, Vehicle::DRIVE);
     world.drive_for(set.alice, set.agent, Duration::from_secs(1));
     assert_eq!(world.vehicle(set.agent).stage(), Stage::Nominal);
+    // Between two commands.
+    world.run(Duration::from_millis(5));
     (world, set)
 }
 
