@@ -12,7 +12,7 @@ pub fn sign_papers(credential: &dyn Credential, handshake_hash: &[u8; 32]) -> Op
     let certificate = credential.certificate();
     let signature = credential.sign(&Papers::to_be_signed(handshake_hash, &certificate));
     (!signature.is_empty()).then(|| Papers {
-        certificate,
+        certificate: certificate.to_vec(),
         signature,
     })
 }
