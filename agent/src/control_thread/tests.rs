@@ -423,9 +423,11 @@ fn applied_commands_and_stages_are_recorded_and_refused_ones_are_not() {
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 2, "{text}");
+    assert_eq!(lines.len(), 3, "{text}");
     assert!(lines.iter().any(|l| l.contains(r#""number":1000"#)));
     assert!(lines.iter().any(|l| l.contains(r#""stage":"Nominal""#)));
+    // At the end of the thread.
+    assert!(lines.iter().any(|l| l.contains(r#""stage":"MinimalRisk""#)));
 }
 
 #[test]
