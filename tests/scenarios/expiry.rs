@@ -96,6 +96,31 @@ fn a_clock_that_is_set_past_the_end_of_certificates_ends_nothing_that_stands() {
     });
 }
 
+// [WIRE-162] [SAFE-105]
+#[test]
+fn a_newer_certificate_counts_also_where_the_clock_was_set_past_its_end() {
+    const YEAR_2060_MS: u64 = 2_840_140_800_000;
+    each_seed(|seed| {
+        let mut world = World::new(seed);
+        let set = stage(&mut world, &["controller/alice"]);
+        world.open(set.alice, set.agent);
+        world.take(set.alice, set.agent, Vehicle::DRIVE);
+        let mut sent = world.drive_for(set.alice, set.agent, SECOND * 3);
+        world.set_wall(set.agent, YEAR_2060_MS);
+        world.renew(set.alice, YEAR);
+        let wanted: Vec<usize> = world.redials().iter().map(|redial| redial.path).collect();
+        for path in wanted {
+            world.join_beside(path);
+            sent.extend(world.drive_on(set.alice, set.agent, SECOND / 2));
+            world.part(path);
+        }
+        sent.extend(world.drive_on(set.alice, set.agent, SECOND * 10));
+        let account = world.account(set.agent, &sent);
+        assert_eq!((account.lost, account.late), (0, 0), "{account:?}");
+        assert_eq!(world.vehicle(set.agent).lease_ends.len(), 0);
+    });
+}
+
 // [WIRE-161] [WIRE-162] [WIRE-163]
 #[test]
 fn a_drive_goes_on_while_every_node_gets_a_newer_certificate() {

@@ -1,5 +1,7 @@
 //! Who is at the other end of a session, and what each end shows the other of its newest certificate.
 
+use std::time::Duration;
+
 use rustls_pki_types::UnixTime;
 
 use super::wall::end_of;
@@ -60,20 +62,15 @@ impl FarEnd {
 
     /// Looks at papers that came, if that is not too often; who the far end is by them.
     // [WIRE-162]
-    pub(super) fn look(
-        &mut self,
-        now: MonoTime,
-        believing: (&Fleet, UnixTime),
-    ) -> Option<Result<(), PapersError>> {
+    pub(super) fn look(&mut self, now: MonoTime, fleet: &Fleet) -> Option<Result<(), PapersError>> {
         if self.came.is_none() || !self.looks.try_spend(now, 1) {
             return None;
         }
         let papers = self.came.take()?;
-        let known = verify_papers(&papers, &self.handshake_hash, &self.peer, believing);
-        let (fleet, clock) = believing;
-        let at = fleet.time(clock);
+        let known = verify_papers(&papers, &self.handshake_hash, &self.peer, fleet);
         Some(known.map(|peer| {
-            self.ends = end_of(now, at, peer.not_after);
+            let longer_s = peer.not_after.as_secs() - self.peer.not_after.as_secs();
+            self.ends = self.ends + Duration::from_secs(longer_s);
             self.peer = peer;
         }))
     }

@@ -22,10 +22,9 @@ impl Agent {
     /// Looks at newer certificates of controllers, and ends the sessions of those whose certificates have ended.
     // [SAFE-105] [WIRE-160]
     pub(super) fn judge_papers(&mut self, now: MonoTime) {
-        let at = self.wall.at(now);
         let mut changed = false;
         for (id, guest) in &mut self.guests {
-            match guest.line.far.look(now, (&self.fleet, at)) {
+            match guest.line.far.look(now, &self.fleet) {
                 Some(Ok(())) => {
                     // Its groups may be others.
                     if guest.judge(&self.functions, &self.policy) {

@@ -77,7 +77,7 @@ impl Call {
             live.line.tell_clock(now, calling.wall);
             live.work(now, calling.node, &mut self.events);
             live.compare_clocks(now, calling.wall, &mut self.events);
-            if let Some(Err(_)) = live.line.far.look(now, calling.believing) {
+            if let Some(Err(_)) = live.line.far.look(now, calling.believing.0) {
                 calling.node.count_refused_papers();
             }
         }

@@ -146,7 +146,8 @@ impl Relay {
             return false;
         };
         let is_of_node = || {
-            let peer = fleet.verify(&signed.certificate, self.wall.at(now));
+            // Whose it is: a wrong clock here must not keep a vehicle from stopping.
+            let peer = fleet.verify_undated(&signed.certificate);
             peer.is_ok_and(|peer| peer.node == own.node)
         };
         let account = self.accounts.get_mut(number);
