@@ -73,6 +73,7 @@ cross_try() {
     say "tests of the protocol, emulated"
     tests="$(zigbuild test --target "$name.$glibc" --package longrein-proto --lib --no-run 2>&1 | tee /dev/stderr |
         sed -n 's/.*(\(.*\))$/\1/p' | tail -1)"
+    tests="$(realpath "$tests")"
     (cd proto && $emulator "$tests" --quiet)
     say "a drive over two links that lose a half, emulated"
     rm -rf "$folder"

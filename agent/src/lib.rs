@@ -37,6 +37,7 @@ use longrein_io::exit::Exit;
 use longrein_io::service_manager::ServiceManager;
 use longrein_io::{credentials, log};
 
+use crate::config::Config;
 pub use crate::error::AgentError;
 use crate::flags::{Flags, Verb};
 use crate::readmission::Readmission;
@@ -53,7 +54,7 @@ pub fn main() -> ExitCode {
 }
 
 fn act(flags: Flags) -> Result<(), AgentError> {
-    let config = flags.config()?;
+    let mut config = flags.config()?;
     if let Some(Verb::Enroll(enroll)) = &flags.verb {
         return Ok(enroll.enrol(&config.identity.directory)?);
     }
@@ -70,10 +71,25 @@ fn act(flags: Flags) -> Result<(), AgentError> {
     log::start(config.log.level);
     credentials::take_over(&config.identity.directory)?;
     let mut manager = ServiceManager::from_environment();
-    match readmission::readmit(&config, &mut manager)? {
-        Readmission::Ready => {}
-        Readmission::Reload => return act(flags),
-        Readmission::End => return Ok(()),
+    loop {
+        match readmission::readmit(&config, &mut manager)? {
+            Readmission::Ready => break,
+            Readmission::Reload => match reread(&flags) {
+                Ok(new) => config = new,
+                Err(error) => {
+                    tracing::error!(%error, "configuration is wrong, and everything stays as it is");
+                }
+            },
+            Readmission::End => return Ok(()),
+        }
     }
     program::start(&config, Box::new(move || flags.config()), manager)?.wait()
+}
+
+/// The configuration as it is now, with what it has to keep to.
+fn reread(flags: &Flags) -> Result<Config, AgentError> {
+    let config = flags.config()?;
+    config.check()?;
+    log::set_level(config.log.level);
+    Ok(config)
 }

@@ -1,5 +1,6 @@
 //! The network thread: the role, its connections, and what they carry to and from the control thread.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
@@ -101,12 +102,13 @@ impl Network {
                 control_ended.notify_one();
             }
         });
-        keep_certificate(&driver, &self.identity, &self.config, routes.clone());
+        let renewed_over = Rc::new(RefCell::new(routes.clone()));
+        keep_certificate(&driver, &self.identity, &self.config, &renewed_over);
         tell_ready(&self.config, &self.identity, &routes);
         // The dialler logs what becomes of each route.
         let dialers = dial(&driver, &self.identity, routes, |_, _| {})
             .map_err(|error| AgentError::Key(error.to_string()))?;
-        let mut reload = Reload::new(self.config, self.reread, dialers);
+        let mut reload = Reload::new(self.config, self.reread, dialers, renewed_over);
         self.manager.ready();
         // Whoever started the agent may have given up already, and dropping its handle ends it.
         let _ = tell.send(driver.remote());
@@ -201,8 +203,10 @@ fn keep_certificate(
     driver: &Driver<Agent>,
     identity: &Identity,
     config: &Config,
-    routes: Vec<Route>,
+    routes: &Rc<RefCell<Vec<Route>>>,
 ) {
+    let routes = Rc::clone(routes);
+    let routes = move || routes.borrow().clone();
     let directory = &config.identity.directory;
     driver.spawn(known_time::keep(identity.clone(), directory.clone()));
     driver.spawn(keep_renewed(identity.clone(), directory.clone(), routes, {

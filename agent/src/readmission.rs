@@ -90,14 +90,16 @@ async fn until_renewed(config: &Config) -> Result<(), AgentError> {
                 "certificate is over: nobody can drive before it is renewed"
             );
         }
-        if let Err(error) = renew(&identity, directory, config.routes()?).await {
-            let why = complaint(&identity, &error);
-            if why != told {
-                tracing::error!(%why, "certificate is over, and cannot be renewed");
-            }
-            told = why;
-            sleep(backoff.pause()).await;
+        let why = match renew(&identity, directory, config.routes()?).await {
+            Ok(()) if load_identity(config).is_ok() => continue,
+            Ok(()) => "also the new one is over: is this machine's clock right?".to_string(),
+            Err(error) => complaint(&identity, &error),
+        };
+        if why != told {
+            tracing::error!(%why, "certificate is over, and cannot be renewed");
         }
+        told = why;
+        sleep(backoff.pause()).await;
     }
 }
 

@@ -1,6 +1,9 @@
 //! The configuration that is read again while the agent runs.
 
-use longrein_io::dial::Dialers;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use longrein_io::dial::{Dialers, Route};
 use longrein_io::drive::Driver;
 use longrein_io::keys::Identity;
 use longrein_io::log;
@@ -17,14 +20,22 @@ pub(crate) struct Reload {
     running: Config,
     reread: Reread,
     dialers: Dialers<Agent>,
+    /// The ways to the authority.
+    renewed_over: Rc<RefCell<Vec<Route>>>,
 }
 
 impl Reload {
-    pub(crate) fn new(running: Config, reread: Reread, dialers: Dialers<Agent>) -> Reload {
+    pub(crate) fn new(
+        running: Config,
+        reread: Reread,
+        dialers: Dialers<Agent>,
+        renewed_over: Rc<RefCell<Vec<Route>>>,
+    ) -> Reload {
         Reload {
             running,
             reread,
             dialers,
+            renewed_over,
         }
     }
 
@@ -55,6 +66,7 @@ impl Reload {
             .iter()
             .map(|route| (route.link.clone(), route.budget_kbit_s))
             .collect();
+        self.renewed_over.borrow_mut().clone_from(&routes);
         let (begun, ended) = self
             .dialers
             .set_routes(identity, routes)

@@ -120,10 +120,16 @@ fn set_up(
     desk.set_revocations(RevocationFile::open(&directory, identity.fleet()));
     let driver = Driver::start(desk, |_, event: Infallible| match event {})?;
     driver.spawn(known_time::keep(identity.clone(), directory.clone()));
-    driver.spawn(keep_renewed(identity.clone(), directory, routes.clone(), {
-        let (driver, identity) = (driver.clone(), identity.clone());
-        move || driver.with(|desk, now| desk.set_credential(now, identity.credential()))
-    }));
+    let to_renew = routes.clone();
+    driver.spawn(keep_renewed(
+        identity.clone(),
+        directory,
+        move || to_renew.clone(),
+        {
+            let (driver, identity) = (driver.clone(), identity.clone());
+            move || driver.with(|desk, now| desk.set_credential(now, identity.credential()))
+        },
+    ));
     dial(&driver, &identity, routes, move |route, outcome| {
         contact.send_modify(|contact| contact.on_outcome(route, outcome));
     })

@@ -246,7 +246,7 @@ pub fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, Identity
 }
 
 /// At least one certificate.
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
+pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
     let bytes = files::read(file)?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
         .collect::<Result<_, pem::Error>>()

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use longrein_proto::base::MonoTime;
 use rustls_pki_types::UnixTime;
 use tokio::time::sleep;
 
@@ -38,23 +39,17 @@ pub(crate) fn built() -> UnixTime {
 pub async fn keep(identity: Identity, directory: PathBuf) {
     let fleet = identity.fleet();
     let file = directory.join(TIME_FILE);
-    let mut known = fleet.time(clock::unix_time());
-    let mut known_at = clock::now();
+    let mut keeper = Keeper::new(clock::now(), fleet.time(EPOCH));
     let mut kept_s = kept(&file).unwrap_or_default();
     let mut is_told = false;
     loop {
-        let passed = clock::now().since(known_at).as_secs();
-        let by_now = Duration::from_secs(known.as_secs().saturating_add(passed));
-        let now = fleet
-            .time(clock::unix_time())
-            .max(UnixTime::since_unix_epoch(by_now));
+        let time = keeper.look(clock::now(), clock::unix_time());
         // A clock that runs ahead for once must not keep this node out for ever.
-        if now <= identity.not_after() {
-            (known, known_at) = (now, clock::now());
-            fleet.note_time(now);
-            if now.as_secs() >= kept_s.saturating_add(APART_S) {
-                match write(&file, now).await {
-                    Ok(()) => (kept_s, is_told) = (now.as_secs(), false),
+        if time <= identity.not_after() {
+            fleet.note_time(time);
+            if time.as_secs() >= kept_s.saturating_add(APART_S) {
+                match write(&file, time).await {
+                    Ok(()) => (kept_s, is_told) = (time.as_secs(), false),
                     Err(why) if !is_told => {
                         is_told = true;
                         tracing::warn!(%why, "the time is not kept: after a restart the clock has to be right");
@@ -64,6 +59,47 @@ pub async fn keep(identity: Identity, directory: PathBuf) {
             }
         }
         sleep(EVERY).await;
+    }
+}
+
+/// Tells how late it is for sure. A clock is believed when it has run as the monotonic one for a while: one that starts wrong is
+/// set right by then.
+struct Keeper {
+    known: UnixTime,
+    known_at: MonoTime,
+    /// Since when the wall clock runs evenly, and its lead over the monotonic one in seconds.
+    even: Option<(MonoTime, i64)>,
+}
+
+impl Keeper {
+    fn new(now: MonoTime, known: UnixTime) -> Keeper {
+        Keeper {
+            known,
+            known_at: now,
+            even: None,
+        }
+    }
+
+    fn look(&mut self, now: MonoTime, wall: UnixTime) -> UnixTime {
+        let seconds = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let lead_s = seconds(wall.as_secs()).saturating_sub(seconds(now.as_us() / 1_000_000));
+        let is_even = match self.even {
+            Some((since, before_s)) if lead_s.abs_diff(before_s) <= JUMP_S => {
+                now.since(since) >= BELIEVED_AFTER
+            }
+            Some(_) | None => {
+                self.even = Some((now, lead_s));
+                false
+            }
+        };
+        let passed_s = now.since(self.known_at).as_secs();
+        let by_now = Duration::from_secs(self.known.as_secs().saturating_add(passed_s));
+        let by_now = UnixTime::since_unix_epoch(by_now);
+        if !is_even || wall <= by_now {
+            return by_now;
+        }
+        (self.known, self.known_at) = (wall, now);
+        wall
     }
 }
 
@@ -99,10 +135,15 @@ fn kept(file: &Path) -> Result<u64, String> {
     }
 }
 
+const EPOCH: UnixTime = UnixTime::since_unix_epoch(Duration::ZERO);
 /// Between looks at the clock.
-const EVERY: Duration = Duration::from_secs(3_600);
-/// Seconds by which what is written is later than what was: a program that is started again and again wears out no disk.
-const APART_S: u64 = 600;
+const EVERY: Duration = Duration::from_secs(60);
+/// How long a clock runs evenly before it is believed: a machine that starts has asked for the time by then.
+const BELIEVED_AFTER: Duration = Duration::from_secs(600);
+/// Seconds by which an even clock may be off what passed since it was looked at first.
+const JUMP_S: u64 = 5;
+/// Seconds by which what is written is later than what was: it wears out no disk.
+const APART_S: u64 = 3_600;
 
 #[cfg(test)]
 mod tests {
@@ -114,6 +155,38 @@ mod tests {
             std::env::temp_dir().join(format!("longrein-time-{test}-{}", std::process::id()));
         files::make_private_directory(&path).unwrap();
         path
+    }
+
+    // [WIRE-149]
+    #[test]
+    fn a_clock_that_starts_ahead_and_is_set_right_is_never_believed() {
+        let at = |seconds: u64| {
+            (
+                MonoTime::from_us(seconds * 1_000_000),
+                UnixTime::since_unix_epoch(Duration::from_secs(1_000_000 + seconds)),
+            )
+        };
+        let (begin, known) = at(0);
+        let mut keeper = Keeper::new(begin, known);
+        let year = Duration::from_secs(31_536_000);
+        let ahead =
+            |wall: UnixTime| UnixTime::since_unix_epoch(Duration::from_secs(wall.as_secs()) + year);
+        for seconds in [0, 60, 540] {
+            let (now, wall) = at(seconds);
+            assert_eq!(keeper.look(now, ahead(wall)), wall, "only what passed");
+        }
+        // Set right, and ahead again for good.
+        let (now, wall) = at(600);
+        assert_eq!(keeper.look(now, wall), wall);
+        for seconds in [660, 720, 1_200] {
+            let (now, wall) = at(seconds);
+            assert_eq!(keeper.look(now, ahead(wall)), wall);
+        }
+        let (now, wall) = at(1_260);
+        assert_eq!(keeper.look(now, ahead(wall)), ahead(wall));
+        // It does not go back.
+        let (now, wall) = at(1_320);
+        assert_eq!(keeper.look(now, wall), ahead(wall));
     }
 
     // [WIRE-149]

@@ -125,7 +125,7 @@ async fn serve(
     driver.spawn(keep_renewed(
         identity.clone(),
         directory.clone(),
-        routes,
+        move || routes.clone(),
         || {},
     ));
     tell_ready(identity, &listeners);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use longrein_proto::base::limits::LINK_BUDGET_BITS_PER_S;
 use longrein_proto::base::{Name, NodeKind, NodeName};
-use longrein_proto::crypto::TokenNames;
+use longrein_proto::crypto::{CertificateError, TokenNames};
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
 pub use self::apply::{ApplyError, apply};
@@ -153,6 +153,9 @@ pub enum EnrolError {
     /// The identity that is there cannot be used.
     #[error("identity: {0}")]
     Identity(#[from] IdentityError),
+    /// The certificate that the authority made cannot be used now.
+    #[error("the authority's certificate: {0}; is its clock right?")]
+    Answer(CertificateError),
     /// Another program has the same identity, and is at it.
     #[error("another program of this identity renews it just now")]
     Busy,
@@ -167,7 +170,9 @@ impl EnrolError {
         match self {
             EnrolError::Apply(error) => error.exit(),
             EnrolError::Identity(error) => error.exit(),
-            EnrolError::File(_) | EnrolError::Busy | EnrolError::Key(_) => Exit::Failed,
+            EnrolError::File(_) | EnrolError::Answer(_) | EnrolError::Busy | EnrolError::Key(_) => {
+                Exit::Failed
+            }
             EnrolError::Exists(_)
             | EnrolError::OtherKind { .. }
             | EnrolError::NameNeeded(_)

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use longrein_proto::base::limits::RENEWAL_APART_MAX;
-use longrein_proto::crypto::{renewal_apart, renewal_due};
+use longrein_proto::crypto::{CertificateError, renewal_apart, renewal_due};
 use rcgen::KeyPair;
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
@@ -15,18 +15,18 @@ use super::{EnrolError, PATIENCE, apply, signing_request};
 use crate::dial::Route;
 use crate::entropy::SystemEntropy;
 use crate::files::{self, write_atomic};
-use crate::keys::{CERTIFICATE_FILE, Identity, KEY_FILE};
+use crate::keys::{self, CERTIFICATE_FILE, Identity, KEY_FILE};
 use crate::{clock, date};
 
 /// Has the authority renew the certificate of a directory when that is due, for as long as this runs. Connections that are made
 /// from then on show the new one; one that somebody else put into the directory is taken too.
 ///
-/// `on_renewed` is called after each renewal.
+/// `routes` are asked for each time, and `on_renewed` is called after each renewal.
 // [WIRE-150]
 pub async fn keep_renewed(
     identity: Identity,
     directory: PathBuf,
-    routes: Vec<Route>,
+    routes: impl Fn() -> Vec<Route>,
     mut on_renewed: impl FnMut(),
 ) {
     let mut entropy = SystemEntropy::new();
@@ -36,9 +36,12 @@ pub async fn keep_renewed(
     loop {
         let before = identity.not_before();
         let outcome = if due_in(&identity).is_zero() {
-            renew(&identity, &directory, routes.clone()).await
+            renew(&identity, &directory, routes()).await
         } else {
-            reread(&identity, &directory).await
+            match reread(&identity, &directory).await {
+                Ok(()) => store_again(&identity, &directory).await,
+                error => error,
+            }
         };
         let certificate_until = date::utc(identity.not_after());
         if identity.not_before() != before {
@@ -82,8 +85,27 @@ pub async fn renew(
     let certificate = apply(identity, routes, identity.node(), request, PATIENCE).await?;
     // Who enrolled the machine anew meanwhile has replaced the key.
     reread(identity, directory).await?;
+    let fleet = identity.fleet();
+    let soon = clock::unix_time().as_secs().saturating_add(SOON_S);
+    let soon = UnixTime::since_unix_epoch(Duration::from_secs(soon));
+    if let Err(error @ CertificateError::NotYetValid { .. }) = fleet.verify(&certificate, soon) {
+        // Nobody else would take it either, and the one that is there lasts a while.
+        return Err(EnrolError::Answer(error));
+    }
     identity.show(certificate.clone())?;
     store(directory, &certificate).await
+}
+
+/// Writes the certificate that is shown if the folder has an older one: the disk did not take it when it was renewed.
+async fn store_again(identity: &Identity, directory: &Path) -> Result<(), EnrolError> {
+    let (file, shown) = (directory.join(CERTIFICATE_FILE), identity.certificate());
+    let is_there = spawn_blocking(move || keys::certificates(&file));
+    match is_there.await {
+        Ok(Ok(there)) if there.first() != Some(&shown) => store(directory, &shown).await,
+        Ok(Err(error)) => Err(error.into()),
+        // It ends early with its runtime only.
+        Ok(Ok(_)) | Err(_) => Ok(()),
+    }
 }
 
 /// Takes what somebody else put into the directory. The disk may be slow, and nobody is to wait for it.
@@ -107,5 +129,8 @@ fn due_in(identity: &Identity) -> Duration {
     Duration::from_secs(due.as_secs().saturating_sub(now.as_secs()))
 }
 
+/// Seconds by which a new certificate may begin later than this machine's clock says: clocks are off by minutes. An authority whose
+/// clock is farther ahead renews nothing.
+const SOON_S: u64 = 3_600;
 /// Before the first look: what runs for a moment only, such as a verb of the command line, has ended by then.
 const SETTLE: Duration = Duration::from_secs(3);

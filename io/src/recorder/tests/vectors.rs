@@ -113,6 +113,17 @@ fn of_people() -> Vec<Event> {
             peer: alice(),
             why: "silent".into(),
         },
+        Event::SessionRenewed {
+            session: 9,
+            peer: alice(),
+            certificate: Fingerprint([0x33; 32]),
+        },
+        Event::Revocations { list: 12 },
+        Event::PeerClock {
+            peer: alice(),
+            ahead_ms: -49_000,
+            error_ms: 12,
+        },
         Event::LeaseGranted {
             function: function(),
             holder: alice(),
@@ -136,6 +147,12 @@ fn of_people() -> Vec<Event> {
             function: Some(function()),
             number: Some(17),
             why: "not leased".into(),
+        },
+        Event::News {
+            function: function(),
+            node: alice(),
+            offer: Some(5),
+            what: "offered".into(),
         },
     ]
 }
