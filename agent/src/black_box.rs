@@ -10,7 +10,7 @@ use longrein_io::clock;
 use longrein_io::keys::Identity;
 use longrein_io::recorder::{Commanded, Event, Fingerprint, Recorder, Told};
 use longrein_proto::base::limits::APPLYING_MAX;
-use longrein_proto::base::{Channel, MonoTime, Name, NodeName, Refusal};
+use longrein_proto::base::{Channel, MonoTime, Name, NodeName, Refusal, Right, SessionId};
 use longrein_proto::crypto::Credential;
 use longrein_proto::role::{AgentEvent, Apply, Asked};
 use longrein_proto::wire::{Drive, Telemetry};
@@ -150,55 +150,31 @@ impl BlackBox {
                     token: token.0,
                 },
             ),
-            AgentEvent::NotAllowed { peer, right } => self.record_within_allowance(
-                now,
-                &Event::Note {
-                    subject: "policy".to_string(),
-                    text: format!("{peer} may not {}", right.as_str()),
-                },
-            ),
+            AgentEvent::NotAllowed { peer, right } => {
+                self.record_within_allowance(now, &not_allowed(peer, *right));
+            }
             AgentEvent::SessionUp {
                 session,
                 peer,
                 fingerprint,
-            } => self.record_within_allowance(
-                now,
-                &Event::SessionBegun {
-                    session: session.0.into(),
-                    peer: peer.to_string(),
-                    certificate: Some(Fingerprint(*fingerprint).to_string()),
-                },
-            ),
+            } => self.record_within_allowance(now, &begun(*session, peer, *fingerprint)),
             AgentEvent::SessionRenewed {
                 session,
                 peer,
                 fingerprint,
-            } => self.record_within_allowance(
-                now,
-                &Event::SessionRenewed {
-                    session: session.0.into(),
-                    peer: peer.to_string(),
-                    certificate: Fingerprint(*fingerprint),
-                },
-            ),
-            AgentEvent::SessionDown { session, peer, why } => self.record_within_allowance(
-                now,
-                &Event::SessionEnded {
-                    session: session.0.into(),
-                    peer: peer.to_string(),
-                    why: why.to_string(),
-                },
-            ),
-            AgentEvent::Refused { peer, asked, why } => self.on_refused(now, peer, *asked, why),
-            AgentEvent::Revocations { number, .. } => {
-                self.record(now, &Event::Revocations { list: *number });
+            } => self.record_within_allowance(now, &renewed(*session, peer, *fingerprint)),
+            AgentEvent::SessionDown { session, peer, why } => {
+                self.record_within_allowance(now, &ended(*session, peer, &why.to_string()));
             }
             AgentEvent::Clock { peer, difference } => {
                 self.record_within_allowance(now, &Event::peer_clock(peer, *difference));
             }
             AgentEvent::News { to, news } => {
-                let event = Event::news(self.name(news.channel()), to, news);
-                self.record_within_allowance(now, &event);
+                self.record_within_allowance(now, &Event::news(self.name(news.channel()), to, news))
+            }
+            AgentEvent::Refused { peer, asked, why } => self.on_refused(now, peer, *asked, why),
+            AgentEvent::Revocations { number, .. } => {
+                self.record(now, &Event::Revocations { list: *number });
             }
             AgentEvent::Persist { .. }
             | AgentEvent::RelayUp { .. }
@@ -362,6 +338,37 @@ impl BlackBox {
         self.functions
             .get(&channel)
             .map_or("?".to_string(), ToString::to_string)
+    }
+}
+
+fn not_allowed(peer: &NodeName, right: Right) -> Event {
+    Event::Note {
+        subject: "policy".to_string(),
+        text: format!("{peer} may not {}", right.as_str()),
+    }
+}
+
+fn begun(session: SessionId, peer: &NodeName, fingerprint: [u8; 32]) -> Event {
+    Event::SessionBegun {
+        session: session.0.into(),
+        peer: peer.to_string(),
+        certificate: Some(Fingerprint(fingerprint).to_string()),
+    }
+}
+
+fn renewed(session: SessionId, peer: &NodeName, fingerprint: [u8; 32]) -> Event {
+    Event::SessionRenewed {
+        session: session.0.into(),
+        peer: peer.to_string(),
+        certificate: Fingerprint(fingerprint),
+    }
+}
+
+fn ended(session: SessionId, peer: &NodeName, why: &str) -> Event {
+    Event::SessionEnded {
+        session: session.0.into(),
+        peer: peer.to_string(),
+        why: why.to_string(),
     }
 }
 

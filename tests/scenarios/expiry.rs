@@ -266,10 +266,10 @@ fn papers_that_are_not_right_prolong_nothing() {
             signature: signer.sign(&Papers::to_be_signed(&[0; 32], certificate)),
         };
         let wrong = [
-            signed(&newer.certificate(), older.as_ref()),
+            signed(newer.certificate(), older.as_ref()),
             // Of another session.
-            signed(&newer.certificate(), newer.as_ref()),
-            signed(&others.certificate(), others.as_ref()),
+            signed(newer.certificate(), newer.as_ref()),
+            signed(others.certificate(), others.as_ref()),
             signed(b"no certificate", older.as_ref()),
         ];
         let flow = Flow::new(Channel::SESSION, Class::Reliable);
@@ -283,7 +283,7 @@ fn papers_that_are_not_right_prolong_nothing() {
         assert_eq!(node.refused_papers, count);
         // More of them in a moment cost no more than one look a second.
         for _ in 0..50 {
-            let papers = signed(&others.certificate(), others.as_ref());
+            let papers = signed(others.certificate(), others.as_ref());
             let message = SessionMessage::Papers(papers).encode();
             session.send(&mut world, flow, 5_000, message);
         }

@@ -162,6 +162,21 @@ fn driver(world: &World, agent: Station) -> SessionId {
     sessions.next().expect("it stands").0
 }
 
+/// A command of somebody who has no lease.
+fn reversing(token: FencingToken, resume: bool) -> Command {
+    Command {
+        token,
+        dead_man: true,
+        resume,
+        application_id: None,
+        picture_age: None,
+        body: Body::Drive(Drive {
+            speed_mm_s: -9_000,
+            curvature_per_km: 0,
+        }),
+    }
+}
+
 /// One period of an attack: 30 words, 1,500 a second.
 fn act(
     world: &mut World,
@@ -178,17 +193,7 @@ fn act(
         let ask = u32::from(tick) * 30 + word;
         match attack {
             Attack::Commands => {
-                let command = Command {
-                    token,
-                    dead_man: true,
-                    resume: word % 2 == 0,
-                    application_id: None,
-                    picture_age: None,
-                    body: Body::Drive(Drive {
-                        speed_mm_s: -9_000,
-                        curvature_per_km: 0,
-                    }),
-                };
+                let command = reversing(token, word % 2 == 0);
                 let flow = Flow::new(Vehicle::DRIVE, Class::Latest);
                 session.send(world, flow, 200, command.encode());
             }
@@ -250,10 +255,8 @@ fn act(
             Attack::Stops => {
                 let credential = world.stolen_credential(NodeKind::Controller, "mallory");
                 let author = world.name_of(mallory).clone();
-                let mut id = [0; 16];
-                id[..4].copy_from_slice(&ask.to_be_bytes());
                 let stop = Statement::Stop {
-                    id: StopId(id),
+                    id: StopId(u128::from(ask).to_be_bytes()),
                     generation: None,
                 };
                 let signed = sign_statement(credential.as_ref(), &author, &truck, stop);

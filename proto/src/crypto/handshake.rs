@@ -130,7 +130,7 @@ impl Initiator {
             open: OpenKey::new(&peers),
             sample: sample(self.sent, &theirs, now),
             handshake_hash,
-            shown: fingerprint(&credential.certificate()),
+            shown: fingerprint(credential.certificate()),
         };
         Ok((step3, established))
     }
@@ -187,7 +187,7 @@ impl Responder {
             step1: step1.to_vec(),
             payload,
             sent: now,
-            shown: fingerprint(&credential.certificate()),
+            shown: fingerprint(credential.certificate()),
             complete: false,
         };
         Ok((responder, step2))

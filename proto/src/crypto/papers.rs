@@ -8,7 +8,7 @@ use crate::wire::Papers;
 // [WIRE-161]
 pub fn sign_papers(credential: &dyn Credential, handshake_hash: &[u8; 32]) -> Option<Papers> {
     let certificate = credential.certificate();
-    let signature = credential.sign(&Papers::to_be_signed(handshake_hash, &certificate));
+    let signature = credential.sign(&Papers::to_be_signed(handshake_hash, certificate));
     (!signature.is_empty()).then(|| Papers {
         certificate: certificate.to_vec(),
         signature,

@@ -445,7 +445,7 @@ impl Role for Agent {
 
 /// The groups of the own certificate, whatever its dates.
 fn groups_of(fleet: &Fleet, credential: &dyn Credential) -> Vec<Name> {
-    let own = fleet.verify_undated(&credential.certificate());
+    let own = fleet.verify_undated(credential.certificate());
     own.map_or_else(|_| Vec::new(), |own| own.groups)
 }
 

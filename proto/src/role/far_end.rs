@@ -78,7 +78,7 @@ impl FarEnd {
     /// Shows it the own certificate, if it has seen an older one and can read papers.
     // [WIRE-161]
     pub(super) fn show(&mut self, credential: &dyn Credential) {
-        let newest = fingerprint(&credential.certificate());
+        let newest = fingerprint(credential.certificate());
         if self.reads_papers && self.shown != newest {
             self.shown = newest;
             let papers = sign_papers(credential, &self.handshake_hash);
