@@ -244,7 +244,9 @@ fn each_kind_is_read_back_and_looks_like_its_picture() {
         }
     }
     assert!(kinds.next().is_none());
-    let command = frame::body(MonoTime::from_us(5_000_000), &events[16]).unwrap();
+    let is_command = |event: &&Event| matches!(event, Event::Command { .. });
+    let command = events.iter().find(is_command).unwrap();
+    let command = frame::body(MonoTime::from_us(5_000_000), command).unwrap();
     let picture = "40 0000004c4b40 056472697665 066c6174657374 11 d9b301 a106 076170706c696564 00 06 090703e8ff9c";
     assert_in_page(picture, &command);
 }
