@@ -9,6 +9,8 @@
 pub mod agent;
 mod bench;
 pub mod certificate;
+// The simulator uses more of it.
+#[allow(dead_code)]
 #[path = "../../tests/sim/chance.rs"]
 mod chance;
 pub mod compression;
@@ -17,6 +19,7 @@ mod far;
 mod flows;
 mod forgery;
 pub mod handshake;
+#[allow(dead_code)]
 #[path = "../../tests/sim/identity.rs"]
 mod identity;
 mod papers;
