@@ -1,9 +1,7 @@
 //! [SAFE-5] [SAFE-12] What an agent promises over its own deaths, whenever they come.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::UdpSocket;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, spawn};
@@ -72,9 +70,8 @@ fn over_any_kill_the_token_grows_and_no_reliable_command_is_applied_twice() {
 
 /// Until an agent that was just started has come to the moment of its death: some bytes, a grant, or some commands.
 fn live(fleet: &LocalFleet, chance: &mut Chance, seen: &Seen, round: u64) {
-    let state = fleet.folder().join("state");
     let (written, granted, applied) = (
-        || newest_write(&state),
+        || fleet::recorded_bytes(fleet),
         || seen.tokens.lock().unwrap().len(),
         || seen.applied.lock().unwrap().len(),
     );
@@ -96,15 +93,6 @@ fn live(fleet: &LocalFleet, chance: &mut Chance, seen: &Seen, round: u64) {
             });
         }
     }
-}
-
-/// Bytes of the black box: it tells of every grant and command as they are.
-fn newest_write(state: &Path) -> u64 {
-    let files = fs::read_dir(state.join("record")).into_iter().flatten();
-    files
-        .flatten()
-        .filter_map(|file| Some(file.metadata().ok()?.len()))
-        .sum()
 }
 
 /// The vehicle: counts what it is given.

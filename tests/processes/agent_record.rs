@@ -1,7 +1,7 @@
 //! What the agent records of a drive, and what is left of it when the agent is killed.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use longrein::NodeKind;
 use longrein::local_fleet::LocalFleet;
@@ -17,15 +17,11 @@ use super::until::until;
 /// Runs `longrein record` on the agent's record, with the fleet's authority.
 fn record(fleet: &LocalFleet, verb: &str, options: &[&str]) -> Ended {
     let identity = fleet.identity(NodeKind::Agent, "truck-17").unwrap();
-    let (directory, authority) = (directory(fleet), identity.join("authority.pem"));
+    let (directory, authority) = (fleet::record(fleet), identity.join("authority.pem"));
     let mut arguments = vec!["record", verb, directory.to_str().unwrap()];
     arguments.extend(["--authority", authority.to_str().unwrap()]);
     arguments.extend(options);
     Program::start("longrein", arguments).ended()
-}
-
-fn directory(fleet: &LocalFleet) -> PathBuf {
-    fleet.folder().join("state/record")
 }
 
 fn objects(ended: &Ended) -> Vec<Value> {
@@ -116,7 +112,7 @@ fn a_record_that_somebody_changed_fails_the_verification_and_says_where() {
     driver.drive(1_000);
     assert_eq!(driver.end().code, Some(0));
     fleet.stop_agent().unwrap();
-    let file = directory(&fleet).join("0000000001.record");
+    let file = fleet::record(&fleet).join("0000000001.record");
     let mut bytes = fs::read(&file).unwrap();
     let at = bytes.len() / 2;
     bytes[at] ^= 1;
@@ -141,7 +137,9 @@ fn a_record_that_somebody_changed_fails_the_verification_and_says_where() {
     let identity = stranger.identity(NodeKind::Agent, "truck-17").unwrap();
     let authority = identity.join("authority.pem");
     let arguments = ["record", "verify", "--authority"].map(PathBuf::from);
-    let arguments = arguments.into_iter().chain([authority, directory(&fleet)]);
+    let arguments = arguments
+        .into_iter()
+        .chain([authority, fleet::record(&fleet)]);
     let verified = Program::start("longrein", arguments).ended();
     assert_eq!(verified.code, Some(1));
     assert!(
@@ -157,7 +155,6 @@ fn a_record_that_somebody_changed_fails_the_verification_and_says_where() {
 fn the_record_of_an_agent_that_is_killed_at_any_moment_is_whole_up_to_the_cuts() {
     let (mut chance, rounds) = rounds();
     let mut fleet = fleet::start(fleet::plan());
-    let directory = directory(&fleet);
     let mut driver = Pilot::start(&fleet, "desk");
     driver.drive(1_000);
     driver.insist(1_000);
@@ -169,12 +166,12 @@ fn the_record_of_an_agent_that_is_killed_at_any_moment_is_whole_up_to_the_cuts()
             0 => 1_500 + chance.below(2_500),
             _ => chance.below(700),
         };
-        let before = bytes_in(&directory);
+        let before = fleet::recorded_bytes(&fleet);
         let arguments = ["--config".as_ref(), config.as_os_str()];
         let agent = Program::start("longrein-agent", arguments);
         until(
             &format!("{more} more bytes are recorded in round {round}"),
-            || (bytes_in(&directory) >= before + more).then_some(()),
+            || (fleet::recorded_bytes(&fleet) >= before + more).then_some(()),
         );
         agent.signal(Signal::KILL);
         agent.ended();
@@ -199,13 +196,6 @@ fn the_record_of_an_agent_that_is_killed_at_any_moment_is_whole_up_to_the_cuts()
     let starts = starts.count() as u64;
     assert!(starts > 0 && starts <= segments.as_u64().unwrap());
     driver.kill();
-}
-
-fn bytes_in(directory: &Path) -> u64 {
-    let files = fs::read_dir(directory).into_iter().flatten().flatten();
-    files
-        .filter_map(|file| Some(file.metadata().ok()?.len()))
-        .sum()
 }
 
 /// How an MCAP file begins and ends.

@@ -97,6 +97,20 @@ pub fn applied(fleet: &LocalFleet) -> AppliedLog {
     AppliedLog::new(fleet.applied_log())
 }
 
+/// The folder of the agent's record.
+pub fn record(fleet: &LocalFleet) -> PathBuf {
+    fleet.folder().join("state/record")
+}
+
+/// How much is in it: it tells of every grant and command as they are.
+pub fn recorded_bytes(fleet: &LocalFleet) -> u64 {
+    let files = std::fs::read_dir(record(fleet)).into_iter().flatten();
+    files
+        .flatten()
+        .filter_map(|file| Some(file.metadata().ok()?.len()))
+        .sum()
+}
+
 /// A file for a child vehicle's log, in a folder that outlives the fleet.
 pub fn child_log(folder: &longrein::local_fleet::Folder) -> ChildLog {
     ChildLog::new(folder.path().join("vehicle.jsonl"))

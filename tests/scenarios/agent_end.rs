@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use longrein_proto::base::Stage;
 use longrein_proto::role::{ControllerEvent, SendCommandError, SessionLoss};
-use longrein_tests::{StageSet, Station, Vehicle, World, each_seed};
+use longrein_tests::{StageSet, Station, World, each_seed};
 
 /// Why a controller's sessions ended, in order.
 fn losses(world: &World, controller: Station) -> Vec<SessionLoss> {
@@ -17,23 +17,11 @@ fn losses(world: &World, controller: Station) -> Vec<SessionLoss> {
         .collect()
 }
 
-fn driving(seed: u64) -> (World, StageSet) {
-    let mut world = World::new(seed);
-    let set = StageSet::new(&mut world);
-    world.open(set.alice, set.agent);
-    world.take(set.alice, set.agent, Vehicle::DRIVE);
-    world.drive_for(set.alice, set.agent, Duration::from_secs(1));
-    assert_eq!(world.vehicle(set.agent).stage(), Stage::Nominal);
-    // Between two commands.
-    world.run(Duration::from_millis(5));
-    (world, set)
-}
-
 /// [SAFE-71]
 #[test]
 fn the_vehicle_is_in_minimal_risk_and_the_operator_hears_why() {
     each_seed(|seed| {
-        let (mut world, set) = driving(seed);
+        let (mut world, set) = StageSet::driving(seed);
         let before = world.vehicle(set.agent).applied.len();
         world.end_agent(set.agent);
         let life = world.lives(set.agent).last().expect("it lived");
@@ -52,7 +40,7 @@ fn the_vehicle_is_in_minimal_risk_and_the_operator_hears_why() {
 #[test]
 fn an_agent_that_is_killed_says_nothing_and_its_operator_hears_only_silence() {
     each_seed(|seed| {
-        let (mut world, set) = driving(seed);
+        let (mut world, set) = StageSet::driving(seed);
         world.kill(set.agent);
         world.drive_on(set.alice, set.agent, Duration::from_millis(300));
         assert_eq!(losses(&world, set.alice), []);

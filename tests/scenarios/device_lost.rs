@@ -3,25 +3,13 @@
 use std::time::Duration;
 
 use longrein_proto::base::{Refusal, Stage};
-use longrein_tests::{PERIOD, StageSet, Vehicle, World, each_seed};
-
-fn driving(seed: u64) -> (World, StageSet) {
-    let mut world = World::new(seed);
-    let set = StageSet::new(&mut world);
-    world.open(set.alice, set.agent);
-    world.take(set.alice, set.agent, Vehicle::DRIVE);
-    world.drive_for(set.alice, set.agent, Duration::from_secs(1));
-    assert_eq!(world.vehicle(set.agent).stage(), Stage::Nominal);
-    // Between two commands.
-    world.run(Duration::from_millis(5));
-    (world, set)
-}
+use longrein_tests::{PERIOD, StageSet, Vehicle, each_seed};
 
 /// [SAFE-29] [SAFE-64]
 #[test]
 fn commands_to_a_lost_device_are_no_life_and_the_vehicle_goes_to_minimal_risk() {
     each_seed(|seed| {
-        let (mut world, set) = driving(seed);
+        let (mut world, set) = StageSet::driving(seed);
         let before = world.vehicle(set.agent).applied.len();
         world.set_device(set.agent, Vehicle::DRIVE, false);
         assert_eq!(world.vehicle(set.agent).stage(), Stage::Hold);
@@ -39,7 +27,7 @@ fn commands_to_a_lost_device_are_no_life_and_the_vehicle_goes_to_minimal_risk() 
 #[test]
 fn a_device_that_is_back_within_hold_moves_only_after_a_resume_with_neutral_input() {
     each_seed(|seed| {
-        let (mut world, set) = driving(seed);
+        let (mut world, set) = StageSet::driving(seed);
         world.set_device(set.agent, Vehicle::DRIVE, false);
         world.run(PERIOD);
         world.set_device(set.agent, Vehicle::DRIVE, true);
@@ -58,7 +46,7 @@ fn a_device_that_is_back_within_hold_moves_only_after_a_resume_with_neutral_inpu
 #[test]
 fn commands_that_a_device_does_not_take_are_no_life() {
     each_seed(|seed| {
-        let (mut world, set) = driving(seed);
+        let (mut world, set) = StageSet::driving(seed);
         world.set_full(set.agent, Vehicle::DRIVE, true);
         let before = world.vehicle(set.agent).applied.len();
         world.drive_on(set.alice, set.agent, Duration::from_secs(2));

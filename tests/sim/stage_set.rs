@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::{Clock, Link, Station, Tamper, World};
+use longrein_proto::base::Stage;
+
+use crate::{Clock, Link, Station, Tamper, Vehicle, World};
 
 /// An operator's desk and a truck with two links, both joined to two relays, and all the paths between.
 #[derive(Clone, Debug)]
@@ -24,6 +26,18 @@ impl StageSet {
     pub fn new(world: &mut World) -> StageSet {
         let relays = [world.relay("relay-a"), world.relay("relay-b")];
         StageSet::around(world, relays)
+    }
+
+    /// Two honest relays, and the first operator drives: it is a moment between two commands.
+    pub fn driving(seed: u64) -> (World, StageSet) {
+        let mut world = World::new(seed);
+        let set = StageSet::new(&mut world);
+        world.open(set.alice, set.agent);
+        world.take(set.alice, set.agent, Vehicle::DRIVE);
+        world.drive_for(set.alice, set.agent, Duration::from_secs(1));
+        assert_eq!(world.vehicle(set.agent).stage(), Stage::Nominal);
+        world.run(Duration::from_millis(5));
+        (world, set)
     }
 
     /// A hostile relay A and an honest relay B.
