@@ -43,7 +43,7 @@ pub enum Refusal {
     NoOffer,
     /// The lease was revoked a moment ago.
     Revoked,
-    /// Nobody of that name has a session with the vehicle.
+    /// Nobody of that name is there: an operator without a session, a device behind the function.
     Absent,
     /// The picture that the operator saw is too old, or its age is not said.
     OldPicture,

@@ -40,6 +40,7 @@ struct InForce {
 /// A command that passed the last checks, for the adapter; only [`Actuation::on_command`] makes one (SAFE-40).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Applied {
+    token: FencingToken,
     body: Body,
     deadline: MonoTime,
     clamped: bool,
@@ -77,6 +78,11 @@ impl Output {
 }
 
 impl Applied {
+    /// The token of the lease that it came under.
+    pub fn token(&self) -> FencingToken {
+        self.token
+    }
+
     /// What to do, within the limits.
     pub fn body(&self) -> &Body {
         &self.body
@@ -340,6 +346,7 @@ impl Actuation {
             Body::Opaque(_) => (body, false),
         };
         Applied {
+            token: self.newest_token,
             body,
             deadline,
             clamped,

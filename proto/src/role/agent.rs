@@ -209,6 +209,31 @@ impl Agent {
         }
     }
 
+    /// Reports what devices said to every session that observes the function, so that it arrives within `ttl`.
+    pub fn report(&mut self, now: MonoTime, flow: Flow, ttl: Duration, telemetry: &Telemetry) {
+        let bytes = telemetry.encode();
+        // [SAFE-81]
+        let watching = self.guests.values_mut();
+        for guest in watching.filter(|guest| guest.may(Right::Observe, flow.channel)) {
+            guest.report(now, flow, ttl, &bytes, &mut self.node);
+        }
+    }
+
+    /// Whether every session that observes the function takes a report of so many envelopes now.
+    pub fn has_room(&self, flow: Flow, envelopes: u64) -> bool {
+        let watching = self.guests.values();
+        watching
+            .filter(|guest| guest.may(Right::Observe, flow.channel))
+            .all(|guest| guest.line.session.room(flow) >= envelopes)
+    }
+
+    /// Envelopes to a function that came before: copies over another relay, and what somebody replayed.
+    pub fn replayed(&self, channel: Channel) -> u64 {
+        let place = usize::from(channel.number()).checked_sub(1);
+        let function = place.and_then(|place| self.functions.get(place));
+        function.map_or(0, |function| function.replayed)
+    }
+
     /// Dictionaries for sessions that begin from now on.
     pub fn set_dictionaries(&mut self, dictionaries: Dictionaries) {
         self.dictionaries = dictionaries;

@@ -120,6 +120,12 @@ impl Outgoing {
         Ok(last)
     }
 
+    pub(super) fn room(&self, flow: Flow) -> u64 {
+        let mut senders = self.senders.values();
+        let sender = senders.find(|sender| sender.flow() == flow);
+        sender.map_or(u64::MAX, Sender::room)
+    }
+
     pub(super) fn poll_transmit(&mut self) -> Option<Outbound> {
         self.transmits.pop_front()
     }

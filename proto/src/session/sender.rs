@@ -118,6 +118,15 @@ impl Sender {
         Ok(first)
     }
 
+    /// Envelopes that may be sent before another is resolved; of flows without receipts there is no bound.
+    pub(super) fn room(&self) -> u64 {
+        if self.is_reliable() {
+            RELIABLE_WINDOW.saturating_sub(self.next - self.floor())
+        } else {
+            u64::MAX
+        }
+    }
+
     /// Keeps an envelope until its receipt, when the flow has receipts.
     pub(super) fn keep(&mut self, outbound: Outbound, last: bool) {
         if self.is_reliable() {

@@ -146,6 +146,11 @@ impl Session {
         Ok(number)
     }
 
+    /// Envelopes of a flow that may be sent before one of those without a receipt is resolved.
+    pub fn room(&self, flow: Flow) -> u64 {
+        self.outgoing.room(flow)
+    }
+
     /// The next envelope to offer to every leg.
     pub fn poll_transmit(&mut self) -> Option<Outbound> {
         self.outgoing.poll_transmit()

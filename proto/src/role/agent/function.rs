@@ -34,6 +34,8 @@ pub(super) struct Function {
     coming: Option<SessionId>,
     /// Whose leases were revoked, and until when that counts; few, the oldest first.
     revoked: VecDeque<(NodeName, MonoTime)>,
+    /// Envelopes to it that came before.
+    pub(super) replayed: u64,
 }
 
 impl Function {
@@ -48,6 +50,7 @@ impl Function {
             session: None,
             coming: None,
             revoked: VecDeque::new(),
+            replayed: 0,
         }
     }
 

@@ -137,7 +137,19 @@ impl Guest {
 
     /// Sends telemetry. A session that takes no more loses it first; its counters say so.
     pub(super) fn tell(&mut self, now: MonoTime, flow: Flow, bytes: &[u8], node: &mut Node) {
-        let _ = self.line.session.send(now, flow, TELEMETRY_TTL, bytes);
+        self.report(now, flow, TELEMETRY_TTL, bytes, node);
+    }
+
+    /// The same with another time to live.
+    pub(super) fn report(
+        &mut self,
+        now: MonoTime,
+        flow: Flow,
+        ttl: Duration,
+        bytes: &[u8],
+        node: &mut Node,
+    ) {
+        let _ = self.line.session.send(now, flow, ttl, bytes);
         self.line.flush(now, node);
     }
 

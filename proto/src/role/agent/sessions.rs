@@ -1,6 +1,7 @@
 //! Sessions at the agent: how they begin, what they deliver, how they end.
 
 use super::function::Function;
+use super::function_mut;
 use super::guest::Guest;
 use super::journey::Journey;
 use super::{Agent, AgentEvent, LeaseEndReason, SessionEndReason};
@@ -115,7 +116,12 @@ impl Agent {
         match guest.line.session.on_sealed(now, header, ciphertext) {
             Ok(()) => guest.way = Some(way),
             Err(Rejection::Forged) => self.counters.forged += 1,
-            Err(Rejection::Replayed) => self.counters.replayed += 1,
+            Err(Rejection::Replayed) => {
+                self.counters.replayed += 1;
+                if let Some(function) = function_mut(&mut self.functions, header.flow.channel) {
+                    function.replayed += 1;
+                }
+            }
             Err(_) => self.counters.rejected += 1,
         }
         self.take_deliveries(now, header.session);
