@@ -291,7 +291,7 @@ impl BlackBox {
         );
     }
 
-    fn on_telemetry(&self, at: MonoTime, channel: Channel, telemetry: &Telemetry) {
+    pub(crate) fn on_telemetry(&self, at: MonoTime, channel: Channel, telemetry: &Telemetry) {
         let wanted = match self.state.borrow().telemetry_until.get(&channel) {
             Some(None) => true,
             Some(Some(until)) => at < *until,

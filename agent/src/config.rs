@@ -20,6 +20,8 @@ use longrein_proto::control::Policy;
 use longrein_proto::session::Dictionaries;
 use serde::{Deserialize, Serialize};
 
+use crate::adapter::{AdapterConfig, AdapterConfigError};
+use crate::mqtt::config::{BrokerSection, OperatorSection};
 pub use allow::{AllowSection, RightText, WhoText};
 pub use function::{FunctionKindWord, FunctionSection, LimitsSection};
 pub use watchdog::{WatchdogSection, WatchdogTimes};
@@ -51,6 +53,10 @@ pub struct Config {
     pub allow: Vec<AllowSection>,
     /// What makes messages smaller.
     pub dictionary: Vec<DictionarySection>,
+    /// Brokers of MQTT, whose devices are behind functions.
+    pub mqtt: Vec<BrokerSection>,
+    /// Who commands by MQTT.
+    pub operator: Vec<OperatorSection>,
 }
 
 /// `[record]`: what is recorded.
@@ -134,6 +140,7 @@ impl Config {
         if self.allow.len() > RULES_MAX {
             return wrong("[[allow]]".to_string(), format!("at most {RULES_MAX}"));
         }
+        self.check_brokers()?;
         let named = self
             .dictionary
             .iter()
@@ -143,6 +150,46 @@ impl Config {
                 let what = format!("`functions` names {name}, which is no [[function]]");
                 return wrong("[[dictionary]]".to_string(), what);
             }
+        }
+        Ok(())
+    }
+
+    fn check_brokers(&self) -> Result<(), ConfigError> {
+        let wrong = |place: String, what: String| ConfigError::Wrong { place, what };
+        if let Some(name) = used_twice(self.mqtt.iter().map(|section| &section.name)) {
+            let what = format!("the name {name} is used twice");
+            return Err(wrong("[[mqtt]]".to_string(), what));
+        }
+        for section in &self.mqtt {
+            let place = format!("[[mqtt]] {}", section.name);
+            section.check().map_err(|what| wrong(place, what))?;
+        }
+        if let Some(name) = used_twice(self.operator.iter().map(|section| &section.name)) {
+            let what = format!("the name {name} is used twice");
+            return Err(wrong("[[operator]]".to_string(), what));
+        }
+        for section in &self.operator {
+            let place = format!("[[operator]] {}", section.name);
+            let broker = &section.broker;
+            if !self.mqtt.iter().any(|section| section.name == *broker) {
+                let what = format!("`broker` names {broker}, which is no [[mqtt]]");
+                return Err(wrong(place, what));
+            }
+            section.check().map_err(|what| wrong(place, what))?;
+        }
+        for function in &self.function {
+            let AdapterConfig::Mqtt(devices) = &function.adapter else {
+                continue;
+            };
+            let place = || format!("[[function]] {}", function.name);
+            let mut brokers = self.mqtt.iter();
+            let broker = brokers.find(|section| section.name == devices.broker);
+            let broker = broker.ok_or_else(|| {
+                let broker = devices.broker.clone();
+                wrong(place(), AdapterConfigError::NoBroker { broker }.to_string())
+            })?;
+            let checked = devices.check(broker.version);
+            checked.map_err(|what| wrong(place(), format!("adapter \"mqtt\": {what}")))?;
         }
         Ok(())
     }
@@ -205,6 +252,8 @@ impl Default for Config {
             function: Vec::new(),
             allow: Vec::new(),
             dictionary: Vec::new(),
+            mqtt: Vec::new(),
+            operator: Vec::new(),
         }
     }
 }

@@ -7,7 +7,6 @@
 mod function;
 mod handle;
 mod outputs;
-
 mod waker;
 
 use std::io;
@@ -28,6 +27,7 @@ use handle::{Numbered, Shared};
 
 pub use handle::{ControlHandle, ControlThread};
 pub use outputs::bounded_outputs;
+pub(crate) use waker::Waker;
 
 /// What the control thread guards and drives.
 pub struct ControlConfig {

@@ -9,8 +9,9 @@ use std::time::Duration;
 use longrein_io::clock;
 use longrein_io::drive::Driver;
 use longrein_io::revocation_file::RevocationFile;
-use longrein_proto::base::{Channel, Class, FencingToken, MonoTime, Name, Refusal};
-use longrein_proto::role::{Agent, AgentEvent, Apply};
+use longrein_proto::base::limits::{APPLYING_MAX, TTL_MAX};
+use longrein_proto::base::{Channel, Class, FencingToken, Flow, MonoTime, Name, Refusal};
+use longrein_proto::role::{Agent, AgentEvent, Apply, Asked};
 use longrein_proto::wire::Telemetry;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::sleep;
@@ -18,6 +19,7 @@ use tokio::time::sleep;
 use crate::applied_log::Journey;
 use crate::black_box::BlackBox;
 use crate::control_thread::{ControlHandle, ControlInput, ControlOutput};
+use crate::mqtt::{Report, Workers};
 use crate::store::Store;
 
 /// Carries what the role wants done to whoever does it, and what came of it back.
@@ -29,6 +31,9 @@ pub(crate) struct Dispatch {
     functions: BTreeMap<Channel, Name>,
     /// The class of each function's newest command: a device's answer goes back in the same.
     classes: RefCell<BTreeMap<Channel, Class>>,
+    /// The bridges to MQTT, if there are any, and the functions of commands that go there, by ticket.
+    bridges: Option<Workers>,
+    bridged: RefCell<BTreeMap<u64, Channel>>,
 }
 
 impl Dispatch {
@@ -38,6 +43,7 @@ impl Dispatch {
         black_box: BlackBox,
         revocations: Arc<RevocationFile>,
         functions: BTreeMap<Channel, Name>,
+        bridges: Option<Workers>,
     ) -> Dispatch {
         Dispatch {
             control,
@@ -46,6 +52,8 @@ impl Dispatch {
             revocations,
             functions,
             classes: RefCell::default(),
+            bridges,
+            bridged: RefCell::default(),
         }
     }
 
@@ -108,6 +116,9 @@ impl Dispatch {
             }
             AgentEvent::SessionUp { session, peer, .. } => {
                 tracing::info!(session = session.0, operator = %peer, "session is up");
+                if let Some(bridges) = &self.bridges {
+                    bridges.on_watcher();
+                }
             }
             AgentEvent::SessionRenewed { session, peer, .. } => {
                 tracing::info!(session = session.0, operator = %peer, "controller has a newer certificate");
@@ -117,6 +128,9 @@ impl Dispatch {
             }
             AgentEvent::Refused { peer, asked, why } => {
                 tracing::debug!(operator = %peer, ?asked, %why, "request is refused");
+                if let Asked::Command { channel, .. } = asked {
+                    self.count_refusal(Some(channel), &why);
+                }
             }
             AgentEvent::RelayUp { relay } => {
                 tracing::info!(relay = %relay.name, "relay is reached")
@@ -142,6 +156,57 @@ impl Dispatch {
         }
     }
 
+    /// Carries what devices behind brokers say, until their bridges end. Whoever observes gets all of it, as far as it reads: a session
+    /// that takes no more is waited for, once and for a moment.
+    pub(crate) async fn carry_reports(
+        self: Rc<Self>,
+        driver: Driver<Agent>,
+        mut reports: Receiver<Report>,
+    ) {
+        let mut patient = true;
+        while let Some(report) = reports.recv().await {
+            let flow = Flow::new(report.channel, report.class);
+            let has_room = || driver.with(|agent, _| agent.has_room(flow, REPORT_ENVELOPES));
+            let mut waited = Duration::ZERO;
+            while !has_room() && patient && waited < REPORT_WAIT {
+                sleep(INSIST_EVERY).await;
+                waited += INSIST_EVERY;
+            }
+            patient = has_room();
+            let telemetry = Telemetry::Opaque(report.lines);
+            self.black_box
+                .on_telemetry(clock::now(), report.channel, &telemetry);
+            driver.with(|agent, now| agent.report(now, flow, REPORT_TTL, &telemetry));
+        }
+    }
+
+    fn note_bridged(&self, ticket: u64, channel: Channel) {
+        if self.bridges.as_ref().is_some_and(|b| b.has(channel)) {
+            let mut bridged = self.bridged.borrow_mut();
+            bridged.insert(ticket, channel);
+            // Of some nobody ever says what became of them.
+            while bridged.len() > APPLYING_MAX {
+                bridged.pop_first();
+            }
+        }
+    }
+
+    fn count_refusal(&self, channel: Option<Channel>, why: &Refusal) {
+        if let (Some(bridges), Some(channel)) = (&self.bridges, channel) {
+            bridges.on_refused(channel, why);
+        }
+    }
+
+    /// Tells the bridges what only the role counts.
+    pub(crate) fn tell_counts(&self, driver: &Driver<Agent>) {
+        if let Some(bridges) = &self.bridges {
+            for channel in bridges.channels() {
+                let count = driver.with(|agent, _| agent.replayed(channel));
+                bridges.on_replayed(channel, count);
+            }
+        }
+    }
+
     /// Waits until everything is on disk.
     pub(crate) fn finish(&self) {
         self.store.take();
@@ -152,8 +217,10 @@ impl Dispatch {
         self.black_box.on_output(&output);
         match output {
             ControlOutput::Verdict { ticket, result, at } => {
+                let channel = self.bridged.borrow_mut().remove(&ticket);
                 if let Err(why) = &result {
                     tracing::debug!(ticket, %why, "command is refused at the vehicle");
+                    self.count_refusal(channel, why);
                 }
                 driver.with(|agent, _| agent.on_verdict(at, ticket, result));
             }
@@ -187,6 +254,7 @@ impl Dispatch {
         }
         let journey = journey(&apply);
         let ticket = apply.ticket;
+        self.note_bridged(ticket, apply.channel);
         let given = self.control.send(ControlInput::Command {
             ticket,
             channel: apply.channel,
@@ -197,6 +265,8 @@ impl Dispatch {
         if let Err(why) = given {
             self.black_box
                 .on_verdict(clock::now(), ticket, &Err(why.clone()));
+            let channel = self.bridged.borrow_mut().remove(&ticket);
+            self.count_refusal(channel, &why);
             driver.with(|agent, now| agent.on_verdict(now, ticket, Err(why)));
         }
     }
@@ -306,5 +376,11 @@ fn journey(apply: &Apply) -> Journey {
 
 /// Between attempts to hand over to a control thread that is behind: its tick.
 const INSIST_EVERY: Duration = Duration::from_millis(10);
+/// How long a session that takes no more is waited for before reports are lost to it.
+const REPORT_WAIT: Duration = Duration::from_secs(2);
+/// Envelopes of the longest report but those of one long message: 8 KiB.
+const REPORT_ENVELOPES: u64 = 16;
+/// What devices say is worth hearing for as long as a message can live.
+const REPORT_TTL: Duration = TTL_MAX;
 /// Telemetry that waited longer, because the runtime was stuck, is not sent as if it were new.
 const STALE: Duration = Duration::from_millis(500);

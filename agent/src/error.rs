@@ -8,8 +8,10 @@ use longrein_io::enrol::EnrolError;
 use longrein_io::exit::Exit;
 use longrein_io::files::FileError;
 use longrein_io::keys::IdentityError;
+use longrein_proto::base::Name;
 
 use crate::adapter::AdapterConfigError;
+use crate::mqtt::BrokerError;
 use crate::state::StateError;
 
 /// Why an agent does not run.
@@ -37,6 +39,14 @@ pub enum AgentError {
         function: String,
         /// Why not.
         source: AdapterConfigError,
+    },
+    /// A broker's section cannot be used.
+    #[error("[[mqtt]] {name}: {source}")]
+    Broker {
+        /// The broker.
+        name: Name,
+        /// Why not.
+        source: BrokerError,
     },
     /// The record of applied commands cannot be written.
     #[error("[record] applied: cannot open {}: {source}", .file.display())]
@@ -72,9 +82,11 @@ impl AgentError {
             AgentError::Config(error) => error.exit(),
             AgentError::Identity(error) => error.exit(),
             AgentError::Enrol(error) => error.exit(),
-            AgentError::Key(_) => Exit::Usage,
+            AgentError::Key(_) | AgentError::Broker { .. } => Exit::Usage,
             AgentError::Adapter { source, .. } => match source {
-                AdapterConfigError::Kind { .. } | AdapterConfigError::Value { .. } => Exit::Usage,
+                AdapterConfigError::Kind { .. }
+                | AdapterConfigError::Value { .. }
+                | AdapterConfigError::NoBroker { .. } => Exit::Usage,
                 AdapterConfigError::Socket { .. } => Exit::Failed,
             },
             AgentError::State(_)

@@ -6,6 +6,7 @@
         clippy::unwrap_used,
         clippy::indexing_slicing,
         clippy::panic,
+        clippy::wildcard_enum_match_arm,
         clippy::cast_possible_truncation
     )
 )]
@@ -19,6 +20,7 @@ mod dispatch;
 mod error;
 mod flags;
 mod ledger;
+pub mod mqtt;
 mod network;
 pub mod program;
 pub mod readmission;

@@ -22,7 +22,7 @@ use longrein_proto::role::{Agent, AgentConfig, AgentRecord};
 use longrein_proto::session::Dictionaries;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc::Receiver, oneshot, watch};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::black_box::BlackBox;
 use crate::config::Config;
@@ -30,6 +30,7 @@ use crate::control_thread::{ControlInput, ControlOutput, ControlThread};
 use crate::dispatch::Dispatch;
 use crate::error::AgentError;
 use crate::ledger::Ledger;
+use crate::mqtt::{Mqtt, Report, Workers};
 use crate::program::Reread;
 use crate::reload::Reload;
 use crate::slots::Slots;
@@ -48,6 +49,8 @@ pub(crate) struct Network {
     pub(crate) slots: Slots,
     pub(crate) control: ControlThread,
     pub(crate) outputs: Receiver<ControlOutput>,
+    /// The bridges to MQTT, if there are any.
+    pub(crate) mqtt: Option<Mqtt>,
     pub(crate) ending: oneshot::Receiver<()>,
     /// Reads the configuration again.
     pub(crate) reread: Reread,
@@ -76,12 +79,14 @@ impl Network {
             .functions()
             .map(|(channel, section)| (channel, section.name.clone()))
             .collect();
+        let (bridges, reports, bridges_ended) = split(self.mqtt);
         let dispatch = Rc::new(Dispatch::new(
             self.control.handle().clone(),
             store,
             black_box,
             RevocationFile::open(&self.config.state_directory, self.identity.fleet()),
             functions,
+            bridges,
         ));
         let driver = Driver::start(role, {
             let dispatch = Rc::clone(&dispatch);
@@ -102,6 +107,9 @@ impl Network {
                 control_ended.notify_one();
             }
         });
+        if let Some(reports) = reports {
+            driver.spawn(Rc::clone(&dispatch).carry_reports(driver.clone(), reports));
+        }
         let renewed_over = Rc::new(RefCell::new(routes.clone()));
         keep_certificate(&driver, &self.identity, &self.config, &renewed_over);
         tell_ready(&self.config, &self.identity, &routes);
@@ -118,6 +126,7 @@ impl Network {
         tokio::pin!(stuck);
         let mut ledger = Ledger::new(driver.clone());
         let mut minute = interval(COUNTS_EVERY);
+        let mut second = interval(BRIDGE_COUNTS_EVERY);
         let mut look = interval(self.manager.look_interval());
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let ended = loop {
@@ -135,6 +144,7 @@ impl Network {
                 () = control_ended.notified() => break Err(AgentError::ControlEnded),
                 () = &mut stuck => break Err(AgentError::ControlStuck),
                 _ = minute.tick() => ledger.tell_news(),
+                _ = second.tick(), if bridges_ended.is_some() => dispatch.tell_counts(&driver),
             }
         };
         self.manager.stopping();
@@ -147,6 +157,7 @@ impl Network {
                 signal = shutdown.wait() => tracing::info!(signal, "agent ends at once"),
             }
         }
+        farewell(bridges_ended).await;
         ledger.tell_all();
         driver.close().await;
         dispatch.finish();
@@ -198,6 +209,28 @@ async fn close_devices(control: ControlThread, driver: &Driver<Agent>) {
     let _ = tokio::task::spawn_blocking(move || drop(control)).await;
 }
 
+/// The bridges to MQTT, for whoever speaks with them.
+fn split(
+    mqtt: Option<Mqtt>,
+) -> (
+    Option<Workers>,
+    Option<Receiver<Report>>,
+    Option<oneshot::Receiver<()>>,
+) {
+    let Some(mqtt) = mqtt else {
+        return (None, None, None);
+    };
+    (Some(mqtt.workers), Some(mqtt.reports), Some(mqtt.ended))
+}
+
+/// The bridges say farewell to their devices when their adapters are gone, and end with the process if not in time.
+async fn farewell(bridges_ended: Option<oneshot::Receiver<()>>) {
+    if let Some(ended) = bridges_ended {
+        // Whether they ended or not, the process does.
+        let _ = timeout(FAREWELL_MAX, ended).await;
+    }
+}
+
 /// Keeps the time for certificates, and has the role go on with a renewed certificate.
 fn keep_certificate(
     driver: &Driver<Agent>,
@@ -238,5 +271,9 @@ fn tell_ready(config: &Config, identity: &Identity, routes: &[Route]) {
     );
 }
 
+/// How often the bridges to MQTT hear what only the role counts.
+const BRIDGE_COUNTS_EVERY: Duration = Duration::from_secs(1);
+/// How long bridges to MQTT may take to say farewell.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
 /// How often counters are logged, when they changed.
 const COUNTS_EVERY: Duration = Duration::from_secs(60);

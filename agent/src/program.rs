@@ -20,6 +20,7 @@ use crate::control_thread::{
     self, ControlConfig, ControlHandle, ControlThread, Sink, bounded_outputs,
 };
 use crate::error::AgentError;
+use crate::mqtt::{self, Lines};
 use crate::network::Network;
 use crate::state::State;
 
@@ -112,7 +113,8 @@ pub fn start(
     let state = State::open(&config.state_directory)?;
     let (record, slots) = state.load()?;
     let (sink, outputs) = bounded_outputs();
-    let control = guard(config, record.stop.latched, sink)?;
+    let (mqtt, lines) = mqtt::start(config, &identity.node().name)?.unzip();
+    let control = guard(config, record.stop.latched, lines.unwrap_or_default(), sink)?;
     let handle = control.handle().clone();
     let (end, ending) = oneshot::channel();
     let (tell, told) = mpsc::channel();
@@ -125,6 +127,7 @@ pub fn start(
         slots,
         control,
         outputs,
+        mqtt,
         ending,
         reread,
         manager,
@@ -147,7 +150,12 @@ pub fn start(
 }
 
 /// Opens the devices and has the control thread guard them.
-fn guard(config: &Config, stopped: bool, sink: Sink) -> Result<ControlThread, AgentError> {
+fn guard(
+    config: &Config,
+    stopped: bool,
+    mut lines: Lines,
+    sink: Sink,
+) -> Result<ControlThread, AgentError> {
     let applied_log = match &config.record.applied {
         Some(file) => Some(
             AppliedLog::open(file).map_err(|source| AgentError::AppliedLog {
@@ -159,12 +167,12 @@ fn guard(config: &Config, stopped: bool, sink: Sink) -> Result<ControlThread, Ag
     };
     let mut functions = Vec::new();
     for (channel, section) in config.functions() {
-        let adapter = adapter::open(&section.adapter, section.kind.into(), clock::now()).map_err(
-            |source| AgentError::Adapter {
-                function: section.name.to_string(),
-                source,
-            },
-        )?;
+        let line = lines.remove(&channel);
+        let opened = adapter::open(&section.adapter, section.kind.into(), line, clock::now());
+        let adapter = opened.map_err(|source| AgentError::Adapter {
+            function: section.name.to_string(),
+            source,
+        })?;
         functions.push(control_thread::FunctionConfig {
             channel,
             actuation: section.actuation()?,

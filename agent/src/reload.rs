@@ -107,6 +107,8 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
         record,
         function,
         dictionary,
+        mqtt,
+        operator,
         reset_by_two: _,
         revocations_max_age_h: _,
         log: _,
@@ -120,6 +122,8 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
         ("record", *record != new.record),
         ("function", *function != new.function),
         ("dictionary", *dictionary != new.dictionary),
+        ("mqtt", *mqtt != new.mqtt),
+        ("operator", *operator != new.operator),
     ]
     .into_iter()
     .filter_map(|(section, changed)| changed.then_some(section))

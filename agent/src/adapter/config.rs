@@ -1,9 +1,12 @@
-//! Configuration of adapters: `kind = "sim"`, `"udp"` or `"process"`, and the keys of that kind.
+//! Configuration of adapters: `kind = "sim"`, `"udp"`, `"process"` or `"mqtt"`, and the keys of that kind.
 
 use std::net::SocketAddr;
 
+use longrein_proto::base::Name;
 use longrein_proto::wire::FunctionKind;
 use serde::{Deserialize, Serialize};
+
+use crate::mqtt::config::DevicesConfig;
 
 /// Which device is behind a function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +18,8 @@ pub enum AdapterConfig {
     Udp(UdpConfig),
     /// A child process with JSON lines on its standard input and output, for both.
     Process(ProcessConfig),
+    /// All devices behind a broker of MQTT whose topics fit templates, for opaque commands.
+    Mqtt(DevicesConfig),
 }
 
 /// The built-in simulated vehicle.
@@ -149,6 +154,12 @@ pub enum AdapterConfigError {
         /// What it may be.
         allowed: &'static str,
     },
+    /// The broker that it names is none.
+    #[error("adapter \"mqtt\": `broker` names {broker}, which is no [[mqtt]]")]
+    NoBroker {
+        /// The broker.
+        broker: Name,
+    },
     /// The socket cannot be made.
     #[error("adapter \"udp\": {what} {address}: {why}")]
     Socket {
@@ -176,6 +187,8 @@ impl AdapterConfig {
             ),
             AdapterConfig::Udp(udp) => ("udp", "opaque", kind == FunctionKind::Opaque, udp.feed_ms),
             AdapterConfig::Process(process) => ("process", "all", true, process.feed_ms),
+            // It has no feed: its own keys are checked where its broker is known.
+            AdapterConfig::Mqtt(_) => ("mqtt", "opaque", kind == FunctionKind::Opaque, 1),
         };
         if !fits {
             return Err(AdapterConfigError::Kind { adapter, takes });
@@ -207,7 +220,10 @@ impl AdapterConfig {
             AdapterConfig::Process(process) if process.unresponsive_ms < 1_000 => {
                 wrong("unresponsive_ms", "at least 1000")
             }
-            AdapterConfig::Sim(_) | AdapterConfig::Udp(_) | AdapterConfig::Process(_) => Ok(()),
+            AdapterConfig::Sim(_)
+            | AdapterConfig::Udp(_)
+            | AdapterConfig::Process(_)
+            | AdapterConfig::Mqtt(_) => Ok(()),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! slow or gone costs its own function only.
 
 pub mod config;
+mod mqtt;
 mod pipe;
 mod process;
 mod sim;
@@ -13,12 +14,15 @@ mod word;
 
 use std::time::Duration;
 
-use longrein_proto::base::{MonoTime, Refusal};
+use longrein_proto::base::{FencingToken, MonoTime, Refusal};
 use longrein_proto::control::{Applied, Output};
 use longrein_proto::wire::{FunctionKind, Telemetry};
 use rustix::event::PollFd;
 
+use crate::mqtt::Line;
+
 pub use config::{AdapterConfig, AdapterConfigError};
+pub use mqtt::MqttAdapter;
 pub use process::ProcessAdapter;
 pub use sim::SimAdapter;
 pub use sim_vehicle::SimVehicle;
@@ -44,7 +48,18 @@ pub trait Adapter: Send {
         now: MonoTime,
         applied: &Applied,
         output: &Output,
-    ) -> Result<(), Refusal>;
+    ) -> Result<Taken, Refusal>;
+
+    /// What became of a command that was pending. Called in every turn until there is none.
+    fn poll_outcome(&mut self) -> Option<Outcome> {
+        None
+    }
+
+    /// Commands that are pending are void, for this reason, unless the device has them.
+    fn void(&mut self, _why: &Refusal) {}
+
+    /// The same of those under earlier tokens: the lease was handed over.
+    fn void_before(&mut self, _token: FencingToken) {}
 
     /// Tells the device stage, stop and typed command: at the fixed rate, and at once when one of them changes (SAFE-62).
     fn on_output(&mut self, now: MonoTime, output: &Output);
@@ -62,17 +77,43 @@ pub trait Adapter: Send {
     fn close(&mut self);
 }
 
-/// Makes the adapter that the configuration asks for.
+/// What an adapter made of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// The device has it.
+    Done,
+    /// It is on its way, under this number of the adapter's; [`Adapter::poll_outcome`] tells what becomes of it.
+    Pending(u64),
+}
+
+/// What became of a command that was pending.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The command's number.
+    pub number: u64,
+    /// Whether the device has it; none when nobody knows.
+    pub result: Option<Result<(), Refusal>>,
+}
+
+/// Makes the adapter that the configuration asks for; `line` is its end of the bridge to MQTT, if it is one of those.
 ///
 /// # Errors
 /// When the configuration does not fit the function, or a socket cannot be made.
-pub fn open(
+pub(crate) fn open(
     config: &AdapterConfig,
     kind: FunctionKind,
+    line: Option<Line>,
     now: MonoTime,
 ) -> Result<Box<dyn Adapter>, AdapterConfigError> {
     config.check(kind)?;
     Ok(match config {
+        AdapterConfig::Mqtt(devices) => match line {
+            Some(line) => Box::new(MqttAdapter::new(line)),
+            None => {
+                let broker = devices.broker.clone();
+                return Err(AdapterConfigError::NoBroker { broker });
+            }
+        },
         AdapterConfig::Sim(sim) => Box::new(SimAdapter::new(sim, now)),
         AdapterConfig::Udp(udp) => Box::new(UdpAdapter::open(udp)?),
         AdapterConfig::Process(process) => Box::new(ProcessAdapter::new(process.clone(), now)),

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::config::ProcessConfig;
 use super::pipe::{Next, Pipe};
 use super::word::{Answer, Word};
-use super::{Adapter, READS_PER_TURN_MAX};
+use super::{Adapter, READS_PER_TURN_MAX, Taken};
 
 /// Keeps a child running, tells it the newest stage and command, one line at a time, and hears its telemetry.
 ///
@@ -207,15 +207,15 @@ impl Adapter for ProcessAdapter {
         now: MonoTime,
         applied: &Applied,
         output: &Output,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Taken, Refusal> {
         let Body::Opaque(payload) = applied.body() else {
-            return Ok(());
+            return Ok(Taken::Done);
         };
         let State::Running(pipe) = &self.state else {
             return Err(Refusal::AdapterDown);
         };
         if payload.is_empty() {
-            return Ok(());
+            return Ok(Taken::Done);
         }
         if !pipe.is_free() {
             return Err(Refusal::TooOften);
@@ -226,7 +226,7 @@ impl Adapter for ProcessAdapter {
             return Err(Refusal::NoSuchFunction);
         }
         if self.write_line(now, line) {
-            Ok(())
+            Ok(Taken::Done)
         } else {
             Err(Refusal::AdapterDown)
         }

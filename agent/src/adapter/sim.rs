@@ -8,7 +8,7 @@ use longrein_proto::wire::Telemetry;
 use rustix::event::PollFd;
 
 use super::config::SimConfig;
-use super::{Adapter, SimVehicle};
+use super::{Adapter, SimVehicle, Taken};
 
 /// Runs a [`SimVehicle`] in the control thread.
 #[derive(Debug)]
@@ -41,8 +41,8 @@ impl Adapter for SimAdapter {
         _now: MonoTime,
         _applied: &Applied,
         _output: &Output,
-    ) -> Result<(), Refusal> {
-        Ok(())
+    ) -> Result<Taken, Refusal> {
+        Ok(Taken::Done)
     }
 
     fn on_output(&mut self, now: MonoTime, output: &Output) {

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::config::{AdapterConfigError, UdpConfig};
 use super::word::Word;
-use super::{Adapter, READS_PER_TURN_MAX};
+use super::{Adapter, READS_PER_TURN_MAX, Taken};
 
 /// Sends each opaque command as one datagram, also an empty one (resume). The device learns of the end of commands by silence,
 /// and by the stage datagrams when it has an address for them (SAFE-65).
@@ -126,11 +126,12 @@ impl Adapter for UdpAdapter {
         now: MonoTime,
         applied: &Applied,
         _output: &Output,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Taken, Refusal> {
         let Body::Opaque(payload) = applied.body() else {
             return Err(Refusal::NoSuchFunction);
         };
-        self.send(now, payload).map_err(|_| Refusal::AdapterDown)
+        let sent = self.send(now, payload);
+        sent.map(|()| Taken::Done).map_err(|_| Refusal::AdapterDown)
     }
 
     fn on_output(&mut self, now: MonoTime, output: &Output) {
@@ -234,7 +235,9 @@ mod tests {
 
     fn give(adapter: &mut UdpAdapter, at: MonoTime, bytes: &[u8]) -> Result<(), Refusal> {
         let command = applied(bytes, Duration::from_secs(10));
-        adapter.on_command(at, &command, &OUTPUT)
+        let taken = adapter.on_command(at, &command, &OUTPUT)?;
+        assert_eq!(taken, Taken::Done);
+        Ok(())
     }
 
     /// The loss is told by a later call.

@@ -50,7 +50,7 @@ fn the_example_file_with_what_has_no_default_is_good_and_says_the_other_defaults
     let config = checked(&complete()).unwrap();
     assert_eq!((config.relay.len(), config.link.len()), (2, 2));
     let names: Vec<_> = config.function.iter().map(|f| f.name.as_str()).collect();
-    assert_eq!(names, ["drive", "mavlink", "arm"]);
+    assert_eq!(names, ["drive", "mavlink", "arm", "valves"]);
     assert_eq!(config.dictionary.len(), 2);
 
     let least = "[[relay]]\nname = \"a\"\naddress = \"a:1\"\n[[function]]\nname = \"drive\"\nadapter = { kind = \"sim\" }\n";
@@ -105,7 +105,7 @@ fn an_unknown_key_names_file_key_and_what_is_allowed() {
         (
             "state_directory",
             "state_folder",
-            "agent.toml:7: unknown key `state_folder`; allowed here: `state_directory`, `reset_by_two`, `revocations_max_age_h`, `identity`, `record`, `log`, `relay`, `link`, `function`, `allow`, `dictionary`",
+            "agent.toml:7: unknown key `state_folder`; allowed here: `state_directory`, `reset_by_two`, `revocations_max_age_h`, `identity`, `record`, `log`, `relay`, `link`, `function`, `allow`, `dictionary`, `mqtt`, `operator`",
         ),
         (
             "lease_ttl_ms",
@@ -135,7 +135,7 @@ fn an_unknown_key_names_file_key_and_what_is_allowed() {
         (
             "kind = \"sim\"",
             "kind = \"can\"",
-            "unknown value `can`, expected one of `sim`, `udp`, `process`",
+            "unknown value `can`, expected one of `sim`, `udp`, `process`, `mqtt`",
         ),
         (
             "\"group/night-shift\"",
@@ -201,6 +201,41 @@ fn what_makes_no_sense_is_refused() {
             "\nfunctions = [\"drive\"]",
             "\nfunctions = [\"wings\"]",
             "[[allow]]: `functions` names wings, which is no [[function]]",
+        ),
+        (
+            "broker = \"yard\", command",
+            "broker = \"attic\", command",
+            "[[function]] valves: adapter \"mqtt\": `broker` names attic, which is no [[mqtt]]",
+        ),
+        (
+            "command = \"devices/{device}/cmd\"",
+            "command = \"devices/+/cmd\"",
+            "[[function]] valves: adapter \"mqtt\": `command` is a topic with `{device}`",
+        ),
+        (
+            "fail_safe = \"close\"",
+            "fail_safe = \"close\", qos = 3",
+            "QoS is 0, 1 or 2",
+        ),
+        (
+            "version = \"5\"",
+            "version = \"3.1.1\"\nqos = 1",
+            "unknown key `qos`",
+        ),
+        (
+            ", presence = { topic = \"devices/{device}/online\", online = \"online\", offline = \"offline\" }",
+            "",
+            "commands go to devices that are known to be there: give `presence`, or `telemetry` and `silent_s`",
+        ),
+        (
+            "address = \"broker.example:1883\"",
+            "address = \"broker.example\"",
+            "[[mqtt]] yard: `address`: \"broker.example\" is no `host:port`",
+        ),
+        (
+            "topic = \"panel/drive/set\"",
+            "topic = \"panel/{function}/set\"",
+            "[[operator]] panel: `topic` has `{vehicle}` and `{function}`, each unless its key is given",
         ),
         (
             "name = \"west\"",

@@ -1,6 +1,6 @@
 //! One function in the control thread: its actuation, its device, and the fixed-rate feed between them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use longrein_proto::base::{Channel, FencingToken, MonoTime, Refusal, Stage};
 use longrein_proto::control::{Accepted, Actuation, StageChange};
@@ -8,7 +8,7 @@ use longrein_proto::wire::{Body, Command, Drive};
 use rustix::event::PollFd;
 
 use super::{ControlOutput, FunctionConfig, Sink};
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, Taken};
 use crate::applied_log::{AppliedLog, Journey};
 
 pub struct Function {
@@ -19,6 +19,8 @@ pub struct Function {
     was_up: bool,
     /// Opaque commands that wait for the device, in order.
     waiting: VecDeque<Order>,
+    /// Commands that the adapter has, by its numbers, and has not said what became of.
+    pending: BTreeMap<u64, Verdict>,
     /// Stages that were entered in this turn.
     changes: VecDeque<StageChange>,
     /// What became of commands in this turn.
@@ -52,6 +54,7 @@ impl Function {
             feed_due: now,
             was_up: false,
             waiting: VecDeque::new(),
+            pending: BTreeMap::new(),
             changes: VecDeque::new(),
             verdicts: VecDeque::new(),
         }
@@ -110,6 +113,9 @@ impl Function {
     /// Nothing of the holder before takes effect from now on (SAFE-91).
     pub fn on_handed_over(&mut self, now: MonoTime, token: FencingToken) {
         self.actuation.on_handed_over(token);
+        if !self.pending.is_empty() {
+            self.adapter.void_before(token);
+        }
         for order in std::mem::take(&mut self.waiting) {
             if order.accepted.inner().token < token {
                 self.answer(now, order, Err(Refusal::OldToken));
@@ -135,6 +141,7 @@ impl Function {
                 at: now,
             });
         }
+        self.take_outcomes(now);
         self.look_at_device(now);
         self.actuation.on_timeout(now);
         self.collect(now);
@@ -194,12 +201,18 @@ impl Function {
         let adapter = &mut self.adapter;
         let accepted = order.accepted.clone();
         let mut limited = None;
+        let mut number = None;
         let result = self.actuation.on_command(now, accepted, |applied, output| {
             limited = match applied.body() {
                 Body::Drive(drive) if applied.is_clamped() => Some(*drive),
                 Body::Drive(_) | Body::Opaque(_) => None,
             };
-            adapter.on_command(now, applied, output)
+            let taken = adapter.on_command(now, applied, output)?;
+            number = match taken {
+                Taken::Done => None,
+                Taken::Pending(number) => Some(number),
+            };
+            Ok(())
         });
         self.look_at_device(now);
         if typed && result.is_ok() {
@@ -208,6 +221,23 @@ impl Function {
         self.answer(now, order, result);
         if let Some(verdict) = self.verdicts.back_mut() {
             verdict.limited = limited;
+        }
+        if let Some(number) = number
+            && let Some(verdict) = self.verdicts.pop_back()
+        {
+            self.pending.insert(number, verdict);
+        }
+    }
+
+    /// What became of the commands that were pending. Of what nobody knows the sender hears nothing.
+    fn take_outcomes(&mut self, now: MonoTime) {
+        while let Some(outcome) = self.adapter.poll_outcome() {
+            let verdict = self.pending.remove(&outcome.number);
+            if let (Some(mut verdict), Some(result)) = (verdict, outcome.result) {
+                verdict.result = result;
+                verdict.at = now;
+                self.verdicts.push_back(verdict);
+            }
         }
     }
 
@@ -236,6 +266,9 @@ impl Function {
     }
 
     fn refuse_waiting(&mut self, now: MonoTime, why: &Refusal) {
+        if !self.pending.is_empty() {
+            self.adapter.void(why);
+        }
         while let Some(order) = self.waiting.pop_front() {
             self.answer(now, order, Err(why.clone()));
         }

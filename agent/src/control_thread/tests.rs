@@ -9,6 +9,7 @@ use longrein_proto::control::{Applied, Output, WatchdogConfig};
 use longrein_proto::wire::{Body, VehicleState};
 
 use super::*;
+use crate::adapter::Taken;
 use crate::adapter::{AdapterConfig, config::SimConfig, open};
 use crate::testing::{accepted, drive, now, until};
 
@@ -49,10 +50,10 @@ impl Adapter for Recorder {
         _now: MonoTime,
         applied: &Applied,
         _output: &Output,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Taken, Refusal> {
         let _held_up = self.gate.lock().unwrap();
         let _ = self.facts.send(Fact::Command(applied.body().clone()));
-        Ok(())
+        Ok(Taken::Done)
     }
 
     fn on_output(&mut self, _now: MonoTime, output: &Output) {
@@ -451,7 +452,7 @@ fn the_simulated_vehicle_drives_and_stops_when_commands_end() {
             watchdog: Some(WatchdogConfig::default()),
             limits: None,
         },
-        adapter: open(&sim, longrein_proto::wire::FunctionKind::Drive, now()).unwrap(),
+        adapter: open(&sim, longrein_proto::wire::FunctionKind::Drive, None, now()).unwrap(),
     };
     let config = ControlConfig {
         functions: vec![function],

@@ -66,7 +66,9 @@ fn at_speed(adapter: &mut ProcessAdapter, speed_mm_s: i16) {
 
 fn give(adapter: &mut ProcessAdapter, bytes: &[u8]) -> Result<(), Refusal> {
     let output = word(Stage::Nominal, None, TTL);
-    adapter.on_command(now(), &applied(bytes, TTL), &output)
+    let taken = adapter.on_command(now(), &applied(bytes, TTL), &output)?;
+    assert_eq!(taken, Taken::Done);
+    Ok(())
 }
 
 /// Feeds it until it is up and owes nothing.

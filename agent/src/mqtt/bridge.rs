@@ -1,0 +1,743 @@
+//! What a broker's devices may be sent, and what becomes of what they say: the rules, on time that is passed in.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use longrein_proto::base::{Channel, Class, FencingToken, MonoTime, Refusal};
+
+use super::batch::Batch;
+use super::client::{Client, ClientEvent, Hello, Message, PublishError};
+use super::config::{DEVICE, DevicesConfig, Qos, Version};
+use super::devices::{Devices, Presence, PresenceChange};
+use super::duplicates::Duplicates;
+use super::outbox::{DeviceCommand, Outbox, Settled, Voids};
+use super::template::{Template, is_device};
+use super::word::{self, CommandWord};
+
+/// One broker, and the functions that stand for devices behind it.
+pub(crate) struct Bridge {
+    client: Client,
+    hello: Hello,
+    version: Version,
+    keep_alive: Duration,
+    groups: Vec<Group>,
+    duplicates: Duplicates,
+    /// When the broker was heard last, and when a sign of life was asked for that has not come.
+    heard_at: MonoTime,
+    sent_at: MonoTime,
+    asked_at: Option<MonoTime>,
+    up: bool,
+    /// Milliseconds since 1970.
+    wall: fn() -> u64,
+    events: VecDeque<BridgeEvent>,
+}
+
+/// A function of the agent that stands for devices.
+pub(crate) struct Group {
+    channel: Channel,
+    config: DevicesConfig,
+    qos: Qos,
+    devices: Devices,
+    outbox: Outbox,
+    voids: Arc<Voids>,
+    /// Devices are to be in their safe state, and who was told so.
+    fail_safe: bool,
+    told: BTreeSet<String>,
+    /// What the broker keeps of the devices, newest, as lines.
+    attributes: BTreeMap<String, String>,
+    attribute_bytes: usize,
+    counts: BTreeMap<&'static str, u64>,
+    counts_told_at: MonoTime,
+    counts_changed: bool,
+    /// For QoS 1 and 2 and for presence, and for QoS 0.
+    reliable: Batch,
+    unordered: Batch,
+}
+
+/// A command for a device, as it comes from the control thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Handed {
+    pub(crate) ticket: u64,
+    pub(crate) token: FencingToken,
+    pub(crate) voids: u64,
+    pub(crate) body: Vec<u8>,
+    pub(crate) deadline: MonoTime,
+}
+
+/// What a bridge tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum BridgeEvent {
+    /// What became of a command.
+    Settled {
+        channel: Channel,
+        ticket: u64,
+        settled: Settled,
+    },
+    /// For whoever observes the function: lines of JSON.
+    Report {
+        channel: Channel,
+        class: Class,
+        lines: Vec<u8>,
+    },
+    /// The broker let it in.
+    Up,
+    /// The connection is to be closed.
+    Close { why: String },
+    /// The broker does not let it subscribe, or does not take a message.
+    Complaint { why: String },
+}
+
+impl Group {
+    /// A function and its devices, of which none is known.
+    pub(crate) fn new(
+        channel: Channel,
+        config: DevicesConfig,
+        version: Version,
+        voids: Arc<Voids>,
+    ) -> Group {
+        let silent = Duration::from_secs(config.silent_s.into());
+        let qos = config.qos.unwrap_or(match version {
+            Version::V5 => Qos::AtLeastOnce,
+            Version::V311 => Qos::AtMostOnce,
+        });
+        Group {
+            channel,
+            qos,
+            devices: Devices::new(config.devices_max, Some(silent).filter(|s| !s.is_zero())),
+            config,
+            outbox: Outbox::default(),
+            voids,
+            fail_safe: false,
+            told: BTreeSet::new(),
+            attributes: BTreeMap::new(),
+            attribute_bytes: 0,
+            counts: BTreeMap::new(),
+            counts_told_at: MonoTime::ZERO,
+            counts_changed: false,
+            reliable: Batch::default(),
+            unordered: Batch::default(),
+        }
+    }
+
+    fn topics(&self) -> Vec<String> {
+        let telemetry = self.config.telemetry.iter();
+        let presence = self.config.presence.iter().map(|presence| &presence.topic);
+        let topics = telemetry.chain(presence);
+        topics.map(Template::filter).collect()
+    }
+
+    fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+        self.counts_changed = true;
+    }
+
+    /// Refusals are counted where they are answered, with those of the gate.
+    fn count_settled(&mut self, settled: &Settled) {
+        match settled {
+            Settled::Published => self.count("published"),
+            Settled::Unsaid => self.count("unknown"),
+            Settled::Refused(_) | Settled::Void => {}
+        }
+    }
+
+    /// What a message says of a device that is known to this group; none when it is not from one.
+    fn device_of<'a>(&self, message: &'a Message) -> Option<(&'a str, Option<bool>)> {
+        if let Some(presence) = &self.config.presence
+            && let Some([device]) = presence.topic.capture(&message.topic, [DEVICE])
+        {
+            let says = |text: &str| message.payload == text.as_bytes();
+            if says(&presence.online) {
+                return Some((device, Some(true)));
+            }
+            if says(&presence.offline) || message.payload.is_empty() {
+                return Some((device, Some(false)));
+            }
+        }
+        let mut telemetry = self.config.telemetry.iter();
+        telemetry.find_map(|topic| {
+            let [device] = topic.capture(&message.topic, [DEVICE])?;
+            Some((device, None))
+        })
+    }
+
+    fn on_change(&mut self, now: MonoTime, change: Option<PresenceChange>) {
+        if let Some(change) = change {
+            if !change.online {
+                self.told.remove(&change.device);
+            }
+            self.reliable.push(now, &word::presence(&change));
+        }
+    }
+
+    /// Keeps what the broker keeps of a device; whether it is news.
+    fn keep(&mut self, topic: &str, line: &str, empty: bool) -> bool {
+        if self.attributes.get(topic).is_some_and(|kept| kept == line) {
+            return false;
+        }
+        if let Some(old) = self.attributes.remove(topic) {
+            self.attribute_bytes -= old.len() + topic.len();
+        }
+        let bytes = self.attribute_bytes + line.len() + topic.len();
+        if !empty && self.attributes.len() < ATTRIBUTES_MAX && bytes <= ATTRIBUTE_BYTES_MAX {
+            self.attributes.insert(topic.to_string(), line.to_string());
+            self.attribute_bytes = bytes;
+        }
+        true
+    }
+
+    fn sweep(&mut self, now: MonoTime) -> Vec<(u64, Settled)> {
+        let devices = &self.devices;
+        let over = self
+            .outbox
+            .sweep(now, &self.voids, |device| devices.presence(now, device));
+        for (_, settled) in &over {
+            self.count_settled(settled);
+        }
+        over
+    }
+
+    /// The next device that is to be told to be safe.
+    fn next_to_be_safe(&self) -> Option<String> {
+        let payload = self.config.fail_safe.as_ref().filter(|_| self.fail_safe);
+        payload?;
+        let here = self.devices.all();
+        let mut here = here.filter(|(_, presence)| *presence == Presence::Online);
+        let next = here.find(|(device, _)| !self.told.contains(*device));
+        next.map(|(device, _)| device.to_string())
+    }
+
+    fn next_timeout(&self, now: MonoTime) -> Option<MonoTime> {
+        let counts = self
+            .counts_changed
+            .then(|| self.counts_told_at + COUNTS_APART);
+        [
+            self.devices.next_timeout(now),
+            self.outbox.next_timeout(),
+            self.reliable.next_timeout(),
+            self.unordered.next_timeout(),
+            counts,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+}
+
+impl Bridge {
+    /// A bridge to a broker that it was never connected to.
+    pub(crate) fn new(
+        version: Version,
+        hello: Hello,
+        groups: Vec<Group>,
+        wall: fn() -> u64,
+    ) -> Bridge {
+        let within = groups.iter().map(|group| group.config.duplicate_s).max();
+        let within = Duration::from_secs(within.unwrap_or_default().into());
+        Bridge {
+            client: Client::new(version),
+            keep_alive: Duration::from_secs(hello.keep_alive_s.into()),
+            hello,
+            version,
+            groups,
+            duplicates: Duplicates::new(within),
+            heard_at: MonoTime::ZERO,
+            sent_at: MonoTime::ZERO,
+            asked_at: None,
+            up: false,
+            wall,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Whether the broker let it in.
+    pub(crate) fn is_up(&self) -> bool {
+        self.up
+    }
+
+    /// A connection to the broker stands.
+    pub(crate) fn on_connected(&mut self, now: MonoTime) {
+        self.heard_at = now;
+        self.sent_at = now;
+        // Its answer is a sign of life like any.
+        self.asked_at = Some(now);
+        if let Err(error) = self.client.on_connected(&self.hello) {
+            let why = format!("client id, user or will are none for MQTT: {error:?}");
+            self.events.push_back(BridgeEvent::Close { why });
+        }
+    }
+
+    /// The connection is lost.
+    pub(crate) fn on_closed(&mut self, now: MonoTime) {
+        self.client.on_closed();
+        self.up = false;
+        self.asked_at = None;
+        for group in &mut self.groups {
+            group.devices.on_broker_lost(now);
+            group.told.clear();
+        }
+    }
+
+    /// Bytes of the broker.
+    pub(crate) fn on_bytes(&mut self, now: MonoTime, bytes: &[u8]) {
+        self.heard_at = now;
+        self.asked_at = None;
+        self.client.on_bytes(bytes);
+        self.take_events(now);
+        self.work(now);
+    }
+
+    /// A command that passed the gate and the last checks.
+    // [SAFE-120] [SAFE-123]
+    pub(crate) fn on_command(&mut self, now: MonoTime, channel: Channel, handed: Handed) {
+        let Some(group) = self.groups.iter_mut().find(|g| g.channel == channel) else {
+            return;
+        };
+        let ticket = handed.ticket;
+        let taken = match CommandWord::read(&handed.body) {
+            Some((device, payload)) if is_device(&device) => {
+                let presence = group.devices.presence(now, &device);
+                let command = DeviceCommand {
+                    ticket,
+                    token: handed.token,
+                    voids: handed.voids,
+                    device,
+                    payload,
+                    deadline: handed.deadline,
+                };
+                group.outbox.push(command, presence)
+            }
+            Some(_) | None => Err(Refusal::Malformed),
+        };
+        if let Err(why) = taken {
+            let settled = Settled::Refused(why);
+            group.count_settled(&settled);
+            self.events.push_back(BridgeEvent::Settled {
+                channel,
+                ticket,
+                settled,
+            });
+        }
+        self.work(now);
+    }
+
+    /// Whether the devices of a function are to be in their safe state.
+    // [SAFE-124]
+    pub(crate) fn on_fail_safe(&mut self, now: MonoTime, channel: Channel, fail_safe: bool) {
+        let group = self.groups.iter_mut().find(|g| g.channel == channel);
+        if let Some(group) = group.filter(|group| group.fail_safe != fail_safe) {
+            group.fail_safe = fail_safe;
+            group.told.clear();
+        }
+        self.work(now);
+    }
+
+    /// What a function was refused before it came here: it is counted with the rest.
+    pub(crate) fn on_refused(&mut self, channel: Channel, why: &'static str) {
+        if let Some(group) = self.groups.iter_mut().find(|g| g.channel == channel) {
+            group.count(why);
+        }
+    }
+
+    /// What was counted elsewhere, in all.
+    pub(crate) fn on_counted(&mut self, channel: Channel, what: &'static str, count: u64) {
+        if let Some(group) = self.groups.iter_mut().find(|g| g.channel == channel)
+            && group.counts.insert(what, count) != Some(count)
+        {
+            group.counts_changed = true;
+        }
+    }
+
+    /// Reports all that is known, for somebody who has come to watch.
+    pub(crate) fn on_watcher(&mut self, now: MonoTime) {
+        for group in &mut self.groups {
+            let here: Vec<String> = group
+                .devices
+                .all()
+                .map(|(device, presence)| {
+                    word::presence(&PresenceChange {
+                        device: device.to_string(),
+                        online: presence != Presence::Offline,
+                        why: "known",
+                    })
+                })
+                .collect();
+            for line in here.iter().chain(group.attributes.values()) {
+                group.reliable.push(now, line);
+            }
+            group.counts_changed = true;
+        }
+        self.work(now);
+    }
+
+    /// What is due.
+    pub(crate) fn on_timeout(&mut self, now: MonoTime) {
+        for group in &mut self.groups {
+            for change in group.devices.on_timeout(now) {
+                group.on_change(now, Some(change));
+            }
+        }
+        let unanswered = self.asked_at.is_some_and(|at| now.since(at) >= ANSWER_MAX);
+        if unanswered {
+            self.asked_at = None;
+            let why = "the broker does not answer".to_string();
+            self.events.push_back(BridgeEvent::Close { why });
+        }
+        if self.up && now.since(self.quiet_since()) >= self.keep_alive {
+            self.ask(now);
+        }
+        self.work(now);
+    }
+
+    /// Ends in good order: devices in their safe state, then the connection.
+    pub(crate) fn on_end(&mut self, now: MonoTime) {
+        self.work(now);
+        if let Some((topic, payload)) = self.hello.will.clone() {
+            self.say_availability(topic, payload);
+        }
+        self.client.disconnect();
+    }
+
+    /// When [`Bridge::on_timeout`] is wanted.
+    pub(crate) fn next_timeout(&self, now: MonoTime) -> Option<MonoTime> {
+        let groups = self
+            .groups
+            .iter()
+            .filter_map(|group| group.next_timeout(now))
+            .min();
+        let answer = self.asked_at.map(|at| at + ANSWER_MAX);
+        let alive =
+            (self.up && self.asked_at.is_none()).then(|| self.quiet_since() + self.keep_alive);
+        [groups, answer, alive].into_iter().flatten().min()
+    }
+
+    /// The next bytes for the broker.
+    pub(crate) fn poll_transmit(&mut self, now: MonoTime) -> Option<Vec<u8>> {
+        let bytes = self.client.poll_transmit()?;
+        self.sent_at = now;
+        Some(bytes)
+    }
+
+    /// The next thing that happened.
+    pub(crate) fn poll_event(&mut self) -> Option<BridgeEvent> {
+        self.events.pop_front()
+    }
+
+    fn take_events(&mut self, now: MonoTime) {
+        while let Some(event) = self.client.poll_event() {
+            match event {
+                ClientEvent::Up { session_present } => self.on_up(now, session_present),
+                ClientEvent::Refused { why } => {
+                    let why = format!("the broker refuses: {why}");
+                    self.events.push_back(BridgeEvent::Close { why });
+                }
+                ClientEvent::Broken { why } => self.events.push_back(BridgeEvent::Close { why }),
+                ClientEvent::NotSubscribed { why } => {
+                    let why = format!("the broker does not let it subscribe: {why}");
+                    self.events.push_back(BridgeEvent::Complaint { why });
+                }
+                ClientEvent::Message {
+                    message,
+                    qos,
+                    again,
+                    ..
+                } => self.on_message(now, &message, qos, again),
+                ClientEvent::Again { packet_id } => self.on_again(now, packet_id),
+                ClientEvent::Published { packet_id, heard } => {
+                    let settled = if heard {
+                        Settled::Published
+                    } else {
+                        Settled::Refused(Refusal::Absent)
+                    };
+                    self.on_acknowledged(packet_id, settled);
+                }
+                ClientEvent::NotPublished { packet_id, why } => {
+                    let why = format!("the broker does not take a command: {why}");
+                    self.events.push_back(BridgeEvent::Complaint { why });
+                    let settled = Settled::Refused(Refusal::AdapterDown);
+                    self.on_acknowledged(packet_id, settled);
+                }
+            }
+        }
+    }
+
+    fn on_up(&mut self, now: MonoTime, session_present: bool) {
+        self.up = true;
+        self.events.push_back(BridgeEvent::Up);
+        for index in 0..self.groups.len() {
+            let Some(group) = self.groups.get_mut(index) else {
+                continue;
+            };
+            if !session_present {
+                for (ticket, settled) in group.outbox.session_lost() {
+                    group.count_settled(&settled);
+                    self.events.push_back(BridgeEvent::Settled {
+                        channel: group.channel,
+                        ticket,
+                        settled,
+                    });
+                }
+            }
+            let topics = group.topics();
+            if let Err(error) = self.client.subscribe(&topics, false) {
+                let why = format!("topics are none for the broker: {error:?}");
+                self.events.push_back(BridgeEvent::Complaint { why });
+            }
+        }
+        if let Some((topic, _)) = self.hello.will.clone() {
+            self.say_availability(topic, AVAILABLE.to_string());
+        }
+        self.work(now);
+    }
+
+    fn say_availability(&mut self, topic: String, payload: String) {
+        let message = Message {
+            topic,
+            payload: payload.into_bytes(),
+            retained: true,
+            ..Message::default()
+        };
+        // Without room the will and the next connection say it.
+        let _ = self.client.publish(&message, Qos::AtMostOnce);
+    }
+
+    fn on_message(&mut self, now: MonoTime, message: &Message, qos: Qos, again: bool) {
+        for index in 0..self.groups.len() {
+            let Some(group) = self.groups.get_mut(index) else {
+                continue;
+            };
+            let Some((device, says)) = group.device_of(message) else {
+                continue;
+            };
+            if !is_device(device) {
+                group.count("malformed");
+                continue;
+            }
+            if let Some(online) = says {
+                let change = group.devices.on_presence(now, device, online);
+                group.on_change(now, change);
+                continue;
+            }
+            if qos == Qos::AtLeastOnce
+                && !message.retained
+                && self.duplicates.is_duplicate(now, message, again)
+            {
+                group.count("duplicates");
+                continue;
+            }
+            if !message.retained {
+                let change = group.devices.on_heard(now, device);
+                group.on_change(now, change);
+            }
+            let line = word::telemetry(device, message, qos);
+            if line.len() > LINE_BYTES_MAX {
+                group.count("too_long");
+                continue;
+            }
+            let empty = message.payload.is_empty();
+            if message.retained && !group.keep(&message.topic, &line, empty) {
+                continue;
+            }
+            group.count("received");
+            if qos == Qos::AtMostOnce {
+                group.unordered.push(now, &line);
+            } else {
+                group.reliable.push(now, &line);
+            }
+        }
+    }
+
+    /// The broker may not have what was published under this id before the connection was lost.
+    // [SAFE-121] [SAFE-122]
+    fn on_again(&mut self, now: MonoTime, packet_id: u16) {
+        for group in &mut self.groups {
+            match group.outbox.again(now, packet_id, &group.voids) {
+                Ok(command) => {
+                    let message =
+                        message(&group.config, self.version, (now, (self.wall)()), command);
+                    let message = message.as_ref().map(|message| (message, group.qos));
+                    return self.client.again(packet_id, message);
+                }
+                Err(Some(ticket)) => {
+                    let settled = Settled::Unsaid;
+                    group.count_settled(&settled);
+                    self.events.push_back(BridgeEvent::Settled {
+                        channel: group.channel,
+                        ticket,
+                        settled,
+                    });
+                    return self.client.again(packet_id, None);
+                }
+                Err(None) => {}
+            }
+        }
+        self.client.again(packet_id, None);
+    }
+
+    fn on_acknowledged(&mut self, packet_id: u16, settled: Settled) {
+        for group in &mut self.groups {
+            if let Some(ticket) = group.outbox.acknowledged(packet_id) {
+                group.count_settled(&settled);
+                self.events.push_back(BridgeEvent::Settled {
+                    channel: group.channel,
+                    ticket,
+                    settled,
+                });
+                return;
+            }
+        }
+    }
+
+    /// Publishes what can be, and reports what is due.
+    fn work(&mut self, now: MonoTime) {
+        for index in 0..self.groups.len() {
+            self.tell_safe(index);
+            self.publish(now, index);
+        }
+        for group in &mut self.groups {
+            if group.counts_changed && now >= group.counts_told_at + COUNTS_APART {
+                group.counts_changed = false;
+                group.counts_told_at = now;
+                let line = word::counters(&group.counts);
+                group.reliable.push(now, &line);
+            }
+            for (batch, class) in [
+                (&mut group.reliable, Class::Reliable),
+                (&mut group.unordered, Class::Unordered),
+            ] {
+                while let Some(lines) = batch.pop(now) {
+                    self.events.push_back(BridgeEvent::Report {
+                        channel: group.channel,
+                        class,
+                        lines,
+                    });
+                }
+            }
+        }
+    }
+
+    // [SAFE-124]
+    fn tell_safe(&mut self, index: usize) {
+        while self.up
+            && let Some(group) = self.groups.get_mut(index)
+            && let Some(device) = group.next_to_be_safe()
+        {
+            let topic = group.config.command.fill(&[(DEVICE, &device)]);
+            let message = Message {
+                topic: topic.unwrap_or_default(),
+                payload: group.config.fail_safe.clone().unwrap_or_default().into(),
+                ..Message::default()
+            };
+            if self.client.publish(&message, group.qos) == Err(PublishError::Busy) {
+                return;
+            }
+            group.told.insert(device);
+        }
+    }
+
+    fn publish(&mut self, now: MonoTime, index: usize) {
+        let Some(group) = self.groups.get_mut(index) else {
+            return;
+        };
+        let channel = group.channel;
+        let settle = |(ticket, settled)| BridgeEvent::Settled {
+            channel,
+            ticket,
+            settled,
+        };
+        self.events.extend(group.sweep(now).into_iter().map(settle));
+        // [SAFE-125]
+        if self.up && now.since(self.heard_at) >= SIGN_OF_LIFE_MAX {
+            if group.outbox.next_timeout().is_some() {
+                self.ask(now);
+            }
+            return;
+        }
+        let Some(group) = self.groups.get_mut(index) else {
+            return;
+        };
+        while self.up && (group.qos == Qos::AtMostOnce || self.client.has_room()) {
+            let devices = &group.devices;
+            let Some(command) = group.outbox.pop(|device| devices.presence(now, device)) else {
+                return;
+            };
+            let message = message(&group.config, self.version, (now, (self.wall)()), &command);
+            let published = match &message {
+                Some(message) => self.client.publish(message, group.qos),
+                None => Err(PublishError::Wrong),
+            };
+            let settled = match published {
+                Ok(Some(packet_id)) => {
+                    group.outbox.sent(packet_id, group.qos, command);
+                    continue;
+                }
+                Ok(None) => Settled::Published,
+                Err(PublishError::Busy) => Settled::Refused(Refusal::TooOften),
+                Err(PublishError::Wrong) => Settled::Refused(Refusal::Malformed),
+            };
+            group.count_settled(&settled);
+            self.events.push_back(settle((command.ticket, settled)));
+        }
+    }
+
+    /// Since when one of both ends said nothing.
+    fn quiet_since(&self) -> MonoTime {
+        self.heard_at.min(self.sent_at)
+    }
+
+    /// Asks for a sign of life, once.
+    fn ask(&mut self, now: MonoTime) {
+        if self.asked_at.is_none() {
+            self.asked_at = Some(now);
+            self.client.ping();
+        }
+    }
+}
+
+/// A command as it is published: never retained, over with its time to live.
+// [SAFE-120] [SAFE-121]
+fn message(
+    config: &DevicesConfig,
+    version: Version,
+    (now, unix_ms): (MonoTime, u64),
+    command: &DeviceCommand,
+) -> Option<Message> {
+    let topic = config.command.fill(&[(DEVICE, &command.device)])?;
+    let mut message = Message {
+        topic,
+        payload: command.payload.clone(),
+        ..Message::default()
+    };
+    if version == Version::V5 {
+        let left = command.deadline.since(now);
+        let left_ms = left.as_millis();
+        message.expiry_s = u32::try_from(left_ms.div_ceil(1_000)).ok();
+        let deadline = u128::from(unix_ms) + left_ms;
+        message.properties = vec![
+            ("deadline-unix-ms".to_string(), deadline.to_string()),
+            ("ttl-ms".to_string(), left_ms.to_string()),
+            ("token".to_string(), command.token.0.to_string()),
+        ];
+    }
+    Some(message)
+}
+
+/// What a broker is told on the topic of its availability; its opposite is the will.
+pub(crate) const AVAILABLE: &str = "online";
+/// The will.
+pub(crate) const UNAVAILABLE: &str = "offline";
+/// A command goes to a broker that was heard within this time: one that hangs would deliver it later.
+const SIGN_OF_LIFE_MAX: Duration = Duration::from_secs(1);
+/// A broker that does not answer for this long is given up.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// Between reports of what was counted.
+const COUNTS_APART: Duration = Duration::from_secs(1);
+/// Topics of which the newest kept message is remembered: four of each of a thousand devices.
+const ATTRIBUTES_MAX: usize = 4_096;
+/// Bytes of all of them.
+const ATTRIBUTE_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a device's message with what is said of it; longer ones are counted and dropped.
+const LINE_BYTES_MAX: usize = 60 * 1024;
+
+#[cfg(test)]
+mod tests;
