@@ -41,6 +41,7 @@ pub struct Plan {
     /// Names of the controllers that get papers.
     pub controllers: Vec<String>,
     /// `[[function]]` sections of the agent's configuration (TOML).
+    /// `$FLEET` in it is the folder of the fleet's papers.
     pub functions: String,
     /// `[[allow]]` sections of the same: who may do what.
     pub allow: String,
@@ -133,7 +134,7 @@ impl Plan {
         let name: Name = "local"
             .parse()
             .map_err(|_| LocalFleetError::Name("local".into()))?;
-        let folder = folder.join("fleet");
+        let folder = folder.join(FLEET);
         Ok(FleetFolder::create(&folder, name, &orders, unix_now_s())?)
     }
 
@@ -376,7 +377,12 @@ impl LocalFleet {
                 addresses.join(", ")
             );
         }
-        Ok(text + &self.plan.allow + &self.plan.functions)
+        let fleet = self.folder.path().join(FLEET);
+        let functions = self
+            .plan
+            .functions
+            .replace("$FLEET", &fleet.display().to_string());
+        Ok(text + &self.plan.allow + &functions)
     }
 }
 
@@ -398,6 +404,8 @@ fn unix_now_s() -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
+/// Of all papers, below the fleet's folder.
+const FLEET: &str = "fleet";
 /// Longest wait for a program to get ready: loading keys and binding sockets takes some 10 ms.
 const READY_MAX: Duration = Duration::from_secs(20);
 

@@ -186,14 +186,29 @@ fn telemetry_json(function: &Name, telemetry: &Telemetry, age: Option<Age>) -> V
             "heading_mrad": state.heading_mrad,
             "speed_mm_s": state.speed_mm_s,
         }),
-        Telemetry::Opaque(bytes) => json!({
-            "event": "telemetry",
-            "function": function.as_str(),
-            "hex": hex(bytes),
-        }),
+        Telemetry::Opaque(bytes) => {
+            let mut object = json!({
+                "event": "telemetry",
+                "function": function.as_str(),
+                "hex": hex(bytes),
+            });
+            if let (Some(lines), Some(object)) = (json_lines(bytes), object.as_object_mut()) {
+                object.insert("lines".to_string(), lines.into());
+            }
+            object
+        }
     };
     add_age(&mut object, age);
     object
+}
+
+/// What a device said, when it is objects of JSON, one a line.
+fn json_lines(bytes: &[u8]) -> Option<Vec<Value>> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let objects = text.lines().map(serde_json::from_str::<Value>);
+    let objects: Vec<Value> = objects.collect::<Result<_, _>>().ok()?;
+    let all = !objects.is_empty() && objects.iter().all(Value::is_object);
+    all.then_some(objects)
 }
 
 fn telemetry_line(function: &Name, telemetry: &Telemetry, age: Option<Age>) -> String {
@@ -206,7 +221,10 @@ fn telemetry_line(function: &Name, telemetry: &Telemetry, age: Option<Age>) -> S
             (f64::from(state.heading_mrad) / 1e3).to_degrees(),
             metres(state.speed_mm_s.into()),
         ),
-        Telemetry::Opaque(bytes) => format!("{} bytes", bytes.len()),
+        Telemetry::Opaque(bytes) => match (json_lines(bytes), std::str::from_utf8(bytes)) {
+            (Some(_), Ok(text)) => text.replace('\n', " "),
+            (None, _) | (_, Err(_)) => format!("{} bytes", bytes.len()),
+        },
     };
     match age {
         Some(Age { age, error }) => format!(

@@ -1,0 +1,113 @@
+//! A real Mosquitto, and devices that speak with it.
+
+use std::ffi::OsStr;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+
+use longrein::local_fleet::Folder;
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::mavlink_peer::python;
+use super::program::Program;
+
+/// A broker that keeps what it has on disk, and can be stopped and started again at its port.
+pub struct Mosquitto {
+    folder: Folder,
+    pub port: u16,
+    program: Option<Program>,
+}
+
+impl Mosquitto {
+    /// Starts one on a free port of the loopback.
+    pub fn start() -> Mosquitto {
+        let folder = Folder::new().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let kept = folder.path().join("kept");
+        std::fs::create_dir(&kept).unwrap();
+        let config = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\npersistence_location {}/\n\
+             max_queued_messages 100000\nlog_dest stderr\nlog_type information\nlog_type warning\nlog_type error\nlog_type notice\nset_tcp_nodelay true\n",
+            kept.display()
+        );
+        std::fs::write(folder.path().join("mosquitto.conf"), config).unwrap();
+        let mut broker = Mosquitto {
+            folder,
+            port,
+            program: None,
+        };
+        broker.start_again();
+        broker
+    }
+
+    /// Ends it in good order, with everything on disk.
+    pub fn stop(&mut self) {
+        if let Some(program) = self.program.take() {
+            program.signal(Signal::TERM);
+            program.ended();
+        }
+    }
+
+    /// Starts it once more, with what it kept.
+    pub fn start_again(&mut self) {
+        let mut command = Command::new(program());
+        command
+            .arg("-c")
+            .arg(self.folder.path().join("mosquitto.conf"));
+        let mut program = Program::run("mosquitto", command);
+        program.says("mosquitto version");
+        self.program = Some(program);
+    }
+
+    /// Publishes one message with the broker's own client.
+    pub fn publish(&self, arguments: &[&str]) {
+        let mut command = Command::new("mosquitto_pub");
+        command
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .args(arguments);
+        let ended = Program::run("mosquitto_pub", command).ended();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    }
+
+    /// Prints what is published to a topic.
+    pub fn subscribe(&self, arguments: &[&str]) -> Program {
+        let mut command = Command::new("mosquitto_sub");
+        command
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .args(arguments);
+        Program::run("mosquitto_sub", command)
+    }
+
+    /// Legacy devices `device-0`, `device-1`, .., which send states.
+    pub fn devices(&self, version: &str, count: u32, send_hz: u32, qos: u8) -> Program {
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("processes/mqtt_device.py");
+        let words = [
+            self.port.to_string(),
+            version.to_string(),
+            count.to_string(),
+            send_hz.to_string(),
+            qos.to_string(),
+        ];
+        let mut arguments: Vec<&OsStr> = vec!["-u".as_ref(), script.as_os_str()];
+        arguments.extend(words.iter().map(OsStr::new));
+        python("mqtt_device.py", &arguments)
+    }
+}
+
+/// What devices received, as they printed it.
+pub fn received(devices: &[Value]) -> impl Iterator<Item = &Value> {
+    devices.iter().filter(|fact| fact["got"].is_string())
+}
+
+/// Where Debian puts it, which is no place of a user's programs.
+fn program() -> &'static str {
+    match std::fs::exists("/usr/sbin/mosquitto") {
+        Ok(true) => "/usr/sbin/mosquitto",
+        Ok(false) | Err(_) => "mosquitto",
+    }
+}
