@@ -24,6 +24,7 @@ mod agent_paused;
 mod agent_record;
 mod child_killed;
 mod child_paused;
+mod command;
 mod controller_record;
 mod controllers_killed;
 mod dead_relay;
