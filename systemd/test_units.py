@@ -286,6 +286,24 @@ def check_reload(checks, driver):
     checks.equal("it was the same process", show(AGENT, "MainPID"), pid)
 
 
+def check_doctor(checks, driver):
+    """As docs/install-agent.md says, beside the agent that runs."""
+    begin, state = len(driver.events), "/var/lib/longrein/agent"
+    done = run("runuser", "-u", "longrein-agent", "--", "longrein-agent", "--config", str(CONFIG / "agent.toml"),
+               "--state", state, "--identity", f"{state}/identity", "doctor", "--json", may_fail=True)
+    found = {one["check"]: one for one in map(json.loads, done.stdout.splitlines())}
+    failed = [one for one in found.values() if one["level"] == "fail"]
+    checks.equal("the doctor finds nothing that fails", (done.returncode, failed), (0, []))
+    wanted = [("unit", f"{AGENT} is active: drive: "), ("state folder", f"in use by process {show(AGENT, 'MainPID')}"),
+              ("route default to east", "is relay/east: handshake in")]
+    for check, part in wanted:
+        what = found.get(check, {}).get("what", "nothing")
+        checks.that(f"the doctor sees to the {check}", part in what, what)
+    until("news of the vehicle", lambda: len(driver.stages(begin)) > 3)
+    downs = [e for e in driver.events[begin:] if e.get("event") in ("down", "lease_lost")]
+    checks.equal("the drive beside it notices nothing", (downs, paths("east")), ([], (1, 0)))
+
+
 def check_restart(checks, driver, how, signal):
     before, restarts = driver.await_control(), int(show(AGENT, "NRestarts"))
     begun = time.monotonic()
@@ -381,6 +399,7 @@ def main():
         driver.await_control()
         until("the status", lambda: "held by controller/alice" in show(AGENT, "StatusText"))
         checks.that(f"the status is {show(AGENT, 'StatusText')!r}", True)
+        check_doctor(checks, driver)
         check_reload(checks, driver)
         check_restart(checks, driver, "an agent that hangs", "STOP")
         failures = run("journalctl", "-b", "-o", "cat", "-u", AGENT).stdout

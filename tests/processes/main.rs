@@ -29,6 +29,7 @@ mod controller_record;
 mod controllers_killed;
 mod dead_relay;
 mod demo;
+mod doctor;
 mod enrolment;
 mod full_disk;
 mod garbage;
