@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::complaint::expect;
-use super::office::Office;
+use super::office::{Office, is_done};
 use super::papers::{Papers, now_s, program};
 use super::program::Program;
 
@@ -213,6 +213,28 @@ fn what_is_wrong_with_links_relays_and_folders_is_found() {
         "fail",
         &["others may change the fencing tokens"],
     );
+}
+
+#[test]
+fn a_revoked_agent_is_found_as_one() {
+    let mut office = Office::new();
+    let identity = office.papers.of("agent/truck-17");
+    let wanted = arguments(&office.papers, &identity, &office.address, "");
+    let mut agent = Program::start("longrein-agent", &wanted[..2]);
+    agent.says("list of revocations is stored");
+    let folder = office.folder();
+    let revoke = ["fleet", "revoke", "--dir", &folder, "truck-17"];
+    is_done(&Program::start("longrein", revoke).ended());
+    office.relay.says("node is gone node=agent/truck-17");
+    drop(agent);
+    let found = examine(&wanted);
+    assert_eq!(found.code, Some(1));
+    let parts = [
+        "refuses this node's certificate: it is revoked",
+        "enroll --replace",
+    ];
+    found.says("route default to relay-a", "fail", &parts);
+    found.says("relays", "fail", &["nobody can drive"]);
 }
 
 #[test]
