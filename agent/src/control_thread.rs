@@ -326,7 +326,7 @@ fn raise_priority() {
 }
 
 /// Nice value of the control thread.
-const NICE: i32 = -15;
+pub(crate) const NICE: i32 = -15;
 /// Commands that may wait: five seconds of 50 Hz, of which the deadlines will have refused most.
 const COMMANDS_WAITING_MAX: usize = 256;
 /// Places of the queue, of which commands leave some to resets and ends of leases.

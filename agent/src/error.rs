@@ -59,6 +59,12 @@ pub enum AgentError {
     /// The identity's key is of no use to TLS.
     #[error("identity: its key cannot be used for TLS: {0}")]
     Key(String),
+    /// The doctor found what does not work.
+    #[error("{failed} checks fail")]
+    Unwell {
+        /// How many.
+        failed: usize,
+    },
     /// The thread that guards the vehicle has ended by itself.
     #[error("the control thread has ended: this is a fault of the program; every device is closed")]
     ControlEnded,
@@ -90,6 +96,7 @@ impl AgentError {
                 AdapterConfigError::Socket { .. } => Exit::Failed,
             },
             AgentError::State(_)
+            | AgentError::Unwell { .. }
             | AgentError::Credentials(_)
             | AgentError::AppliedLog { .. }
             | AgentError::ControlEnded

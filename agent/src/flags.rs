@@ -52,6 +52,7 @@ pub(crate) struct Flags {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Enroll(EnrollArgs),
+    Doctor(DoctorArgs),
 }
 
 /// Make this machine an agent of a fleet, with a token of its authority, then end
@@ -64,6 +65,19 @@ pub(crate) struct EnrollArgs {
     /// Token, relays and the rest.
     #[command(flatten)]
     arguments: EnrolArguments,
+}
+
+/// Look at all that the agent needs here, and say what to do where something is missing, then end
+///
+/// Looks at clock, identity, certificate, folders, kernel, systemd unit, links and relays: of each link to each relay whether
+/// packets come back, how many are lost, and whether both believe each other's certificate. It changes nothing, and does not
+/// disturb an agent that runs. Run it as the agent's user or as root, with the same --config, --identity and --state.
+#[derive(Debug, Args)]
+#[command(after_help = DOCTOR_EXIT_CODES)]
+pub(crate) struct DoctorArgs {
+    /// Print one JSON object a line for each finding: its level (ok, warn, fail), what was looked at, what was found, what to do
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 impl EnrollArgs {
@@ -115,6 +129,8 @@ const VARIABLES: [Variable; 1] = [Variable::text(
 
 const ENROLL_EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 the command line or the token is wrong, or there is an identity \
 already; 3 the authority or the relay refuses; 4 the token has expired; 5 no relay, or not the authority, is reached.";
+
+const DOCTOR_EXIT_CODES: &str = "Exit codes: 0 nothing fails; 1 something does; 2 the command line or the configuration is wrong.";
 
 const EXIT_CODES: &str = "Exit codes: 0 ended on SIGTERM or SIGINT, or done; 1 failed, for example as the record of fencing \
 tokens is damaged; 2 the command line, the configuration or the identity is wrong; 4 the certificate is not valid now.";

@@ -17,6 +17,7 @@ mod black_box;
 pub mod config;
 pub mod control_thread;
 mod dispatch;
+mod doctor;
 mod error;
 mod flags;
 mod ledger;
@@ -59,6 +60,9 @@ fn act(flags: Flags) -> Result<(), AgentError> {
     let mut config = flags.config()?;
     if let Some(Verb::Enroll(enroll)) = &flags.verb {
         return Ok(enroll.enrol(&config.identity.directory)?);
+    }
+    if let Some(Verb::Doctor(doctor)) = &flags.verb {
+        return doctor::examine(&config, doctor.json);
     }
     if flags.print_config {
         return flags::print(&config.to_text());

@@ -8,7 +8,7 @@ use longrein_proto::base::{
     ApplicationId, Channel, Class, FencingToken, Flow, NodeKind, NodeName, Refusal, Rights,
     SessionId, Stage, StopId,
 };
-use longrein_proto::crypto::{Responder, sign_statement};
+use longrein_proto::crypto::{Responder, RunKey, sign_statement};
 use longrein_proto::role::{Controller, ControllerEvent, Order};
 use longrein_proto::wire::{
     AgentBeat, Body, Description, Drive, FunctionDescription, FunctionKind, FunctionReport,
@@ -37,6 +37,7 @@ struct Scene {
     /// Who answers calls: a vehicle may have somebody else's papers.
     answers_as: NodeName,
     chance: Chance,
+    run: RunKey,
 }
 
 /// A vehicle's end of a session.
@@ -68,6 +69,7 @@ impl Scene {
             up: Vec::new(),
             answers_as: truck,
             chance: Chance::new(seed + 1),
+            run: RunKey::new(&mut Chance::new(seed + 2)),
         }
     }
 
@@ -273,6 +275,7 @@ impl Scene {
             to,
             step1,
             credential.as_ref(),
+            &self.run,
             &mut self.chance,
         )
         .ok()?;

@@ -2,7 +2,7 @@
 
 use longrein_proto::base::limits::HANDSHAKE_BYTES_MAX;
 use longrein_proto::base::{MonoTime, SessionId};
-use longrein_proto::crypto::{HandshakeError, Initiator, Responder};
+use longrein_proto::crypto::{HandshakeError, Initiator, Responder, RunKey};
 
 use crate::papers::Papers;
 use crate::{Chance, Script, papers};
@@ -18,12 +18,13 @@ pub fn run(bytes: &[u8]) {
     );
     let (calling, called) = (papers.credential(&alice), papers.credential(&truck));
     let mut chance = Chance::new(u64::from(script.byte()));
+    let run = RunKey::new(&mut chance);
     let (session, now) = (SessionId(7), MonoTime::from_us(1_000_000));
 
     let (mut initiator, step1) = Initiator::new(now, session, &truck, &mut chance);
     let rubbish = script.bytes(60);
     if let Ok((mut responder, step2)) =
-        Responder::new(now, session, &truck, rubbish, called.as_ref(), &mut chance)
+        Responder::new(now, session, &truck, rubbish, called.as_ref(), &run, &mut chance)
     {
         assert_eq!(
             (rubbish.len(), step2.len() <= HANDSHAKE_BYTES_MAX),
@@ -38,7 +39,7 @@ pub fn run(bytes: &[u8]) {
     }
 
     let (mut responder, step2) =
-        Responder::new(now, session, &truck, &step1, called.as_ref(), &mut chance)
+        Responder::new(now, session, &truck, &step1, called.as_ref(), &run, &mut chance)
             .expect("a genuine step");
     for _ in 0..script.byte() % 4 {
         let forged = forge(&mut script, &step2);

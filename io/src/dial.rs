@@ -346,7 +346,7 @@ impl<R: Role + 'static> Dialer<R> {
     /// Attempts that race, each from the start and maybe to another address. They get fewer from round to round while nobody
     /// answers, and are as many as may be when somebody does.
     async fn round(&mut self) -> Result<Found, DialOutcome> {
-        let addresses = self.resolve().await?;
+        let addresses = resolve(&self.route).await?;
         let driver = self.driver.clone();
         let engine = driver.engine();
         let link = Rc::clone(&self.link);
@@ -440,26 +440,6 @@ impl<R: Role + 'static> Dialer<R> {
         })
     }
 
-    async fn resolve(&self) -> Result<Vec<SocketAddr>, DialOutcome> {
-        let unresolved = |why: &str| DialOutcome::Unresolved {
-            why: why.to_string(),
-        };
-        let mut addresses: Vec<SocketAddr> = match self.route.address.parse() {
-            Ok(address) => vec![address],
-            Err(_) => timeout(RESOLVE_MAX, lookup_host(&self.route.address))
-                .await
-                .map_err(|_| unresolved("the name service does not answer"))?
-                .map_err(|error| unresolved(&error.to_string()))?
-                .collect(),
-        };
-        addresses.retain(|address| self.route.bind.local_for(address.ip()).is_some());
-        addresses.truncate(ADDRESSES_MAX);
-        if addresses.is_empty() {
-            return Err(unresolved("none of the link's address family"));
-        }
-        Ok(addresses)
-    }
-
     /// Tells the program each time, and the log when it is news.
     fn tell(&mut self, outcome: &DialOutcome) {
         let Route { link, relay, .. } = &self.route;
@@ -476,6 +456,27 @@ impl<R: Role + 'static> Dialer<R> {
         self.told = what;
         (self.observe.borrow_mut())(&self.route, outcome);
     }
+}
+
+/// Where a route leads, as its link can reach it: at least one address.
+pub(crate) async fn resolve(route: &Route) -> Result<Vec<SocketAddr>, DialOutcome> {
+    let unresolved = |why: &str| DialOutcome::Unresolved {
+        why: why.to_string(),
+    };
+    let mut addresses: Vec<SocketAddr> = match route.address.parse() {
+        Ok(address) => vec![address],
+        Err(_) => timeout(RESOLVE_MAX, lookup_host(&route.address))
+            .await
+            .map_err(|_| unresolved("the name service does not answer"))?
+            .map_err(|error| unresolved(&error.to_string()))?
+            .collect(),
+    };
+    addresses.retain(|address| route.bind.local_for(address.ip()).is_some());
+    addresses.truncate(ADDRESSES_MAX);
+    if addresses.is_empty() {
+        return Err(unresolved("none of the link's address family"));
+    }
+    Ok(addresses)
 }
 
 /// The sockets of one round: one for each address family. They stay open for the connection that won.
@@ -528,7 +529,7 @@ impl Drop for Endpoints<'_> {
 }
 
 /// Each packet that a relay sends carries the node's connection id: a node has few connections, and needs no long one.
-fn endpoint_config() -> EndpointConfig {
+pub(crate) fn endpoint_config() -> EndpointConfig {
     let mut config = EndpointConfig::default();
     config.cid_generator(|| Box::new(RandomConnectionIdGenerator::new(CONNECTION_ID_BYTES)));
     config

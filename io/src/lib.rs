@@ -40,6 +40,7 @@ pub mod log;
 mod outcome;
 pub mod path;
 mod port;
+pub mod probe;
 pub mod recorder;
 pub mod remote;
 mod repeats;

@@ -47,7 +47,7 @@ fn an_agent_that_is_killed_says_nothing_and_its_operator_hears_only_silence() {
         let from = world.controller_events(set.alice).len();
         world.restart_agent(set.agent);
         world.await_session(set.alice, from);
-        assert_eq!(losses(&world, set.alice), [SessionLoss::Replaced]);
+        assert_eq!(losses(&world, set.alice), [SessionLoss::AgentStartedAgain]);
         // What was left from before moves nothing: motion needs a lease and a resume.
         world.drive_on(set.alice, set.agent, Duration::from_millis(300));
         assert_eq!(world.vehicle(set.agent).stage(), Stage::MinimalRisk);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use longrein_proto::base::{
     Channel, Class, Flow, MonoTime, NodeKind, NodeName, Refusal, SessionId,
 };
-use longrein_proto::crypto::{Established, Initiator, Responder};
+use longrein_proto::crypto::{Established, Initiator, Responder, RunKey};
 use longrein_proto::role::ControllerEvent;
 use longrein_proto::session::{Dictionaries, Resolution, Session};
 use longrein_tests::{
@@ -24,8 +24,10 @@ fn session_without_a_clock(seed: u64) -> (Session, Session) {
     let (now, id) = (MonoTime::from_us(1_000_000), SessionId(7));
     let (mut initiator, step1) = Initiator::new(now, id, &truck, &mut chance);
     let credential = fleet.credential(&truck);
+    let run = RunKey::new(&mut chance);
+    let credential = credential.as_ref();
     let (mut responder, step2) =
-        Responder::new(now, id, &truck, &step1, credential.as_ref(), &mut chance)
+        Responder::new(now, id, &truck, &step1, credential, &run, &mut chance)
             .expect("a genuine step");
     let credential = fleet.credential(&alice);
     let trusted = fleet.fleet();

@@ -50,6 +50,8 @@ fn envelopes_that_a_relay_swaps_between_vehicles_are_counted_by_the_wrong_one_an
     });
 }
 
+/// Each word of relay A has the controller call the vehicle again, and the vehicle is the same run.
+// [WIRE-168]
 #[test]
 fn what_a_relay_says_of_presence_neither_ends_a_session_nor_makes_one() {
     each_seed(|seed| {
@@ -63,6 +65,8 @@ fn what_a_relay_says_of_presence_neither_ends_a_session_nor_makes_one() {
         assert!(claims.contains(&true) && claims.contains(&false));
         let events = world.controller_events(set.alice);
         assert!(!events.iter().any(|(_, event)| session_down(event)));
+        // It is asked who it is, and nobody opens a second session with it.
+        assert_eq!(world.agent_role(set.agent).sessions().count(), 1);
         assert_eq!(
             world.account(set.agent, &sent),
             Account {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use longrein_proto::base::{ApplicationId, NodeKind};
-use longrein_proto::role::{ControllerEvent, SendCommandError};
+use longrein_proto::base::{ApplicationId, NodeKind, Stage};
+use longrein_proto::role::{ControllerEvent, SendCommandError, SessionLoss};
 use longrein_tests::{Account, Clock, Link, PERIOD, StageSet, Station, Vehicle, World, each_seed};
 
 /// How often a controller was told that its session stands, and that it is over.
@@ -143,6 +143,67 @@ fn after_a_restart_of_the_agent_the_controller_calls_again_by_itself() {
         world.take(set.alice, set.agent, Vehicle::DRIVE);
         world.drive_for(set.alice, set.agent, Duration::from_secs(1));
         assert!(world.vehicle(set.agent).applied.len() > 40);
+    });
+}
+
+/// The relays say that another run has the agent's place, and that is enough to call it.
+// [WIRE-119] [WIRE-168] [SAFE-25]
+#[test]
+fn after_a_crash_at_speed_a_new_lease_and_a_resume_move_the_vehicle_within_two_seconds() {
+    each_seed(|seed| {
+        let (mut world, set) = StageSet::driving(seed);
+        let crashed = world.now();
+        world.kill(set.agent);
+        let from = world.controller_events(set.alice).len();
+        world.drive_on(set.alice, set.agent, Duration::from_millis(300));
+        world.restart_agent(set.agent);
+        world.await_session(set.alice, from);
+        let lost = world.controller_events(set.alice).iter().rev();
+        let why = lost.clone().find_map(|(_, event)| match event {
+            ControllerEvent::SessionDown { why, .. } => Some(*why),
+            _ => None,
+        });
+        assert_eq!(why, Some(SessionLoss::AgentStartedAgain));
+        // Neither the old lease nor a new one without a resume moves it.
+        assert_eq!(
+            world.drive(set.alice, set.agent, 1_000, false),
+            Err(SendCommandError::NoLease)
+        );
+        world.take(set.alice, set.agent, Vehicle::DRIVE);
+        world.drive_on(set.alice, set.agent, Duration::from_millis(100));
+        assert_eq!(world.vehicle(set.agent).applied.len(), 0);
+        world.drive_for(set.alice, set.agent, Duration::from_millis(200));
+        assert_eq!(world.vehicle(set.agent).stage(), Stage::Nominal);
+        assert!(world.vehicle(set.agent).applied.len() > 3);
+        assert!(world.now().since(crashed) < Duration::from_secs(2));
+    });
+}
+
+/// Relays lose the vehicle and find it again as its links come and go: its session and its leases stay.
+// [WIRE-168]
+#[test]
+fn a_vehicle_whose_links_to_one_relay_come_and_go_keeps_its_session() {
+    each_seed(|seed| {
+        let (mut world, set) = StageSet::driving(seed);
+        let mut sent = Vec::new();
+        for _ in 0..5 {
+            for path in &set.truck_paths[..2] {
+                world.part(*path);
+            }
+            sent.extend(world.drive_on(set.alice, set.agent, Duration::from_millis(500)));
+            for path in &set.truck_paths[..2] {
+                world.connect(*path);
+            }
+            sent.extend(world.drive_on(set.alice, set.agent, Duration::from_millis(500)));
+        }
+        let events = world.controller_events(set.alice).iter();
+        let gone = events
+            .filter(|(_, event)| matches!(event, ControllerEvent::Presence { present: false, .. }));
+        assert!(gone.count() >= 5);
+        world.run(Duration::from_millis(200));
+        assert_eq!(ups_and_downs(&world, set.alice), (1, 0));
+        let account = world.account(set.agent, &sent);
+        assert_eq!((account.sent, account.applied), (250, 250));
     });
 }
 

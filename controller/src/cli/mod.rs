@@ -12,6 +12,7 @@ macro_rules! after_help {
 
 pub mod authority;
 mod claim_args;
+pub mod command;
 pub mod connection;
 pub mod demo;
 pub mod dictionary;
@@ -78,6 +79,7 @@ pub enum Verb {
     Vehicles(vehicles::VehiclesArgs),
     Drive(drive::DriveArgs),
     Tunnel(tunnel::TunnelArgs),
+    Command(command::CommandArgs),
     Watch(watch::WatchArgs),
     Stop(stop::StopArgs),
     Reset(reset::ResetArgs),
@@ -98,6 +100,7 @@ pub fn main() -> ExitCode {
         Verb::Vehicles(args) => vehicles::run(&args),
         Verb::Drive(args) => drive::run(args),
         Verb::Tunnel(args) => tunnel::run(args),
+        Verb::Command(args) => command::run(args),
         Verb::Watch(args) => watch::run(args),
         Verb::Stop(args) => stop::run(&args),
         Verb::Reset(args) => reset::run(&args),
@@ -154,9 +157,10 @@ mod tests {
         }
     }
 
-    fn verbs() -> [Command; 23] {
+    fn verbs() -> [Command; 24] {
         let named = Command::new;
         [
+            command::CommandArgs::augment_args(named("command")),
             demo::DemoArgs::augment_args(named("demo")),
             dictionary::TrainArgs::augment_args(named("train")),
             drive::DriveArgs::augment_args(named("drive")),
@@ -207,6 +211,32 @@ mod tests {
         assert_eq!(tunnel.ttl_ms, 200);
         assert!(parse::<tunnel::TunnelArgs>(&format!("{line} --class stop")).is_err());
         assert!(parse::<tunnel::TunnelArgs>(&format!("{line} --ttl-ms 0")).is_err());
+    }
+
+    #[test]
+    fn a_command_has_one_payload_or_one_for_each_line() {
+        let one: command::CommandArgs = parse("verb truck-17 lamps on --device lamp-7").unwrap();
+        assert_eq!(one.payload.as_deref(), Some("on"));
+        assert_eq!(one.class, command::CommandClass::Reliable);
+        for right in ["--lines", "--lines --rate-hz 5", "--file x", "00 --hex"] {
+            let line = format!("verb truck-17 lamps {right}");
+            assert!(parse::<command::CommandArgs>(&line).is_ok(), "{right}");
+        }
+        for wrong in [
+            "--hex",
+            "on --lines",
+            "on --file x",
+            "--lines --file x",
+            "on --rate-hz 5",
+            "--file x --hex",
+            "on --class latest",
+            "on --class stop",
+            "on --ttl-ms 0",
+            "on --device=",
+        ] {
+            let line = format!("verb truck-17 lamps {wrong}");
+            assert!(parse::<command::CommandArgs>(&line).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -125,7 +125,8 @@ impl Tally {
         Ok(())
     }
 
-    fn counts(&self) -> FlowCounts {
+    /// What had no effect, as the vehicle reports it.
+    pub fn counts(&self) -> FlowCounts {
         let now = self.counts.unwrap_or_default();
         FlowCounts {
             superseded: self.before.superseded.saturating_add(now.superseded),

@@ -148,7 +148,8 @@ async fn dig(
     Ok(Carrier::new(args, socket, vehicle, holder, events))
 }
 
-fn check_kind(vehicle: &Vehicle, function: &Name) -> Result<(), Failure> {
+/// Whether a function takes bytes that only its device understands.
+pub(super) fn check_kind(vehicle: &Vehicle, function: &Name) -> Result<(), Failure> {
     let functions = vehicle.description().functions;
     let known = functions.iter().find(|known| known.name == *function);
     match known.map(|known| known.kind) {

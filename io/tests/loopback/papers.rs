@@ -8,7 +8,7 @@ use longrein_io::ending::{CertificateFault, Ending};
 use longrein_io::runtime;
 use longrein_proto::base::{Entropy, MonoTime, NodeName, SessionId};
 use longrein_proto::crypto::{
-    CertificateError, Credential, HandshakeError, Initiator, KeyPair, Responder,
+    CertificateError, Credential, HandshakeError, Initiator, KeyPair, Responder, RunKey,
 };
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, date_time_ymd,
@@ -272,8 +272,10 @@ fn a_session_is_refused_to_wrong_papers_at_both_ends() {
             let calling: &dyn Credential = if caller { &shown } else { calling.as_ref() };
             let called: &dyn Credential = if caller { called.as_ref() } else { &shown };
             let (mut initiator, step1) = Initiator::new(now, session, &truck, &mut Counting(1));
+            let run = RunKey::new(&mut Counting(3));
+            let entropy = &mut Counting(2);
             let (mut responder, step2) =
-                Responder::new(now, session, &truck, &step1, called, &mut Counting(2)).unwrap();
+                Responder::new(now, session, &truck, &step1, called, &run, entropy).unwrap();
             let step3 = initiator.on_step2(now, &step2, trusted.fleet(), at, calling);
             let refused = match step3 {
                 Ok((step3, _)) if caller => responder.on_step3(now, &step3, trusted.fleet(), at),

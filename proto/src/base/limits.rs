@@ -264,6 +264,9 @@ pub const BEAT_INTERVAL_IDLE: Duration = Duration::from_secs(1);
 pub const REOFFER_INTERVAL: Duration = Duration::from_secs(1);
 /// A controller calls again when a session was silent for this long.
 pub const SESSION_SILENCE: Duration = Duration::from_secs(2);
+/// Time between calls of a vehicle whose session may be over, as relays say: few enough that a relay which says so without end
+/// makes little work, and one of them right after the agent is back.
+pub const DOUBT_INTERVAL: Duration = Duration::from_millis(300);
 /// An agent forgets a session that was silent for this long.
 pub const SESSION_LIFE: Duration = Duration::from_secs(10);
 /// Time between repeats of an unanswered stop on every leg; each leg retries on its own in between.

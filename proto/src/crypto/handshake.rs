@@ -18,10 +18,11 @@ use snow::HandshakeState;
 use super::credential::Credential;
 use super::fleet::{CertificateError, Fleet, Peer, fingerprint};
 use super::introduction::{
-    FEATURES, Introduced, Introduction, Role, VERSION_MAX, VERSION_MIN, to_be_signed,
+    FEATURE_RUN, FEATURES, Introduced, Introduction, Role, VERSION_MAX, VERSION_MIN, to_be_signed,
 };
 use super::keys::{OpenKey, SealKey};
 use super::noise::{self, Noise};
+use super::run_key::{Run, RunKey};
 use crate::base::{ClockSample, Entropy, MonoTime, NodeName, SessionId};
 
 /// What one end of a session has after the handshake.
@@ -43,6 +44,8 @@ pub struct Established {
     pub handshake_hash: [u8; 32],
     /// SHA-256 of the own certificate (DER) that the other end was shown.
     pub shown: [u8; 32],
+    /// Which run of the called node's program this is; at its caller only, and when the called node says it.
+    pub run: Option<Run>,
 }
 
 /// The end that opens the session, after step 1.
@@ -64,7 +67,7 @@ impl Initiator {
         to: &NodeName,
         entropy: &mut dyn Entropy,
     ) -> (Initiator, Vec<u8>) {
-        let noise = Noise::new(Role::Initiator, session, to, entropy);
+        let noise = Noise::calling(session, to, entropy);
         let (state, step1) = after_step1(&noise);
         let initiator = Initiator {
             noise,
@@ -109,6 +112,7 @@ impl Initiator {
         let theirs = introduced.introduction;
         let version = theirs.common_version().ok_or(HandshakeError::Version)?;
         let features = theirs.features & FEATURES;
+        let run = noise::far_static(&state).filter(|_| features & FEATURE_RUN != 0);
         let mine = Introduction {
             received_us: now.as_us(),
             sent_us: now.as_us(),
@@ -131,6 +135,7 @@ impl Initiator {
             sample: sample(self.sent, &theirs, now),
             handshake_hash,
             shown: fingerprint(credential.certificate()),
+            run,
         };
         Ok((step3, established))
     }
@@ -151,7 +156,7 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// Takes step 1 of a session with this node, `me`; returns step 2 as well.
+    /// Takes step 1 of a session with this node, `me`, in one run of its program; returns step 2 as well.
     ///
     /// # Errors
     /// [`HandshakeError::Unreadable`] when it is no step 1; [`HandshakeError::Credential`] when this node's own certificate
@@ -162,13 +167,14 @@ impl Responder {
         me: &NodeName,
         step1: &[u8],
         credential: &dyn Credential,
+        run: &RunKey,
         entropy: &mut dyn Entropy,
     ) -> Result<(Responder, Vec<u8>), HandshakeError> {
         // [WIRE-61]
         if step1.len() != STEP1_BYTES {
             return Err(HandshakeError::Unreadable);
         }
-        let noise = Noise::new(Role::Responder, session, me, entropy);
+        let noise = Noise::answering(session, me, run, entropy);
         let mut state = noise.begin();
         noise::read(&mut state, step1).ok_or(HandshakeError::Unreadable)?;
         let mine = Introduction {
@@ -240,6 +246,7 @@ impl Responder {
             sample: sample(self.sent, &theirs, now),
             handshake_hash,
             shown: self.shown,
+            run: None,
         })
     }
 

@@ -15,8 +15,12 @@ pub const FEATURE_PAPERS: u32 = 2;
 /// Feature of a session: its end reads what the other one's wall clock shows.
 // [WIRE-166]
 pub const FEATURE_WALL_CLOCK: u32 = 4;
+/// Feature of a session: the called end's static key is that of its run.
+// [WIRE-167]
+pub const FEATURE_RUN: u32 = 8;
 /// Optional features of a session that this end knows, one bit each.
-pub(super) const FEATURES: u32 = FEATURE_DICTIONARIES | FEATURE_PAPERS | FEATURE_WALL_CLOCK;
+pub(super) const FEATURES: u32 =
+    FEATURE_DICTIONARIES | FEATURE_PAPERS | FEATURE_WALL_CLOCK | FEATURE_RUN;
 
 /// The payload of steps 2 and 3.
 ///

@@ -10,6 +10,7 @@ mod papers;
 mod ratchet;
 mod renewal;
 mod revocations;
+mod run_key;
 mod secret;
 mod statement;
 #[cfg(test)]
@@ -25,5 +26,6 @@ pub use keys::{OpenError, OpenKey, SealError, SealKey};
 pub use papers::{PapersError, sign_papers, verify_papers};
 pub use renewal::{renewal_apart, renewal_due};
 pub use revocations::{RevocationOutcome, sign_revocations};
+pub use run_key::{Run, RunKey};
 pub use statement::{sign_statement, verify_statement};
 pub use token::{Issued, Token, TokenNames, TokenVerdict, judge_renewal};

@@ -10,6 +10,7 @@ use snow::{Builder, HandshakeState};
 use zeroize::Zeroizing;
 
 use super::introduction::Role;
+use super::run_key::{Run, RunKey};
 use super::secret::Secret;
 use crate::base::limits::HANDSHAKE_BYTES_MAX;
 use crate::base::{Entropy, NodeName, SessionId};
@@ -26,24 +27,40 @@ pub(super) struct Noise {
 }
 
 impl Noise {
-    /// A handshake with fresh keys, static ones too: who is behind them is said by a signature.
+    /// A handshake of the calling end, with fresh keys: who is behind them is said by a signature.
     // [WIRE-62]
-    pub(super) fn new(
-        role: Role,
+    pub(super) fn calling(
         session: SessionId,
         called: &NodeName,
         entropy: &mut dyn Entropy,
     ) -> Noise {
         let static_private = Secret::filled_by(|bytes| entropy.fill(bytes));
-        let mut dh = curve25519();
-        dh.set(static_private.bytes());
-        let mut static_public = [0; 32];
-        static_public.copy_from_slice(dh.pubkey());
+        Noise::new(Role::Initiator, session, called, static_private, entropy)
+    }
+
+    /// A handshake of the called end, with the static key of its run.
+    // [WIRE-62]
+    pub(super) fn answering(
+        session: SessionId,
+        called: &NodeName,
+        run: &RunKey,
+        entropy: &mut dyn Entropy,
+    ) -> Noise {
+        Noise::new(Role::Responder, session, called, run.secret(), entropy)
+    }
+
+    fn new(
+        role: Role,
+        session: SessionId,
+        called: &NodeName,
+        static_private: Secret,
+        entropy: &mut dyn Entropy,
+    ) -> Noise {
         Noise {
             role,
             prologue: prologue(session, called),
+            static_public: static_public(&static_private),
             static_private,
-            static_public,
             ephemeral_seed: Secret::filled_by(|bytes| entropy.fill(bytes)),
         }
     }
@@ -96,6 +113,21 @@ pub(super) fn read(state: &mut HandshakeState, message: &[u8]) -> Option<Vec<u8>
     let length = state.read_message(message, &mut payload).ok()?;
     payload.truncate(length);
     Some(payload)
+}
+
+/// The public half of a static key.
+fn static_public(private: &Secret) -> [u8; 32] {
+    let mut dh = curve25519();
+    dh.set(private.bytes());
+    let mut public = [0; 32];
+    public.copy_from_slice(dh.pubkey());
+    public
+}
+
+/// The run behind the other end's static key, when that key is a run's.
+pub(super) fn far_static(state: &HandshakeState) -> Option<Run> {
+    let public = state.get_remote_static()?;
+    Some(Run(public.try_into().ok()?))
 }
 
 /// The hash of everything in the handshake so far.
@@ -193,14 +225,7 @@ mod tests {
     #[test]
     fn a_handshake_begins_the_same_way_each_time_and_another_one_differently() {
         let called = "agent/truck-17".parse().expect("valid");
-        let new = |seed| {
-            Noise::new(
-                Role::Initiator,
-                SessionId(1),
-                &called,
-                &mut SeededEntropy::new(seed),
-            )
-        };
+        let new = |seed| Noise::calling(SessionId(1), &called, &mut SeededEntropy::new(seed));
         let noise = new(1);
         let step1 = write(&mut noise.begin(), &[]);
 
@@ -223,7 +248,8 @@ mod tests {
     fn no_key_is_printed() {
         let called = "agent/truck-17".parse().expect("valid");
         let mut entropy = SeededEntropy::new(1);
-        let noise = Noise::new(Role::Responder, SessionId(1), &called, &mut entropy);
+        let run = RunKey::new(&mut entropy);
+        let noise = Noise::answering(SessionId(1), &called, &run, &mut entropy);
 
         assert_eq!(format!("{noise:?}"), "Noise { role: Responder, .. }");
     }

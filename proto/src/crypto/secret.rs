@@ -19,6 +19,11 @@ impl Secret {
         secret
     }
 
+    /// The same secret at another place, for an owner that ends at another time.
+    pub(super) fn copy(&self) -> Secret {
+        Secret::filled_by(|bytes| bytes.copy_from_slice(self.bytes()))
+    }
+
     /// HKDF-Expand of this secret (RFC 5869 §2.3) with SHA-256 and `label`.
     pub(super) fn derive(&self, label: &[u8]) -> Secret {
         expand(

@@ -113,7 +113,7 @@ impl Applicant {
                 let attempt = self.attempt.as_mut();
                 if let Some(attempt) = attempt.filter(|attempt| attempt.session() == session) {
                     let mine = (self.credential.as_ref(), &Dictionaries::new());
-                    attempt.on_step2(now, &body, (&self.fleet, at), mine, &mut self.node);
+                    attempt.on_step2(now, &body, (&self.fleet, at), mine, None, &mut self.node);
                 }
             }
             Ok(Parcel::Notice(notice)) => self.on_notice(now, relay, &notice),

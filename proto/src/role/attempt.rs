@@ -89,13 +89,21 @@ impl Attempt {
         self.next_send = now;
     }
 
-    /// Takes a step 2; a forged one changes nothing.
+    /// Whether only agents answered that know nothing of the session that stands, because they are another run.
+    pub(super) fn is_of_another_run(&self, standing: &Line) -> bool {
+        let mut made = self.made.iter();
+        self.is_answered() && made.all(|made| standing.is_outlived(made.line.run))
+    }
+
+    /// Takes a step 2; a forged one changes nothing. One of the run that a session stands with makes the attempt needless.
+    // [WIRE-168]
     pub(super) fn on_step2(
         &mut self,
         now: MonoTime,
         body: &[u8],
         (fleet, at): (&Fleet, UnixTime),
         (credential, dictionaries): (&dyn Credential, &Dictionaries),
+        standing: Option<&Line>,
         node: &mut Node,
     ) {
         if self.made.len() >= HANDSHAKES_PER_ATTEMPT_MAX {
@@ -105,6 +113,10 @@ impl Attempt {
         else {
             return;
         };
+        if standing.is_some_and(|line| !line.is_outlived(established.run)) {
+            self.ends = now;
+            return;
+        }
         let step3 = handshake(self.session(), 3, None, &step3);
         node.send_everywhere(now, &step3, now, now + HANDSHAKE_TTL);
         self.next_send = now + HANDSHAKE_REPEAT_INTERVAL;

@@ -7,7 +7,7 @@ use rustls_pki_types::UnixTime;
 
 use crate::base::limits::ATTEMPT_LIFE;
 use crate::base::{Entropy, MonoTime, NodeName, SessionId};
-use crate::crypto::{Credential, Established, Fleet, Responder};
+use crate::crypto::{Credential, Established, Fleet, Responder, RunKey};
 use crate::leg::Budget;
 use crate::wire::Parcel;
 
@@ -20,6 +20,8 @@ use crate::wire::Parcel;
 #[derive(Debug)]
 pub(super) struct Halves {
     halves: VecDeque<Half>,
+    /// None before the first answer.
+    run: Option<RunKey>,
     work: BTreeMap<NodeName, Budget>,
     per_relay_max: usize,
     work_per_s: u64,
@@ -40,6 +42,7 @@ impl Halves {
     pub(super) fn new(per_relay_max: usize, work_per_s: u64) -> Halves {
         Halves {
             halves: VecDeque::new(),
+            run: None,
             work: BTreeMap::new(),
             per_relay_max,
             work_per_s,
@@ -73,8 +76,9 @@ impl Halves {
         if !self.spend(now, relay, 1) {
             return None;
         }
+        let run = self.run.get_or_insert_with(|| RunKey::new(entropy));
         let (responder, step2) =
-            Responder::new(now, session, me, step1, credential, entropy).ok()?;
+            Responder::new(now, session, me, step1, credential, run, entropy).ok()?;
         let step2 = Parcel::Handshake {
             session,
             step: 2,

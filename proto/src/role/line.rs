@@ -12,7 +12,7 @@ use crate::base::limits::{
     SESSION_SILENCE,
 };
 use crate::base::{Channel, Class, Flow, MonoTime, NodeName, SessionId};
-use crate::crypto::{Established, FEATURE_DICTIONARIES, FEATURE_WALL_CLOCK};
+use crate::crypto::{Established, FEATURE_DICTIONARIES, FEATURE_WALL_CLOCK, Run};
 use crate::session::{Delivery, Dictionaries, Outbound, SendError, Session};
 use crate::wire::{FunctionDescription, SessionMessage};
 
@@ -22,6 +22,8 @@ pub(super) struct Line {
     pub(super) session: Session,
     pub(super) far: FarEnd,
     pub(super) heard_at: MonoTime,
+    /// Which run of the called node's program this is, at its caller.
+    pub(super) run: Option<Run>,
     next_beat: MonoTime,
     newest_beat: MonoTime,
     next_offer: MonoTime,
@@ -46,6 +48,7 @@ impl Line {
             seal,
             open,
             sample,
+            run,
             ..
         } = established;
         let dictionaries = match features & FEATURE_DICTIONARIES {
@@ -58,6 +61,7 @@ impl Line {
             session: Session::new(id, peer.node, seal, open, Some(sample), dictionaries),
             far,
             heard_at: now,
+            run,
             next_beat: now,
             newest_beat: MonoTime::ZERO,
             next_offer: now + REOFFER_INTERVAL,
@@ -72,6 +76,13 @@ impl Line {
         if !surely_old {
             self.heard_at = now;
         }
+    }
+
+    /// Whether the far end's program has ended since: it says itself that it is another run.
+    // [WIRE-168]
+    pub(super) fn is_outlived(&self, run: Option<Run>) -> bool {
+        let runs = self.run.zip(run);
+        runs.is_some_and(|(own, other)| own != other)
     }
 
     /// Puts what the session has to send on the leg of every relay.

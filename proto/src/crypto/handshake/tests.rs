@@ -64,6 +64,7 @@ impl Scene {
             &truck_name(),
             step1,
             credential,
+            &RunKey::new(&mut SeededEntropy::new(seed)),
             &mut SeededEntropy::new(seed),
         )
         .expect("a step 1")
@@ -269,6 +270,7 @@ fn a_handshake_holds_for_its_session_and_called_node_only() {
             &called.parse().expect("valid"),
             &step1,
             &scene.truck,
+            &RunKey::new(&mut SeededEntropy::new(3)),
             &mut SeededEntropy::new(2),
         )
         .expect("a step 1");
@@ -359,6 +361,34 @@ fn a_step_3_of_another_handshake_is_refused() {
         scene.on_step3(&mut responder, &step3).err(),
         Some(HandshakeError::Unreadable)
     );
+}
+
+// [WIRE-167]
+#[test]
+fn a_caller_knows_the_run_that_answers_and_tells_another_one_apart() {
+    let scene = Scene::new(KeyType::Ed25519);
+    let mut runs = Vec::new();
+    for (call, run) in [(11, 5), (12, 5), (13, 6)] {
+        let (mut initiator, step1) = scene.call_with(call);
+        let (mut responder, step2) = Responder::new(
+            ANSWERED_AT,
+            SESSION,
+            &truck_name(),
+            &step1,
+            &scene.truck,
+            &RunKey::new(&mut SeededEntropy::new(run)),
+            &mut SeededEntropy::new(call),
+        )
+        .expect("a step 1");
+        let (step3, at_caller) = scene.on_step2(&mut initiator, &step2).expect("genuine");
+        let at_called = scene.on_step3(&mut responder, &step3).expect("genuine");
+        assert_eq!(at_called.run, None);
+        runs.push(at_caller.run);
+        assert_joined(at_caller, at_called);
+    }
+    assert!(runs.first().is_some_and(Option::is_some));
+    assert_eq!(runs.first(), runs.get(1));
+    assert_ne!(runs.first(), runs.get(2));
 }
 
 // [WIRE-68]
@@ -457,6 +487,7 @@ fn a_step_1_of_another_length_is_refused() {
             &truck_name(),
             &vec![9; length],
             &scene.truck,
+            &RunKey::new(&mut SeededEntropy::new(3)),
             &mut SeededEntropy::new(2),
         );
         assert_eq!(answered.err(), Some(HandshakeError::Unreadable));

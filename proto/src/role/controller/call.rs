@@ -9,7 +9,7 @@ use rustls_pki_types::UnixTime;
 
 use self::live::Live;
 use super::{ControllerEvent, Order, SendCommandError, SessionLoss};
-use crate::base::limits::SESSION_SILENCE;
+use crate::base::limits::{DOUBT_INTERVAL, SESSION_SILENCE};
 use crate::base::{Channel, Entropy, FencingToken, MonoTime, NodeName, SessionId};
 use crate::crypto::{Credential, Fleet};
 use crate::role::attempt::Attempt;
@@ -30,6 +30,10 @@ pub(super) struct Call {
     refused_by: BTreeSet<NodeName>,
     /// Whether the vehicle is connected to each relay, as the relay said last.
     presence: BTreeMap<NodeName, bool>,
+    /// A relay said that the vehicle went or came, so that the session may be over; not looked into yet.
+    doubted: bool,
+    /// When the next doubt is looked into.
+    next_doubt: MonoTime,
     events: VecDeque<ControllerEvent>,
 }
 
@@ -51,6 +55,8 @@ impl Call {
             live: None,
             refused_by: BTreeSet::new(),
             presence: BTreeMap::new(),
+            doubted: false,
+            next_doubt: MonoTime::ZERO,
             events: VecDeque::new(),
         }
     }
@@ -83,7 +89,7 @@ impl Call {
         }
         self.end_if_expired(now, calling.node);
         self.end_if_over(now, calling.node);
-        self.call_if_silent(now, calling);
+        self.call_if_due(now, calling);
         if let Some(attempt) = &mut self.attempt {
             attempt.work(now, calling.node);
         }
@@ -93,10 +99,10 @@ impl Call {
         let attempt = self.attempt.as_ref().map(Attempt::next_timeout);
         let live = self.live.as_ref().map(|live| {
             let own = live.next_timeout();
-            if attempt.is_some() {
-                own
-            } else {
-                own.min(live.line.heard_at + SESSION_SILENCE)
+            match (attempt, self.doubted) {
+                (Some(_), _) => own,
+                (None, false) => own.min(live.line.heard_at + SESSION_SILENCE),
+                (None, true) => own.min(self.next_doubt),
             }
         });
         attempt.into_iter().chain(live).min()
@@ -115,7 +121,10 @@ impl Call {
     /// A relay knows the way of a session, and whether the vehicle is there.
     pub(super) fn on_routed(&mut self, relay: &NodeName, session: SessionId, present: bool) {
         self.on_answer(relay, session);
-        if self.presence.insert(relay.clone(), present) != Some(present) {
+        let before = self.presence.insert(relay.clone(), present);
+        // [WIRE-168] A run that ends, or another one that begins in its place, looks like this.
+        self.doubted |= before.is_some_and(|before| before != present);
+        if before != Some(present) {
             self.events.push_back(ControllerEvent::Presence {
                 vehicle: self.vehicle.clone(),
                 relay: relay.clone(),
@@ -157,8 +166,10 @@ impl Call {
         node: &mut Node,
     ) {
         if let Some(attempt) = self.attempt.as_mut().filter(|a| a.session() == session) {
-            let dictionaries = &self.dictionaries;
-            attempt.on_step2(now, body, believing, (credential, dictionaries), node);
+            let mine = (credential, &self.dictionaries);
+            let live = self.live.as_ref().filter(|live| !live.is_silent(now));
+            let standing = live.map(|live| &live.line);
+            attempt.on_step2(now, body, believing, mine, standing, node);
         }
     }
 
@@ -182,8 +193,12 @@ impl Call {
         }
         if let Some(live) = &mut self.live {
             live.take_deliveries(now, &mut self.events);
-            let silent = live.line.heard_at + SESSION_SILENCE <= now;
-            if !silent && let Some(attempt) = self.attempt.take() {
+            let lives = |attempt: &mut Attempt| {
+                attempt.is_answered() && !attempt.is_of_another_run(&live.line)
+            };
+            if !live.is_silent(now)
+                && let Some(attempt) = self.attempt.take_if(lives)
+            {
                 // The old session lives after all.
                 attempt.ways.close(now, node);
             }
@@ -244,15 +259,17 @@ impl Call {
             .is_some_and(|attempt| attempt.session() == id)
     }
 
-    fn call_if_silent(&mut self, now: MonoTime, calling: &mut Calling<'_>) {
+    /// Calls the vehicle when there is no session, or none that surely stands. The one that there is goes on meanwhile.
+    // [WIRE-168]
+    fn call_if_due(&mut self, now: MonoTime, calling: &mut Calling<'_>) {
         if let Some(over) = self.attempt.take_if(|attempt| attempt.ends <= now) {
             over.ways.close(now, calling.node);
         }
-        let silent = self
-            .live
-            .as_ref()
-            .is_none_or(|live| live.line.heard_at + SESSION_SILENCE <= now);
-        if silent && self.attempt.is_none() {
+        let silent = self.live.as_ref().is_none_or(|live| live.is_silent(now));
+        let doubted = self.doubted && self.next_doubt <= now;
+        if (silent || doubted) && self.attempt.is_none() {
+            self.doubted = false;
+            self.next_doubt = now + DOUBT_INTERVAL;
             self.attempt = Some(Attempt::new(
                 now,
                 &self.vehicle,
@@ -267,7 +284,15 @@ impl Call {
         let Some(attempt) = self.attempt.take() else {
             return;
         };
-        self.end_session(now, SessionLoss::Replaced, node);
+        let outlived = self
+            .live
+            .as_ref()
+            .is_some_and(|old| old.line.is_outlived(line.run));
+        let why = match outlived {
+            true => SessionLoss::AgentStartedAgain,
+            false => SessionLoss::Replaced,
+        };
+        self.end_session(now, why, node);
         self.refused_by.clear();
         let mut live = Live::new(self.vehicle.clone(), attempt.ways, line);
         live.line.announce_dictionaries(now);

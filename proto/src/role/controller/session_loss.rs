@@ -9,6 +9,8 @@ pub enum SessionLoss {
     AgentEnds,
     /// It was silent, and another one begins.
     Replaced,
+    /// The agent has started again and knows nothing of it; another one begins.
+    AgentStartedAgain,
     /// The vehicle's newest certificate has ended.
     Expired,
     /// The authority has revoked the vehicle.
@@ -20,6 +22,7 @@ impl fmt::Display for SessionLoss {
         f.write_str(match self {
             SessionLoss::AgentEnds => "the agent ends, and the vehicle is in MinimalRisk",
             SessionLoss::Replaced => "it was silent",
+            SessionLoss::AgentStartedAgain => "the agent has started again",
             SessionLoss::Expired => "the vehicle's certificate has ended",
             SessionLoss::Revoked => "the vehicle is revoked",
         })

@@ -13,7 +13,7 @@ use super::*;
 use crate::base::limits::BEAT_BYTES_MAX;
 use crate::base::{Channel, Class, Flow, MonoTime, SessionId};
 use crate::crypto::test_authority::{KeyType, NOW, SeededEntropy, TestAuthority};
-use crate::crypto::{Fleet, Initiator, KeyPair, Responder};
+use crate::crypto::{Fleet, Initiator, KeyPair, Responder, RunKey};
 use crate::session::judge::BEATS;
 use crate::wire::{ControllerBeat, Outcome, Parcel, SealedHeader};
 
@@ -77,6 +77,7 @@ impl Pair {
             &called,
             &step1,
             &people.truck,
+            &RunKey::new(&mut SeededEntropy::new(3)),
             &mut SeededEntropy::new(2),
         )
         .unwrap();

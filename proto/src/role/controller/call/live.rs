@@ -63,6 +63,11 @@ impl Live {
         self.ways.session
     }
 
+    /// Whether nothing came for so long that it is to be replaced.
+    pub(super) fn is_silent(&self, now: MonoTime) -> bool {
+        self.line.heard_at + SESSION_SILENCE <= now
+    }
+
     pub(super) fn has_ended(&self) -> bool {
         self.ended
     }
