@@ -212,12 +212,11 @@ impl<R: Role + 'static> KeptRoutes<R> {
             .into_iter()
             .partition(goes_on);
         self.kept = kept;
-        for Kept {
-            path, dismissed, ..
-        } in &ended
-        {
-            dismissed.notify_one();
-            if let Some(in_use) = path.take() {
+        for kept in &ended {
+            kept.dismissed.notify_one();
+            let presence = Presence::of(&kept.route.bind, self.table.as_ref());
+            self.lose_if_stranded(kept, &presence);
+            if let Some(in_use) = kept.path.take() {
                 self.driver.hang_up(in_use.path);
             }
         }
@@ -255,19 +254,22 @@ impl<R: Role + 'static> KeptRoutes<R> {
         self.kept.push(kept);
     }
 
-    /// Ends the connections whose interface or address is gone: they would stay silent whatever the network does.
+    /// Ends the connections that have nothing to leave by any more.
     fn drop_stranded(&self) {
         for kept in &self.kept {
-            let in_use = kept.path.get();
-            let link = self.links.get(&kept.route.link);
-            let (Some(InUse { path, interface }), Some(link)) = (in_use, link) else {
-                continue;
-            };
-            if let Some(path) = self.driver.path(path)
-                && !link.presence().carries(interface, path.local().ip())
-            {
-                path.lose();
+            if let Some(link) = self.links.get(&kept.route.link) {
+                self.lose_if_stranded(kept, &link.presence());
             }
+        }
+    }
+
+    /// Ends a route's connection if its interface or address is gone: it would stay silent whatever the network does.
+    fn lose_if_stranded(&self, kept: &Kept, presence: &Presence) {
+        if let Some(InUse { path, interface }) = kept.path.get()
+            && let Some(path) = self.driver.path(path)
+            && !presence.carries(interface, path.local().ip())
+        {
+            path.lose();
         }
     }
 

@@ -59,7 +59,11 @@ impl Interfaces {
         let mut ready = self.socket.readable().await?;
         let mut all = News::default();
         for _ in 0..MESSAGES_MAX {
-            match recv(self.socket.get_ref(), &mut *self.message, RecvFlags::empty()) {
+            match recv(
+                self.socket.get_ref(),
+                &mut *self.message,
+                RecvFlags::empty(),
+            ) {
                 Ok((length, _)) => {
                     let message = self.message.get(..length).unwrap_or_default();
                     let news = self.table.handle(message);
@@ -87,8 +91,7 @@ impl Interfaces {
     fn read_all(&mut self) -> io::Result<()> {
         for _ in 0..READINGS_MAX {
             self.table = InterfaceTable::default();
-            let interrupted =
-                self.ask(Question::Interfaces)? || self.ask(Question::Addresses)?;
+            let interrupted = self.ask(Question::Interfaces)? || self.ask(Question::Addresses)?;
             if !interrupted {
                 return Ok(());
             }

@@ -68,7 +68,10 @@ impl LinkPlan {
     pub(crate) fn configure(&mut self, routes: Vec<Route>) {
         self.configured = routes;
         let mut slots = std::mem::take(&mut self.slots);
-        slots.retain(|slot| self.patterns().any(|(section, ..)| *section == slot.section));
+        slots.retain(|slot| {
+            self.patterns()
+                .any(|(section, ..)| *section == slot.section)
+        });
         self.slots = slots;
     }
 

@@ -38,7 +38,11 @@ mod tests {
     #[test]
     fn a_star_is_any_characters_and_a_question_mark_is_one() {
         for (pattern, fits, does_not) in [
-            ("wwan*", &["wwan", "wwan0", "wwan0_qmi"][..], &["wan0", "wlan0"][..]),
+            (
+                "wwan*",
+                &["wwan", "wwan0", "wwan0_qmi"][..],
+                &["wan0", "wlan0"][..],
+            ),
             ("wwan?", &["wwan0", "wwan9"], &["wwan", "wwan10"]),
             ("*", &["x", ""], &[]),
             ("*s*0", &["enp0s20u1u0", "s0"], &["enp0s20u1", "0s"]),

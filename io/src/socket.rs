@@ -27,7 +27,9 @@ impl Bind {
     /// The local address for talking to `far`, any port; none when the families differ.
     pub fn local_for(&self, far: IpAddr) -> Option<SocketAddr> {
         let address = match self {
-            Bind::Any | Bind::Interface(_) | Bind::Pattern { .. } if far.is_ipv4() => Ipv4Addr::UNSPECIFIED.into(),
+            Bind::Any | Bind::Interface(_) | Bind::Pattern { .. } if far.is_ipv4() => {
+                Ipv4Addr::UNSPECIFIED.into()
+            }
             Bind::Any | Bind::Interface(_) | Bind::Pattern { .. } => Ipv6Addr::UNSPECIFIED.into(),
             Bind::Address(address) if address.is_ipv4() == far.is_ipv4() => *address,
             Bind::Address(_) => return None,
@@ -158,7 +160,9 @@ pub enum SocketError {
         why: &'static str,
     },
     /// The interface does not lead there.
-    #[error("interface {interface:?} has no route to {far}: {source}; see `ip route show dev {interface}`")]
+    #[error(
+        "interface {interface:?} has no route to {far}: {source}; see `ip route show dev {interface}`"
+    )]
     NoWay {
         /// Its name.
         interface: String,

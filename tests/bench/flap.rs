@@ -62,7 +62,10 @@ fn drive(seed: u64, commands: usize, flaps: u64) -> anyhow::Result<FlappedDrive>
             Interface::new("eth0", steady),
         ],
         &[("relay-a", Profile::CLEAR), ("relay-b", Profile::CLEAR)],
-        vec![Interface::new("office", Profile::delayed(Duration::from_millis(5)))],
+        vec![Interface::new(
+            "office",
+            Profile::delayed(Duration::from_millis(5)),
+        )],
     );
     let mut plan = Plan::demo(Plan::sibling_programs()?);
     plan.controllers = vec!["desk".into()];
@@ -82,10 +85,7 @@ fn keeps(driven: &FlappedDrive) -> bool {
 }
 
 fn tell(json: bool, run: u64, seed: u64, name: &str, driven: &FlappedDrive) {
-    let (gaps, delays) = (
-        Spread::of(driven.gaps_us()),
-        Spread::of(driven.delays_us()),
-    );
+    let (gaps, delays) = (Spread::of(driven.gaps_us()), Spread::of(driven.delays_us()));
     let over_modem = driven
         .applied
         .iter()

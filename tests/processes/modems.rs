@@ -53,7 +53,10 @@ fn a_modem_that_is_plugged_in_is_used_and_one_that_is_pulled_out_makes_room_for_
         ),
         "agent ready",
     );
-    says(&mut agent, &["link is away", "no interface matches", "wwan*"]);
+    says(
+        &mut agent,
+        &["link is away", "no interface matches", "wwan*"],
+    );
 
     plug(&vehicle, &relay, 0);
     says(&mut agent, &["path is up", "modem-wwan0", "fd00::1"]);
@@ -148,7 +151,11 @@ fn says(program: &mut Program, parts: &[&str]) {
             .any(|line| parts.iter().all(|part| line.contains(part)))
     };
     until(&format!("the log says {parts:?}"), || {
-        assert!(is_there(program) || !program.has_ended(), "{}", program.log());
+        assert!(
+            is_there(program) || !program.has_ended(),
+            "{}",
+            program.log()
+        );
         is_there(program).then_some(())
     });
 }

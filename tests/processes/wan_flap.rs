@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use longrein_tests::wan::{Flaps, FlappedDrive, Interface, Profile, WanFleet, fleet_nodes};
+use longrein_tests::wan::{FlappedDrive, Flaps, Interface, Profile, WanFleet, fleet_nodes};
 
 use super::fleet::plan;
 use super::network::network;
@@ -17,7 +17,10 @@ fn a_link_that_flaps_costs_no_command_and_leaves_no_file_open() {
             Interface::new("eth0", steady),
         ],
         &[("relay-a", Profile::CLEAR), ("relay-b", Profile::CLEAR)],
-        vec![Interface::new("office", Profile::delayed(Duration::from_millis(5)))],
+        vec![Interface::new(
+            "office",
+            Profile::delayed(Duration::from_millis(5)),
+        )],
     );
     let Some(wan) = network(&nodes) else {
         return;
@@ -40,7 +43,12 @@ fn a_link_that_flaps_costs_no_command_and_leaves_no_file_open() {
     } = driven;
     eprintln!("{flaps} flaps, {sent} commands, files {files:?}, resident {resident_kib:?} KiB");
     let over_the_modem = |link: &Option<String>| link.as_deref() == Some("modem-wwan0");
-    assert!(driven.applied.iter().any(|command| over_the_modem(&command.link)));
+    assert!(
+        driven
+            .applied
+            .iter()
+            .any(|command| over_the_modem(&command.link))
+    );
     assert_eq!(driven.lost(), 0);
     assert_eq!(files.1, files.0);
     let most = resident_kib.0 + RESIDENT_GROWTH_KIB_MAX;

@@ -1,6 +1,7 @@
 //! A link that comes and goes while somebody drives.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -100,25 +101,35 @@ impl FlappedDrive {
         until("every link works", || {
             fleet.agent().log().matches("path is up").count() >= paths
         });
-        let before = (open_files(process)?, resident_kib(process)?);
         let (done, ended) = (AtomicU64::new(0), AtomicBool::new(false));
+        let (drives, driving) = sync_channel(1);
         let wan = fleet.wan();
-        let sent = std::thread::scope(|scope| {
-            let flapping = scope.spawn(|| flaps.run(wan, &done, &ended));
+        let (sent, before) = std::thread::scope(|scope| {
+            let (done, ended) = (&done, &ended);
+            let flapping = scope.spawn(move || {
+                // Nobody drives who has failed, and says so.
+                let _ = driving.recv();
+                let before = (open_files(process)?, resident_kib(process)?);
+                flaps.run(wan, done, ended)?;
+                anyhow::Ok(before)
+            });
             let sent = wan.node(CONTROLLER).enter(|| {
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .build()?;
                 runtime.block_on(drive(settings, |sent| {
+                    if sent == CALM {
+                        let _ = drives.try_send(());
+                    }
                     goes_on(sent, done.load(Ordering::Relaxed))
                 }))
             });
             ended.store(true, Ordering::Relaxed);
+            drop(drives);
             match flapping.join() {
-                Ok(flapped) => flapped?,
+                Ok(before) => anyhow::Ok((sent?, before?)),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
-            sent
         })?;
         // It may take a moment until the link is used again.
         let settled = || open_files(process).is_ok_and(|files| files == before.0);
@@ -210,6 +221,8 @@ fn wait(fact: impl Fn() -> bool, patience: Duration) -> bool {
 
 /// The period of a drive command.
 pub const PERIOD: Duration = Duration::from_millis(20);
+/// Commands before the first flap: by then the agent has opened all that it needs for a drive.
+const CALM: usize = 100;
 /// Commands that ask for motion.
 const ENABLING: usize = 10;
 /// For how long it is away.

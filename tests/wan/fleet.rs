@@ -56,11 +56,7 @@ impl WanFleet {
     ///
     /// # Errors
     /// As [`WanFleet::start`].
-    pub fn start_with_links(
-        wan: Wan,
-        plan: Plan,
-        links: &str,
-    ) -> Result<WanFleet, WanFleetError> {
+    pub fn start_with_links(wan: Wan, plan: Plan, links: &str) -> Result<WanFleet, WanFleetError> {
         let folder = Folder::new()?;
         let papers = plan.papers(folder.path())?;
         let identity = |kind, name: &str| {

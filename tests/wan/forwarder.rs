@@ -71,9 +71,10 @@ impl Forwarder {
         lock(&self.state)
     }
 
-    /// Deletes the device of an interface, which deletes the interface.
+    /// Deletes the device of an interface, which deletes the interface. The kernel takes its time for that, and nobody waits.
     pub fn delete(&self, index: usize) {
-        self.state().devices[index] = None;
+        let device = self.state().devices[index].take();
+        drop(device);
     }
 
     /// Has an interface, which was deleted, the device that was made in its place.

@@ -177,9 +177,9 @@ impl Wan {
         let without_rule = format!("rule del priority {table}\n");
         match flap {
             Flap::Down => node.ip(&format!("{without_rule}link set dev {name} down\n")),
-            Flap::Address | Flap::Renumber => {
-                node.ip(&format!("{without_rule}address del {address}/32 dev {name}\n"))
-            }
+            Flap::Address | Flap::Renumber => node.ip(&format!(
+                "{without_rule}address del {address}/32 dev {name}\n"
+            )),
             Flap::Delete => {
                 self.forwarder.delete(port.index);
                 node.ip(&without_rule)

@@ -15,7 +15,11 @@ fn message(kind: u16, body: &[u8]) -> Vec<u8> {
 
 fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    bytes.extend(u16::try_from(ATTRIBUTE_BYTES + value.len()).unwrap().to_ne_bytes());
+    bytes.extend(
+        u16::try_from(ATTRIBUTE_BYTES + value.len())
+            .unwrap()
+            .to_ne_bytes(),
+    );
     bytes.extend(kind.to_ne_bytes());
     bytes.extend(value);
     bytes.resize(padded(bytes.len()), 0);
@@ -49,7 +53,9 @@ fn address_message(kind: u16, index: u32, flags: u32, address: &str) -> Vec<u8> 
 const ON: u32 = IFF_UP | IFF_RUNNING;
 
 fn fault(table: &InterfaceTable, name: &str) -> Option<&'static str> {
-    table.named(name).map_or(Some("not there"), Interface::fault)
+    table
+        .named(name)
+        .map_or(Some("not there"), Interface::fault)
 }
 
 #[test]
@@ -72,10 +78,7 @@ fn an_interface_is_of_use_once_it_is_up_and_has_a_carrier_and_an_address() {
             Some("it has no address"),
         ),
         (address_message(RTM_NEWADDR, 3, 0, "2001:db8::2"), None),
-        (
-            link_message(RTM_DELLINK, 3, 0, "wwan0"),
-            Some("not there"),
-        ),
+        (link_message(RTM_DELLINK, 3, 0, "wwan0"), Some("not there")),
     ] {
         assert!(table.handle(&message).interfaces, "{expected:?}");
         assert_eq!(fault(&table, "wwan0"), expected);
@@ -152,11 +155,21 @@ fn what_is_cut_off_or_not_about_interfaces_changes_nothing() {
 fn interfaces_and_addresses_are_bounded() {
     let mut table = InterfaceTable::default();
     for index in 1..=u32::try_from(INTERFACES_MAX).unwrap() + 1 {
-        table.handle(&link_message(RTM_NEWLINK, index, ON, &format!("veth{index}")));
+        table.handle(&link_message(
+            RTM_NEWLINK,
+            index,
+            ON,
+            &format!("veth{index}"),
+        ));
     }
     assert_eq!(table.iter().count(), INTERFACES_MAX);
     for host in 0..=ADDRESSES_MAX {
-        table.handle(&address_message(RTM_NEWADDR, 1, 0, &format!("10.0.0.{host}")));
+        table.handle(&address_message(
+            RTM_NEWADDR,
+            1,
+            0,
+            &format!("10.0.0.{host}"),
+        ));
     }
     assert_eq!(table.named("veth1").unwrap().addresses.len(), ADDRESSES_MAX);
 }

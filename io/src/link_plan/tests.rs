@@ -50,7 +50,12 @@ fn each_interface_that_matches_is_a_link_to_every_relay() {
         pattern("modem", "wwan*", 4, "west"),
     ]);
     assert_eq!(shown(&plan), ["modem east (wwan*)", "modem west (wwan*)"]);
-    plan.look(&table(&[(1, "lo"), (2, "wwan0"), (3, "eth0"), (4, "wwan1")]));
+    plan.look(&table(&[
+        (1, "lo"),
+        (2, "wwan0"),
+        (3, "eth0"),
+        (4, "wwan1"),
+    ]));
     assert_eq!(
         shown(&plan),
         [

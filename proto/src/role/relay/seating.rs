@@ -280,7 +280,12 @@ mod tests {
         let mut relay = Relay::new(RelayConfig::default(), Box::new(Zeros));
         let paths = u32::try_from(PATHS_PER_LEG_MAX).unwrap();
         for path in 1..=paths {
-            assert!(is_welcomed(&mut relay, at(0), PathId(path), &format!("link-{path}")));
+            assert!(is_welcomed(
+                &mut relay,
+                at(0),
+                PathId(path),
+                &format!("link-{path}")
+            ));
         }
         (relay, paths)
     }
