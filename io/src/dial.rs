@@ -99,15 +99,28 @@ impl<R: Role + 'static> Dialers<R> {
     /// Has the links follow the interfaces.
     async fn follow(self, mut watch: Interfaces) {
         let mut hoped = None;
-        while let Ok(news) = watch.changed().await {
-            if news.interfaces && self.kept.borrow_mut().look(watch.table()) {
-                self.tell_routes();
+        let error = loop {
+            let news = match watch.changed().await {
+                Ok(news) => news,
+                Err(error) => break error,
+            };
+            if news.interfaces {
+                self.look(Some(watch.table()));
             }
             let is_soon = hoped.is_some_and(|hoped: Instant| hoped.elapsed() < HOPES_APART);
             if news.other && !is_soon {
                 hoped = Some(Instant::now());
                 self.kept.borrow().hope();
             }
+        };
+        tracing::error!(%error, "interfaces are watched no more: what goes is found out by silence");
+        self.look(None);
+    }
+
+    fn look(&self, table: Option<&InterfaceTable>) {
+        let changed = self.kept.borrow_mut().look(table);
+        if changed {
+            self.tell_routes();
         }
     }
 }
@@ -163,8 +176,8 @@ impl<R: Role + 'static> KeptRoutes<R> {
     }
 
     /// Takes the interfaces as they are now; whether that changed the routes.
-    fn look(&mut self, table: &InterfaceTable) -> bool {
-        self.table = Some(table.clone());
+    fn look(&mut self, table: Option<&InterfaceTable>) -> bool {
+        self.table = table.cloned();
         match self.follow_plan() {
             Ok((begun, ended)) => begun + ended > 0,
             Err(error) => {

@@ -116,6 +116,7 @@ impl Interfaces {
                     }
                 }
                 Err(Errno::NOBUFS) => interrupted = true,
+                Err(Errno::AGAIN) => return Ok(true),
                 Err(error) => return Err(error.into()),
             }
         }

@@ -107,9 +107,24 @@ fn tell(json: bool, run: u64, seed: u64, name: &str, driven: &FlappedDrive) {
         println!("{object}");
         return;
     }
+    let slowest = driven.applied.iter().max_by_key(|command| {
+        command
+            .sent_there_us
+            .map(|sent| command.applied_at_us - sent)
+    });
+    let leg = |us: Option<u64>| us.map_or("-".to_string(), |us| us.to_string());
+    let slowest = slowest.map_or(String::new(), |command| {
+        format!(
+            "the slowest: controller {}, uplink {}, relay {}, downlink {} µs",
+            leg(command.controller_us),
+            leg(command.uplink_us),
+            leg(command.relay_us),
+            leg(command.downlink_us)
+        )
+    });
     println!(
         "run {run}, {name}: {sent} commands, {lost} lost, {flaps} flaps; {over_modem} came first over the link that flaps; files \
-         {} -> {}, resident {} -> {} KiB\n{}\n{}\n{}",
+         {} -> {}, resident {} -> {} KiB; {slowest}\n{}\n{}\n{}",
         files.0,
         files.1,
         resident_kib.0,

@@ -37,7 +37,7 @@ fn shown(plan: &LinkPlan) -> Vec<String> {
     let line = |route: Route| match route.bind {
         Bind::Interface(interface) => format!("{} {} {interface}", route.link, route.relay),
         Bind::Pattern { pattern, .. } => format!("{} {} ({pattern})", route.link, route.relay),
-        other => format!("{other:?}"),
+        other @ (Bind::Any | Bind::Address(_)) => format!("{other:?}"),
     };
     routes.map(line).collect()
 }
