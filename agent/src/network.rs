@@ -17,6 +17,7 @@ use longrein_io::revocation_file::RevocationFile;
 use longrein_io::service_manager::ServiceManager;
 use longrein_io::shutdown::Shutdown;
 use longrein_io::{clock, date, known_time};
+use longrein_proto::base::Name;
 use longrein_proto::crypto::Credential;
 use longrein_proto::role::{Agent, AgentConfig, AgentRecord};
 use longrein_proto::session::Dictionaries;
@@ -69,7 +70,7 @@ impl Network {
         let routes = self.config.routes()?;
         let (written, on_disk) = watch::channel(0);
         let credential: Arc<dyn Credential> = self.identity.credential();
-        let role = self.role(&routes, Arc::clone(&credential));
+        let role = self.role(Arc::clone(&credential));
         let black_box = BlackBox::start(&self.config, &self.identity, credential)?;
         let store = Store::start(self.slots, move |ticket| {
             written.send_replace(ticket);
@@ -114,9 +115,16 @@ impl Network {
         keep_certificate(&driver, &self.identity, &self.config, &renewed_over);
         tell_ready(&self.config, &self.identity, &routes);
         // The dialler logs what becomes of each route.
-        let dialers = dial(&driver, &self.identity, routes, |_, _| {})
+        let mut dialers = dial(&driver, &self.identity, routes, |_, _| {})
             .map_err(|error| AgentError::Key(error.to_string()))?;
-        let mut reload = Reload::new(self.config, self.reread, dialers, renewed_over);
+        dialers.on_routes({
+            let driver = driver.clone();
+            move |routes| {
+                renewed_over.replace(routes.to_vec());
+                set_link_budgets(&driver, routes);
+            }
+        });
+        let mut reload = Reload::new(self.config, self.reread, dialers);
         self.manager.ready();
         // Whoever started the agent may have given up already, and dropping its handle ends it.
         let _ = tell.send(driver.remote());
@@ -165,7 +173,7 @@ impl Network {
         ended
     }
 
-    fn role(&mut self, routes: &[Route], credential: Arc<dyn Credential>) -> Agent {
+    fn role(&mut self, credential: Arc<dyn Credential>) -> Agent {
         let config = AgentConfig {
             me: self.identity.node().clone(),
             functions: self
@@ -185,9 +193,6 @@ impl Network {
         let max_age = self.config.revocations_max_age();
         agent.set_revocations_max_age(max_age);
         agent.set_dictionaries(std::mem::take(&mut self.dictionaries));
-        for route in routes {
-            agent.set_link_budget(route.link.clone(), route.budget_kbit_s);
-        }
         agent
     }
 }
@@ -229,6 +234,17 @@ async fn farewell(bridges_ended: Option<oneshot::Receiver<()>>) {
         // Whether they ended or not, the process does.
         let _ = timeout(FAREWELL_MAX, ended).await;
     }
+}
+
+/// What each link may carry; a pattern is as many links as interfaces match.
+fn set_link_budgets(driver: &Driver<Agent>, routes: &[Route]) {
+    let links: Vec<Name> = routes.iter().map(|route| route.link.clone()).collect();
+    driver.with(|agent, _| {
+        agent.keep_link_budgets(&links);
+        for route in routes {
+            agent.set_link_budget(route.link.clone(), route.budget_kbit_s);
+        }
+    });
 }
 
 /// Keeps the time for certificates, and has the role go on with a renewed certificate.

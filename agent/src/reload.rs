@@ -1,14 +1,10 @@
 //! The configuration that is read again while the agent runs.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-
-use longrein_io::dial::{Dialers, Route};
+use longrein_io::dial::Dialers;
 use longrein_io::drive::Driver;
 use longrein_io::keys::Identity;
 use longrein_io::log;
 use longrein_io::service_manager::ServiceManager;
-use longrein_proto::base::Name;
 use longrein_proto::role::Agent;
 
 use crate::config::Config;
@@ -20,22 +16,14 @@ pub(crate) struct Reload {
     running: Config,
     reread: Reread,
     dialers: Dialers<Agent>,
-    /// The ways to the authority.
-    renewed_over: Rc<RefCell<Vec<Route>>>,
 }
 
 impl Reload {
-    pub(crate) fn new(
-        running: Config,
-        reread: Reread,
-        dialers: Dialers<Agent>,
-        renewed_over: Rc<RefCell<Vec<Route>>>,
-    ) -> Reload {
+    pub(crate) fn new(running: Config, reread: Reread, dialers: Dialers<Agent>) -> Reload {
         Reload {
             running,
             reread,
             dialers,
-            renewed_over,
         }
     }
 
@@ -61,21 +49,11 @@ impl Reload {
         let new = (self.reread)()?;
         new.check()?;
         let routes = new.routes()?;
-        let links: Vec<Name> = routes.iter().map(|route| route.link.clone()).collect();
-        let budgets: Vec<(Name, u32)> = routes
-            .iter()
-            .map(|route| (route.link.clone(), route.budget_kbit_s))
-            .collect();
-        self.renewed_over.borrow_mut().clone_from(&routes);
         let (begun, ended) = self
             .dialers
             .set_routes(identity, routes)
             .map_err(|error| AgentError::Key(error.to_string()))?;
         driver.with(|agent, now| {
-            agent.keep_link_budgets(&links);
-            for (link, kbit_s) in budgets {
-                agent.set_link_budget(link, kbit_s);
-            }
             agent.set_revocations_max_age(new.revocations_max_age());
             agent.set_policy(now, new.policy());
         });

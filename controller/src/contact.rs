@@ -51,6 +51,17 @@ impl Contact {
         self.problems.insert(key, problem);
     }
 
+    /// These are the routes now.
+    pub(crate) fn keep_only(&mut self, routes: &[Route]) {
+        let is_there = |(relay, link): &RouteKey| {
+            let mut routes = routes.iter();
+            routes.any(|route| (&route.relay, &route.link) == (relay, link))
+        };
+        self.routes = routes.len();
+        self.up.retain(is_there);
+        self.problems.retain(|key, _| is_there(key));
+    }
+
     pub(crate) fn on_welcome(&mut self, relay: NodeName) {
         self.welcomed.insert(relay);
     }

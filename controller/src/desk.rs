@@ -73,6 +73,8 @@ impl Desk {
 
     /// What the links of the routes may carry.
     pub(crate) fn set_link_budgets(&mut self, routes: &[Route]) {
+        let links: Vec<Name> = routes.iter().map(|route| route.link.clone()).collect();
+        self.controller.keep_link_budgets(&links);
         for route in routes {
             self.controller
                 .set_link_budget(route.link.clone(), route.budget_kbit_s);

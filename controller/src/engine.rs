@@ -1,8 +1,10 @@
 //! Where the drive loop runs.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 
@@ -114,25 +116,34 @@ fn set_up(
         identity.fleet().clone(),
         Arc::clone(&contact),
     );
-    desk.set_link_budgets(&routes);
     desk.set_dictionaries(dictionaries);
     desk.set_black_box(black_box);
     desk.set_revocations(RevocationFile::open(&directory, identity.fleet()));
     let driver = Driver::start(desk, |_, event: Infallible| match event {})?;
     driver.spawn(known_time::keep(identity.clone(), directory.clone()));
-    let to_renew = routes.clone();
+    let to_renew = Rc::new(RefCell::new(routes.clone()));
+    let renewed_over = Rc::clone(&to_renew);
     driver.spawn(keep_renewed(
         identity.clone(),
         directory,
-        move || to_renew.clone(),
+        move || renewed_over.borrow().clone(),
         {
             let (driver, identity) = (driver.clone(), identity.clone());
             move || driver.with(|desk, now| desk.set_credential(now, identity.credential()))
         },
     ));
-    dial(&driver, &identity, routes, move |route, outcome| {
-        contact.send_modify(|contact| contact.on_outcome(route, outcome));
+    let seen = Arc::clone(&contact);
+    let mut dialers = dial(&driver, &identity, routes, move |route, outcome| {
+        seen.send_modify(|contact| contact.on_outcome(route, outcome));
     })
     .map_err(|error| ConnectError::Key(error.to_string()))?;
+    dialers.on_routes({
+        let driver = driver.clone();
+        move |routes| {
+            to_renew.replace(routes.to_vec());
+            contact.send_modify(|contact| contact.keep_only(routes));
+            driver.with(|desk, _| desk.set_link_budgets(routes));
+        }
+    });
     Ok(driver)
 }

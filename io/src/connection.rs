@@ -123,6 +123,11 @@ impl Connection {
         self.quic.borrow().remote_address()
     }
 
+    /// This end's address, as far as its socket is bound to one.
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.port.address()
+    }
+
     /// UDP datagrams that named this connection, whether or not they opened.
     pub(crate) fn datagrams(&self) -> u64 {
         self.datagrams.get()
@@ -179,6 +184,14 @@ impl Connection {
             .close(Instant::now(), code, Default::default());
         self.set(State::Ended(Ending::Here));
         self.drive();
+    }
+
+    /// Ends it without a word: what it left by is gone, and its socket is not kept for an answer.
+    pub(crate) fn lose(&self) {
+        self.set(State::Ended(Ending::LinkGone));
+        if let Some(endpoint) = self.endpoint.upgrade() {
+            endpoint.forget(self.handle);
+        }
     }
 
     /// Sends the first packet.

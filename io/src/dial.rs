@@ -1,42 +1,29 @@
-//! A node's side: one connection for each link to each relay, kept up.
-//!
-//! At 80 % loss one handshake takes seconds, as its timer doubles; so its packets go again and again, and attempts race: the first
-//! that is up wins. While nobody answers there are fewer and fewer of them.
+//! A node's side: one connection for each link to each relay, kept up, while links come and go.
 
-use crate::backoff::Backoff;
-use crate::clock;
-use crate::congestion::Fuse;
-use crate::connection::{Attempt, Connection};
+use crate::dialer::{Dialer, InUse, Observer};
 use crate::drive::Driver;
-use crate::ending::{CertificateFault, Ending};
-use crate::endpoint::Endpoint;
-use crate::engine::Engine;
+use crate::interface_table::InterfaceTable;
 use crate::interfaces::Interfaces;
 use crate::keys::Identity;
+use crate::link::Link;
+use crate::link_plan::{LinkPlan, Presence};
 pub use crate::outcome::{DialOutcome, Route};
-use crate::path::{CLOSE_DONE, Path, PathFact};
-use crate::repeats::{Effort, UNHEARD_MAX};
-use crate::socket::{self, Bind, SocketError};
+use crate::socket::Bind;
 use crate::tls;
-use crate::transport::transport;
-use longrein_proto::base::{MonoTime, Name, PathId};
-use longrein_proto::crypto::{Fleet, Peer};
+use longrein_proto::base::Name;
 use longrein_proto::role::Role;
 use quinn_proto::crypto::rustls::QuicClientConfig;
-use quinn_proto::{ClientConfig, EndpointConfig, RandomConnectionIdGenerator};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::lookup_host;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::Instant;
 
-/// Keeps one connection up on each route until the driver closes; `observe` hears what becomes of them.
+/// Keeps one connection up on each route until the driver closes; `observe` hears what becomes of them. A route that is bound to a
+/// pattern stands for one on each interface that matches.
 ///
 /// # Errors
 /// When the identity's key cannot sign.
@@ -46,33 +33,41 @@ pub fn dial<R: Role + 'static>(
     routes: Vec<Route>,
     observe: impl FnMut(&Route, &DialOutcome) + 'static,
 ) -> Result<Dialers<R>, rustls::Error> {
-    let mut dialers = Dialers {
+    let watch = Interfaces::watch();
+    let is_bound = |route: &Route| !matches!(route.bind, Bind::Any | Bind::Address(_));
+    if let Err(error) = &watch
+        && routes.iter().any(is_bound)
+    {
+        tracing::warn!(%error, "interfaces cannot be watched: patterns match none, and what goes is found out by silence");
+    }
+    let watch = watch.ok();
+    let kept = KeptRoutes {
         driver: driver.clone(),
+        identity: identity.clone(),
         observe: Rc::new(RefCell::new(observe)),
-        links: Rc::default(),
+        table: watch.as_ref().map(|watch| watch.table().clone()),
+        plan: LinkPlan::default(),
+        links: BTreeMap::new(),
         kept: Vec::new(),
     };
+    let mut dialers = Dialers {
+        kept: Rc::new(RefCell::new(kept)),
+        on_routes: Rc::new(RefCell::new(Box::new(|_| ()))),
+    };
     dialers.set_routes(identity, routes)?;
-    driver.spawn(tell_changes(Rc::clone(&dialers.links)));
+    if let Some(watch) = watch {
+        driver.spawn(dialers.clone().follow(watch));
+    }
     Ok(dialers)
 }
 
 /// The routes of a node on which connections are kept up. Dropping this changes nothing.
 pub struct Dialers<R: Role> {
-    driver: Driver<R>,
-    observe: Rc<RefCell<Observer>>,
-    links: Rc<RefCell<Links>>,
-    kept: Vec<Kept>,
+    kept: Rc<RefCell<KeptRoutes<R>>>,
+    on_routes: Rc<RefCell<RoutesHook>>,
 }
 
-/// A route that has a dialer.
-struct Kept {
-    route: Route,
-    /// Its connection in use.
-    path: Rc<Cell<Option<PathId>>>,
-    /// Told when the route is no more.
-    dismissed: Rc<Notify>,
-}
+type RoutesHook = Box<dyn FnMut(&[Route])>;
 
 impl<R: Role + 'static> Dialers<R> {
     /// From now on these are the routes. What was there before stays as it is, with its connections; routes that are not among
@@ -85,63 +80,182 @@ impl<R: Role + 'static> Dialers<R> {
         identity: &Identity,
         routes: Vec<Route>,
     ) -> Result<(usize, usize), rustls::Error> {
+        let counts = self.kept.borrow_mut().configure(identity, routes)?;
+        self.tell_routes();
+        Ok(counts)
+    }
+
+    /// Has `hook` called with the routes as they are, patterns replaced by the interfaces that match: now, and whenever they change.
+    pub fn on_routes(&mut self, hook: impl FnMut(&[Route]) + 'static) {
+        *self.on_routes.borrow_mut() = Box::new(hook);
+        self.tell_routes();
+    }
+
+    fn tell_routes(&self) {
+        let routes = self.kept.borrow().plan.routes();
+        (self.on_routes.borrow_mut())(&routes);
+    }
+
+    /// Has the links follow the interfaces.
+    async fn follow(self, mut watch: Interfaces) {
+        let mut hoped = None;
+        let error = loop {
+            let news = match watch.changed().await {
+                Ok(news) => news,
+                Err(error) => break error,
+            };
+            if news.interfaces {
+                self.look(Some(watch.table()));
+            }
+            let is_soon = hoped.is_some_and(|hoped: Instant| hoped.elapsed() < HOPES_APART);
+            if news.other && !is_soon {
+                hoped = Some(Instant::now());
+                self.kept.borrow().hope();
+            }
+        };
+        tracing::error!(%error, "interfaces are watched no more: what goes is found out by silence");
+        self.look(None);
+    }
+
+    fn look(&self, table: Option<&InterfaceTable>) {
+        let changed = self.kept.borrow_mut().look(table);
+        if changed {
+            self.tell_routes();
+        }
+    }
+}
+
+impl<R: Role> Clone for Dialers<R> {
+    fn clone(&self) -> Self {
+        Dialers {
+            kept: Rc::clone(&self.kept),
+            on_routes: Rc::clone(&self.on_routes),
+        }
+    }
+}
+
+impl<R: Role> fmt::Debug for Dialers<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialers").finish_non_exhaustive()
+    }
+}
+
+struct KeptRoutes<R: Role> {
+    driver: Driver<R>,
+    identity: Identity,
+    observe: Rc<RefCell<Observer>>,
+    /// The machine's interfaces; none when nobody watches them.
+    table: Option<InterfaceTable>,
+    plan: LinkPlan,
+    links: BTreeMap<Name, Rc<Link>>,
+    kept: Vec<Kept>,
+}
+
+/// A route that has a dialer.
+struct Kept {
+    route: Route,
+    /// Its connection in use.
+    path: Rc<Cell<Option<InUse>>>,
+    /// Told when the route is no more.
+    dismissed: Rc<Notify>,
+}
+
+impl<R: Role + 'static> KeptRoutes<R> {
+    fn configure(
+        &mut self,
+        identity: &Identity,
+        routes: Vec<Route>,
+    ) -> Result<(usize, usize), rustls::Error> {
+        // A key that cannot sign is found out before anything changes.
+        for route in &routes {
+            tls::client(identity, &route.relay)?;
+        }
+        self.identity = identity.clone();
+        self.plan.configure(routes);
+        self.follow_plan()
+    }
+
+    /// Takes the interfaces as they are now; whether that changed the routes.
+    fn look(&mut self, table: Option<&InterfaceTable>) -> bool {
+        self.table = table.cloned();
+        match self.follow_plan() {
+            Ok((begun, ended)) => begun + ended > 0,
+            Err(error) => {
+                tracing::error!(%error, "the private key cannot sign: new interfaces are not used");
+                false
+            }
+        }
+    }
+
+    fn follow_plan(&mut self) -> Result<(usize, usize), rustls::Error> {
+        if let Some(table) = &self.table {
+            for (link, interface) in self.plan.look(table) {
+                tracing::warn!(%link, interface, "interface is left out: the link has `count_max` others, or one of this name");
+            }
+        }
+        let routes = self.plan.routes();
+        self.note_presence(&routes);
+        let counts = self.keep_only(&routes)?;
+        self.drop_stranded();
+        Ok(counts)
+    }
+
+    /// Tells the links of these routes whether packets can leave by them.
+    fn note_presence(&mut self, routes: &[Route]) {
+        let names: BTreeSet<&Name> = routes.iter().map(|route| &route.link).collect();
+        self.links.retain(|name, _| names.contains(name));
+        for route in routes {
+            let presence = Presence::of(&route.bind, self.table.as_ref());
+            let link = self.links.entry(route.link.clone());
+            link.or_insert_with(|| Rc::new(Link::new(route.link.clone())))
+                .set_presence(presence);
+        }
+    }
+
+    /// Ends the routes that are not among these, and begins those that are new.
+    fn keep_only(&mut self, routes: &[Route]) -> Result<(usize, usize), rustls::Error> {
         let is_new = |route: &&Route| !self.kept.iter().any(|kept| kept.route.leads_as(route));
         let begun = routes
             .iter()
             .filter(is_new)
-            .map(|route| Ok((route.clone(), tls::client(identity, &route.relay)?)))
+            .map(|route| Ok((route.clone(), tls::client(&self.identity, &route.relay)?)))
             .collect::<Result<Vec<_>, rustls::Error>>()?;
         let goes_on = |kept: &Kept| routes.iter().any(|route| route.leads_as(&kept.route));
         let (kept, ended): (Vec<_>, Vec<_>) = std::mem::take(&mut self.kept)
             .into_iter()
             .partition(goes_on);
         self.kept = kept;
-        for Kept {
-            path, dismissed, ..
-        } in &ended
-        {
-            dismissed.notify_one();
-            if let Some(path) = path.take() {
-                self.driver.hang_up(path);
+        for kept in &ended {
+            kept.dismissed.notify_one();
+            let presence = Presence::of(&kept.route.bind, self.table.as_ref());
+            self.lose_if_stranded(kept, &presence);
+            if let Some(in_use) = kept.path.take() {
+                self.driver.hang_up(in_use.path);
             }
         }
         let counts = (begun.len(), ended.len());
         for (route, config) in begun {
-            self.keep(identity.fleet(), route, config);
+            self.keep(route, config);
         }
-        let links: BTreeSet<&Name> = routes.iter().map(|route| &route.link).collect();
-        self.links
-            .borrow_mut()
-            .retain(|name, _| links.contains(name));
         Ok(counts)
     }
 
-    fn keep(&mut self, fleet: &Fleet, route: Route, config: Arc<QuicClientConfig>) {
-        let mut config = ClientConfig::new(config);
-        config.transport_config(transport(Fuse::default()));
-        let link = Rc::clone(
-            self.links
-                .borrow_mut()
-                .entry(route.link.clone())
-                .or_default(),
-        );
+    fn keep(&mut self, route: Route, config: Arc<QuicClientConfig>) {
+        let Some(link) = self.links.get(&route.link).map(Rc::clone) else {
+            return;
+        };
         let kept = Kept {
             route: route.clone(),
             path: Rc::default(),
             dismissed: Rc::default(),
         };
-        let dialer = Dialer {
-            driver: self.driver.clone(),
-            fleet: fleet.clone(),
-            config,
-            link,
-            route,
-            path: Rc::clone(&kept.path),
-            observe: Rc::clone(&self.observe),
-            backoff: Backoff::new(),
-            unanswered: 0,
-            told: String::new(),
-        };
+        let dialer = Dialer::new(
+            &self.driver,
+            (self.identity.fleet(), config),
+            (route, link),
+            Rc::clone(&kept.path),
+            Rc::clone(&self.observe),
+        );
         let dismissed = Rc::clone(&kept.dismissed);
         self.driver.spawn(async move {
             tokio::select! {
@@ -152,408 +266,33 @@ impl<R: Role + 'static> Dialers<R> {
         });
         self.kept.push(kept);
     }
-}
 
-impl<R: Role> fmt::Debug for Dialers<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dialers").finish_non_exhaustive()
+    /// Ends the connections that have nothing to leave by any more.
+    fn drop_stranded(&self) {
+        for kept in &self.kept {
+            if let Some(link) = self.links.get(&kept.route.link) {
+                self.lose_if_stranded(kept, &link.presence());
+            }
+        }
     }
-}
 
-/// Ends all pauses when the machine's interfaces or addresses have changed.
-async fn tell_changes(links: Rc<RefCell<Links>>) {
-    let Ok(interfaces) = Interfaces::watch() else {
-        // Pauses end by themselves too.
-        return;
-    };
-    while interfaces.changed().await.is_ok() {
-        for link in links.borrow().values() {
+    /// Ends a route's connection if its interface or address is gone: it would stay silent whatever the network does.
+    fn lose_if_stranded(&self, kept: &Kept, presence: &Presence) {
+        if let Some(InUse { path, interface }) = kept.path.get()
+            && let Some(path) = self.driver.path(path)
+            && !presence.carries(interface, path.local().ip())
+        {
+            path.lose();
+        }
+    }
+
+    /// Has those who wait for a link try again.
+    fn hope(&self) {
+        for link in self.links.values() {
             link.hope.notify_waiters();
         }
-        sleep(CHANGES_APART).await;
     }
 }
 
-type Observer = dyn FnMut(&Route, &DialOutcome);
-type Links = BTreeMap<Name, Rc<Link>>;
-
-/// What the dialers of one link tell each other.
-#[derive(Default)]
-struct Link {
-    /// Told when something says that the link may work again: another path of it does, or the machine's interfaces changed.
-    hope: Notify,
-    /// Connections over it that work as far as is known.
-    up: Cell<usize>,
-}
-
-/// Counts a connection of a link as up while it lives.
-struct Up(Rc<Link>);
-
-impl Up {
-    fn new(link: &Rc<Link>) -> Up {
-        link.up.update(|up| up + 1);
-        Up(Rc::clone(link))
-    }
-}
-
-impl Drop for Up {
-    fn drop(&mut self) {
-        self.0.up.update(|up| up - 1);
-    }
-}
-
-/// Keeps one route's connection up.
-struct Dialer<R: Role> {
-    driver: Driver<R>,
-    fleet: Fleet,
-    config: ClientConfig,
-    route: Route,
-    path: Rc<Cell<Option<PathId>>>,
-    observe: Rc<RefCell<Observer>>,
-    link: Rc<Link>,
-    backoff: Backoff,
-    /// Rounds in a row in which nobody answered.
-    unanswered: u32,
-    told: String,
-}
-
-/// A connection in use, and since when.
-struct Current {
-    path: Rc<Path>,
-    since: MonoTime,
-}
-
-/// A connection that won.
-struct Found {
-    connection: Rc<Connection>,
-    peer: Peer,
-}
-
-impl<R: Role + 'static> Dialer<R> {
-    async fn keep_up(mut self) {
-        let mut current = None;
-        loop {
-            if let Some(found) = self.find_for(current.as_ref()).await {
-                let link = self.route.link.clone();
-                let Some(path) = self.driver.attach(found.connection, link, found.peer) else {
-                    return;
-                };
-                self.path.set(Some(path.id()));
-                self.tell(&DialOutcome::Up {
-                    path: path.id(),
-                    remote: path.remote(),
-                });
-                let since = clock::now();
-                // The role asked for a new connection, as the old one was silent or made with an older certificate; it stays
-                // until the new one carries.
-                if let Some(Current { path: old, .. }) = current.replace(Current { path, since }) {
-                    self.driver.spawn(async move {
-                        sleep(LINGER).await;
-                        old.close(CLOSE_DONE);
-                    });
-                }
-            }
-            self.unanswered = 0;
-            // The link works: who dials another relay over it need not wait.
-            self.link.hope.notify_waiters();
-            if let Some(used) = current.take() {
-                current = self.watch(used).await;
-            }
-        }
-    }
-
-    /// Finds a connection; none when the one that it should replace works again meanwhile.
-    async fn find_for(&mut self, old: Option<&Current>) -> Option<Found> {
-        let Some(Current { path, .. }) = old else {
-            return Some(self.find().await);
-        };
-        let path = Rc::clone(path);
-        tokio::select! {
-            found = self.find() => Some(found),
-            () = path.recovered() => None,
-        }
-    }
-
-    /// Waits until another connection is needed; tells what is left of this one.
-    async fn watch(&mut self, current: Current) -> Option<Current> {
-        let Current { path, since } = &current;
-        let up = Up::new(&self.link);
-        let fact = path.fact().await;
-        drop(up);
-        if clock::now().since(*since) >= STABLE {
-            self.backoff.reset();
-        }
-        match fact {
-            PathFact::RedialWanted => {
-                self.pause_unless_stable(*since).await;
-                Some(current)
-            }
-            PathFact::Ended(why) => {
-                let outcome = DialOutcome::Lost {
-                    path: path.id(),
-                    why,
-                };
-                self.tell(&outcome);
-                if outcome.is_refusal() {
-                    sleep(self.backoff.pause_after_refusal()).await;
-                } else {
-                    self.pause_unless_stable(*since).await;
-                }
-                None
-            }
-        }
-    }
-
-    async fn pause_unless_stable(&mut self, since: MonoTime) {
-        if clock::now().since(since) < STABLE {
-            sleep(self.backoff.pause()).await;
-        }
-    }
-
-    /// Rounds of attempts until one is up.
-    async fn find(&mut self) -> Found {
-        loop {
-            match self.round().await {
-                Ok(found) => return found,
-                Err(outcome) => {
-                    self.tell(&outcome);
-                    if outcome.is_refusal() {
-                        sleep(self.backoff.pause_after_refusal()).await;
-                    } else {
-                        self.pause().await;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Waits, longer and longer, but not when there is new hope.
-    async fn pause(&mut self) {
-        let pause = self.backoff.pause();
-        tokio::select! {
-            () = sleep(pause) => {}
-            () = self.link.hope.notified() => self.take_heart(),
-        }
-    }
-
-    fn take_heart(&mut self) {
-        self.backoff.reset();
-        // Where the link works for others it is the relay that does not answer.
-        let least = u32::from(self.link.up.get() > 0);
-        self.unanswered = self.unanswered.min(least);
-    }
-
-    /// Attempts that race, each from the start and maybe to another address. They get fewer from round to round while nobody
-    /// answers, and are as many as may be when somebody does.
-    async fn round(&mut self) -> Result<Found, DialOutcome> {
-        let addresses = resolve(&self.route).await?;
-        let driver = self.driver.clone();
-        let engine = driver.engine();
-        let link = Rc::clone(&self.link);
-        let mut endpoints = Endpoints::new(engine);
-        let mut attempts = JoinSet::new();
-        let mut begun: Vec<Rc<Connection>> = Vec::new();
-        let mut pace = interval(ATTEMPT_EVERY);
-        // Another address is first in the next round.
-        let first = usize::try_from(self.unanswered).unwrap_or_default();
-        let mut targets = addresses.iter().cycle().skip(first % addresses.len());
-        let mut few = self.attempts();
-        loop {
-            tokio::select! {
-                _ = pace.tick() => {
-                    let answered = begun.iter().any(|connection| connection.datagrams() > 0);
-                    if answered {
-                        self.unanswered = 0;
-                    }
-                    let most = if answered { ATTEMPTS_ANSWERED_MAX } else { few };
-                    if begun.len() < most {
-                        let Some(&target) = targets.next() else { continue };
-                        let endpoint = endpoints.for_target(target, &self.route.bind)?;
-                        let effort = self.effort(begun.is_empty());
-                        let connection = endpoint
-                            .connect(self.config.clone(), target, tls::SERVER_NAME, effort)
-                            .map_err(|error| DialOutcome::Unresolved { why: error.to_string() })?;
-                        begun.push(Rc::clone(&connection));
-                        let attempt = Attempt::new(connection);
-                        attempts.spawn_local(async move {
-                            let outcome = timeout(ATTEMPT_LIFE, attempt.established()).await;
-                            (outcome, attempt)
-                        });
-                    } else if attempts.is_empty() {
-                        self.unanswered = self.unanswered.saturating_add(u32::from(!answered));
-                        return Err(DialOutcome::NoAnswer);
-                    }
-                }
-                () = link.hope.notified() => {
-                    self.take_heart();
-                    few = self.attempts();
-                    // The old socket may be bound to what is gone.
-                    endpoints = Endpoints::new(engine);
-                }
-                Some(attempt) = attempts.join_next() => {
-                    let Ok((Ok(outcome), attempt)) = attempt else { continue };
-                    match outcome {
-                        Ok(()) => return self.identify(attempt),
-                        Err(why) => {
-                            if why.is_refusal() || matches!(why, Ending::Full | Ending::Protocol) {
-                                tracing::debug!(link = %self.route.link, relay = %self.route.relay, %why, "attempt was refused");
-                                return Err(DialOutcome::Refused(why));
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// Attempts of a round.
-    fn attempts(&self) -> usize {
-        if self.is_keen() {
-            ATTEMPTS_MAX
-        } else {
-            (ATTEMPTS_MAX >> self.unanswered.min(ATTEMPTS_MAX.ilog2())).max(1)
-        }
-    }
-
-    fn effort(&self, is_first: bool) -> Effort {
-        match (self.unanswered, is_first) {
-            (0, true) => Effort::Patient,
-            _ if self.is_keen() => Effort::Keen,
-            _ => Effort::Brief,
-        }
-    }
-
-    /// Whether it is rather the link that gets nothing through than the relay that is not there: of a link that works for
-    /// others, commands take what the attempts leave.
-    fn is_keen(&self) -> bool {
-        self.unanswered == 0 || (self.unanswered < KEEN_ROUNDS && self.link.up.get() == 0)
-    }
-
-    fn identify(&self, attempt: Attempt) -> Result<Found, DialOutcome> {
-        let peer = tls::peer(&attempt, &self.fleet, clock::unix_time());
-        let peer = peer.ok_or(DialOutcome::Refused(Ending::RefusedThem(
-            CertificateFault::NotValidNow,
-        )))?;
-        Ok(Found {
-            connection: attempt.keep(),
-            peer,
-        })
-    }
-
-    /// Tells the program each time, and the log when it is news.
-    fn tell(&mut self, outcome: &DialOutcome) {
-        let Route { link, relay, .. } = &self.route;
-        let what = outcome.describe(&self.route);
-        let news = what != self.told;
-        let logged_as_path = matches!(outcome, DialOutcome::Up { .. } | DialOutcome::Lost { .. });
-        if outcome.is_refusal() && news {
-            tracing::error!(%link, %relay, why = %what, "certificate is refused");
-        } else if !logged_as_path && news {
-            tracing::warn!(%link, %relay, why = %what, "relay is not reached");
-        } else if !logged_as_path {
-            tracing::debug!(%link, %relay, why = %what, "relay is still not reached");
-        }
-        self.told = what;
-        (self.observe.borrow_mut())(&self.route, outcome);
-    }
-}
-
-/// Where a route leads, as its link can reach it: at least one address.
-pub(crate) async fn resolve(route: &Route) -> Result<Vec<SocketAddr>, DialOutcome> {
-    let unresolved = |why: &str| DialOutcome::Unresolved {
-        why: why.to_string(),
-    };
-    let mut addresses: Vec<SocketAddr> = match route.address.parse() {
-        Ok(address) => vec![address],
-        Err(_) => timeout(RESOLVE_MAX, lookup_host(&route.address))
-            .await
-            .map_err(|_| unresolved("the name service does not answer"))?
-            .map_err(|error| unresolved(&error.to_string()))?
-            .collect(),
-    };
-    addresses.retain(|address| route.bind.local_for(address.ip()).is_some());
-    addresses.truncate(ADDRESSES_MAX);
-    if addresses.is_empty() {
-        return Err(unresolved("none of the link's address family"));
-    }
-    Ok(addresses)
-}
-
-/// The sockets of one round: one for each address family. They stay open for the connection that won.
-struct Endpoints<'a> {
-    engine: &'a Engine,
-    v4: Option<Rc<Endpoint>>,
-    v6: Option<Rc<Endpoint>>,
-}
-
-impl<'a> Endpoints<'a> {
-    fn new(engine: &'a Engine) -> Endpoints<'a> {
-        Endpoints {
-            engine,
-            v4: None,
-            v6: None,
-        }
-    }
-
-    fn for_target(&mut self, target: SocketAddr, bind: &Bind) -> Result<Rc<Endpoint>, DialOutcome> {
-        let slot = if target.is_ipv4() {
-            &mut self.v4
-        } else {
-            &mut self.v6
-        };
-        if let Some(endpoint) = slot {
-            return Ok(Rc::clone(endpoint));
-        }
-        let local = bind
-            .local_for(target.ip())
-            .ok_or_else(|| DialOutcome::Unresolved {
-                why: "none of the link's address family".to_string(),
-            })?;
-        let other = |source| DialOutcome::NoSocket(SocketError::Other { local, source });
-        let socket = socket::open(local, bind.interface(), socket::NODE_BUFFER_BYTES)
-            .map_err(DialOutcome::NoSocket)?;
-        let endpoint = self
-            .engine
-            .open(socket, endpoint_config(), None)
-            .map_err(other)?;
-        Ok(Rc::clone(slot.insert(endpoint)))
-    }
-}
-
-impl Drop for Endpoints<'_> {
-    fn drop(&mut self) {
-        for endpoint in [&self.v4, &self.v6].into_iter().flatten() {
-            endpoint.release();
-        }
-    }
-}
-
-/// Each packet that a relay sends carries the node's connection id: a node has few connections, and needs no long one.
-pub(crate) fn endpoint_config() -> EndpointConfig {
-    let mut config = EndpointConfig::default();
-    config.cid_generator(|| Box::new(RandomConnectionIdGenerator::new(CONNECTION_ID_BYTES)));
-    config
-}
-
-/// Two bytes tell 65,536 connections apart; no two of a socket are the same.
-const CONNECTION_ID_BYTES: usize = 2;
-/// Between attempts: one goes on until the next begins.
-const ATTEMPT_EVERY: Duration = UNHEARD_MAX;
-/// After this an attempt only waits for its doubled timers.
-const ATTEMPT_LIFE: Duration = Duration::from_secs(2);
-/// Attempts of a round: of 40 handshakes at 80 % loss both ways none needed more than 3.
-const ATTEMPTS_MAX: usize = 6;
-/// Attempts of a round where somebody has answered.
-const ATTEMPTS_ANSWERED_MAX: usize = 16;
-/// Rounds that are made with all effort on a link over which nobody is reached.
-const KEEN_ROUNDS: u32 = 4;
-/// Between two looks at what has changed on this machine: some interfaces have news all the time.
-const CHANGES_APART: Duration = Duration::from_secs(5);
-/// How long a connection stays that has a newer one in its place: until that one is welcomed.
-const LINGER: Duration = Duration::from_secs(1);
-/// Addresses of one relay that are tried.
-const ADDRESSES_MAX: usize = 4;
-/// For a name lookup.
-const RESOLVE_MAX: Duration = Duration::from_secs(5);
-/// A connection that lived this long was a good one: the next is dialled at once.
-const STABLE: Duration = Duration::from_secs(10);
+/// Between two hopes: some machines have news of routes all the time.
+const HOPES_APART: Duration = Duration::from_secs(5);

@@ -8,6 +8,8 @@ use std::fmt;
 pub enum Ending {
     /// This side closed it.
     Here,
+    /// The interface or the address that it left by is gone.
+    LinkGone,
     /// The far side closed it: it shuts down, or replaced the connection.
     There,
     /// The far side started anew and does not know the connection.
@@ -62,6 +64,7 @@ impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Ending::Here => f.write_str("closed here"),
+            Ending::LinkGone => f.write_str("the link's interface or address is gone"),
             Ending::There => f.write_str("closed by the far side"),
             Ending::Restarted => f.write_str("the far side was restarted"),
             Ending::Silent => f.write_str("nothing arrived"),

@@ -196,6 +196,12 @@ impl Endpoint {
         }
     }
 
+    /// A connection is of no use any more.
+    pub(crate) fn forget(&self, handle: ConnectionHandle) {
+        self.connections.borrow_mut().remove(&handle);
+        self.changed.notify_waiters();
+    }
+
     /// A word of a connection; what the connection has to know in return.
     pub(crate) fn on_connection_event(
         &self,

@@ -255,7 +255,12 @@ impl<R: Role + 'static> Reception<R> {
                 self.say(&why.to_string(), remote);
             }
             // Attempts that lost their race end like this.
-            Ending::Here | Ending::There | Ending::Restarted | Ending::Silent | Ending::Full => {
+            Ending::Here
+            | Ending::LinkGone
+            | Ending::There
+            | Ending::Restarted
+            | Ending::Silent
+            | Ending::Full => {
                 tracing::debug!(%remote, why = %why, "attempt ended");
             }
         }

@@ -81,6 +81,7 @@ impl DialOutcome {
                 | Ending::Silent
                 | Ending::Restarted
                 | Ending::There
+                | Ending::LinkGone
                 | Ending::Here => Some(Exit::Unreachable),
             },
         }

@@ -80,6 +80,11 @@ impl Path {
         self.connection.remote()
     }
 
+    /// This end's address; of a listener, what it is bound to.
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.connection.local()
+    }
+
     /// What was sent, received and dropped.
     pub fn counts(&self) -> PathCounts {
         self.counts.get()
@@ -127,6 +132,11 @@ impl Path {
 
     pub(crate) fn close(&self, code: VarInt) {
         self.connection.close(code);
+    }
+
+    /// Ends it without a word, as none would leave.
+    pub(crate) fn lose(&self) {
+        self.connection.lose();
     }
 
     pub(crate) fn on_ended(&self, ending: Ending) {

@@ -6,7 +6,8 @@
 use crate::clock;
 use crate::congestion::Fuse;
 use crate::connection::Attempt;
-use crate::dial::{DialOutcome, Route, endpoint_config, resolve};
+use crate::dial::{DialOutcome, Route};
+use crate::dialer::{endpoint_config, resolve};
 use crate::ending::{CertificateFault, Ending};
 use crate::engine::Engine;
 use crate::entropy::SystemEntropy;
@@ -52,7 +53,7 @@ pub struct Handshake {
 /// # Errors
 /// Why no packet could be sent at all.
 pub async fn probe(route: &Route, identity: Option<&Identity>) -> Result<Probe, DialOutcome> {
-    let addresses = resolve(route).await?;
+    let addresses = resolve(route, |_| true).await?;
     let mut found = None;
     for remote in addresses {
         let heard = knock(route, remote).await?;

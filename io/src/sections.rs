@@ -3,6 +3,7 @@
 use crate::config::{ConfigError, as_text};
 use crate::dial::Route;
 use crate::log::Level;
+use crate::pattern::is_pattern;
 use crate::socket::Bind;
 use longrein_proto::base::limits::{
     LINK_BUDGET_BITS_PER_S, LINK_BUDGET_BITS_PER_S_MAX, PATHS_PER_LEG_MAX, RATE_FLOOR_BITS_PER_S,
@@ -40,9 +41,12 @@ pub struct LinkSection {
     /// What logs and reports call it.
     #[serde(with = "as_text")]
     pub name: Name,
-    /// The network interface that its packets leave by.
+    /// The network interface that its packets leave by; with `*` or `?`, each whose name matches, as a link of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<String>,
+    /// Of the interfaces that match, how many are links at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count_max: Option<usize>,
     /// The local address that its packets leave from, instead of an interface.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
@@ -52,6 +56,55 @@ pub struct LinkSection {
     /// By name, relays that this link reaches by another address than the others do.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub relay_addresses: BTreeMap<String, String>,
+}
+
+impl LinkSection {
+    /// Links that it may stand for.
+    fn count_max(&self) -> usize {
+        let is_pattern = self.interface.as_deref().is_some_and(is_pattern);
+        self.count_max
+            .unwrap_or(if is_pattern { COUNT_MAX_DEFAULT } else { 1 })
+    }
+
+    /// What its packets leave by; or what is wrong.
+    fn bind(&self) -> Result<Bind, String> {
+        let is_interface = |name: &&String| {
+            let known = 1..=INTERFACE_BYTES_MAX;
+            known.contains(&name.len()) && !name.contains(['/', ' ', '\t', '\n', '\0'])
+        };
+        match (&self.interface, self.address) {
+            (Some(_), Some(_)) => return Err("give either `interface` or `address`".to_string()),
+            (Some(name), None) if !is_interface(&name) => {
+                return Err(format!(
+                    "`interface` is the name of one, of 1 to {INTERFACE_BYTES_MAX} bytes, see `ip link`"
+                ));
+            }
+            (Some(pattern), None) if is_pattern(pattern) => {
+                let counts = 1..=PATHS_PER_LEG_MAX;
+                if !counts.contains(&self.count_max()) {
+                    return Err(format!("`count_max` is 1 to {PATHS_PER_LEG_MAX}"));
+                }
+                if self.name.as_str().len() > PATTERN_NAME_BYTES_MAX {
+                    return Err(format!(
+                        "the interface's name is put behind this one, which has at most {PATTERN_NAME_BYTES_MAX} bytes then"
+                    ));
+                }
+                return Ok(Bind::Pattern {
+                    pattern: pattern.clone(),
+                    count_max: self.count_max(),
+                });
+            }
+            (Some(_) | None, _) => {}
+        }
+        if self.count_max.is_some() {
+            return Err("`count_max` is for an `interface` with `*` or `?`".to_string());
+        }
+        Ok(match (&self.interface, self.address) {
+            (Some(interface), _) => Bind::Interface(interface.clone()),
+            (None, Some(address)) => Bind::Address(address),
+            (None, None) => Bind::Any,
+        })
+    }
 }
 
 /// `[log]`: how much is logged.
@@ -85,8 +138,13 @@ pub fn routes(relays: &[RelaySection], links: &[LinkSection]) -> Result<Vec<Rout
     if relays.len() > RELAYS_MAX {
         return Err(wrong("[[relay]]", format!("at most {RELAYS_MAX}")));
     }
-    if links.len() > PATHS_PER_LEG_MAX {
-        return Err(wrong("[[link]]", format!("at most {PATHS_PER_LEG_MAX}")));
+    let count: usize = links.iter().map(LinkSection::count_max).sum();
+    if count > PATHS_PER_LEG_MAX {
+        let what = format!(
+            "at most {PATHS_PER_LEG_MAX} links, and these may be {count}: an interface pattern counts as its `count_max`, \
+             which is {COUNT_MAX_DEFAULT} when it is not given"
+        );
+        return Err(wrong("[[link]]", what));
     }
     let relay_names: BTreeSet<_> = relays.iter().map(|relay| relay.name.as_str()).collect();
     if let Some(name) = used_twice(relays.iter().map(|relay| &relay.name)) {
@@ -100,6 +158,7 @@ pub fn routes(relays: &[RelaySection], links: &[LinkSection]) -> Result<Vec<Rout
             .parse()
             .map_err(|error: NameError| wrong("[[link]]", error.to_string()))?,
         interface: None,
+        count_max: None,
         address: None,
         budget_kbit_s: budget_kbit_s_default(),
         relay_addresses: BTreeMap::new(),
@@ -108,15 +167,7 @@ pub fn routes(relays: &[RelaySection], links: &[LinkSection]) -> Result<Vec<Rout
     let mut routes = Vec::with_capacity(links.len() * relays.len());
     for link in links {
         let place = format!("[[link]] {}", link.name);
-        let bind = match (&link.interface, link.address) {
-            (Some(_), Some(_)) => {
-                let what = "give either `interface` or `address`".to_string();
-                return Err(wrong(&place, what));
-            }
-            (Some(interface), None) => Bind::Interface(interface.clone()),
-            (None, Some(address)) => Bind::Address(address),
-            (None, None) => Bind::Any,
-        };
+        let bind = link.bind().map_err(|what| wrong(&place, what))?;
         let stranger = link
             .relay_addresses
             .keys()
@@ -173,6 +224,12 @@ fn kbit_s(bits_per_s: u64) -> u32 {
 const PATH_BITS_PER_S_MIN: u64 = RATE_FLOOR_BITS_PER_S as u64;
 /// With less than twice what a drive flow takes, nothing is left for copies and the rest.
 const BUDGET_KBIT_S_MIN: u32 = 128;
+/// Interfaces that match one pattern, when nothing is said.
+const COUNT_MAX_DEFAULT: usize = 4;
+/// Bytes of an interface's name (`IFNAMSIZ` of `linux/if.h`, less the end).
+const INTERFACE_BYTES_MAX: usize = 15;
+/// Bytes of the name of a link that is a pattern: `NAME-INTERFACE` has to be a name.
+const PATTERN_NAME_BYTES_MAX: usize = Name::BYTES_MAX - 1 - INTERFACE_BYTES_MAX;
 /// The link of a configuration that names none.
 const DEFAULT_LINK: &str = "default";
 
@@ -191,6 +248,7 @@ mod tests {
         LinkSection {
             name: name.parse().unwrap(),
             interface: None,
+            count_max: None,
             address: None,
             budget_kbit_s: budget_kbit_s_default(),
             relay_addresses: BTreeMap::new(),
@@ -267,10 +325,55 @@ mod tests {
         }
     }
 
+    fn pattern(link: &mut LinkSection, interface: &str, count_max: Option<usize>) {
+        link.interface = Some(interface.to_string());
+        link.count_max = count_max;
+    }
+
+    #[test]
+    fn an_interface_with_a_star_is_a_pattern_of_four_links_when_nothing_is_said() {
+        let (relays, mut links) = example();
+        for (count_max, expected) in [(None, 4), (Some(7), 7)] {
+            pattern(&mut links[0], "wwan*", count_max);
+            let bind = Bind::Pattern {
+                pattern: "wwan*".to_string(),
+                count_max: expected,
+            };
+            assert_eq!(routes(&relays, &links).unwrap()[0].bind, bind);
+        }
+    }
+
     #[test]
     fn routes_that_make_no_sense_are_refused() {
         type Change = fn(&mut Vec<RelaySection>, &mut Vec<LinkSection>);
-        let cases: [(Change, &str); 6] = [
+        let cases: [(Change, &str); 12] = [
+            (
+                |_, links| links[1].count_max = Some(2),
+                "`count_max` is for an `interface` with `*` or `?`",
+            ),
+            (
+                |_, links| pattern(&mut links[0], "wwan*", Some(0)),
+                "`count_max` is 1 to 8",
+            ),
+            (
+                |_, links| pattern(&mut links[0], "wwan*", Some(8)),
+                "at most 8 links, and these may be 9",
+            ),
+            (
+                |_, links| {
+                    links[0].name = "a".repeat(33).parse().unwrap();
+                    pattern(&mut links[0], "wwan*", None);
+                },
+                "which has at most 32 bytes",
+            ),
+            (
+                |_, links| pattern(&mut links[0], "wwan0123456789ab", None),
+                "of 1 to 15 bytes",
+            ),
+            (
+                |_, links| pattern(&mut links[0], "wwan/0", None),
+                "`interface` is the name of one",
+            ),
             (
                 |relays, _| relays.clear(),
                 "no [[relay]]: name 1 to 8 relays",

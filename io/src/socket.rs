@@ -12,6 +12,13 @@ pub enum Bind {
     Any,
     /// The interface of this name (`SO_BINDTODEVICE`, open to everyone since Linux 5.7).
     Interface(String),
+    /// Each interface whose name matches, as a link of its own.
+    Pattern {
+        /// In which `*` stands for any characters and `?` for one.
+        pattern: String,
+        /// So many interfaces at most.
+        count_max: usize,
+    },
     /// This address of the machine.
     Address(IpAddr),
 }
@@ -20,8 +27,10 @@ impl Bind {
     /// The local address for talking to `far`, any port; none when the families differ.
     pub fn local_for(&self, far: IpAddr) -> Option<SocketAddr> {
         let address = match self {
-            Bind::Any | Bind::Interface(_) if far.is_ipv4() => Ipv4Addr::UNSPECIFIED.into(),
-            Bind::Any | Bind::Interface(_) => Ipv6Addr::UNSPECIFIED.into(),
+            Bind::Any | Bind::Interface(_) | Bind::Pattern { .. } if far.is_ipv4() => {
+                Ipv4Addr::UNSPECIFIED.into()
+            }
+            Bind::Any | Bind::Interface(_) | Bind::Pattern { .. } => Ipv6Addr::UNSPECIFIED.into(),
             Bind::Address(address) if address.is_ipv4() == far.is_ipv4() => *address,
             Bind::Address(_) => return None,
         };
@@ -32,7 +41,7 @@ impl Bind {
     pub fn interface(&self) -> Option<&str> {
         match self {
             Bind::Interface(name) => Some(name),
-            Bind::Any | Bind::Address(_) => None,
+            Bind::Any | Bind::Pattern { .. } | Bind::Address(_) => None,
         }
     }
 }
@@ -46,6 +55,46 @@ pub fn open(
     interface: Option<&str>,
     buffer_bytes: usize,
 ) -> Result<UdpSocket, SocketError> {
+    let failed = |source| SocketError::Other { local, source };
+    let socket = new(local, interface)?;
+    // The kernel cuts these to net.core.rmem_max and wmem_max; less only means that a burst may lose packets.
+    socket.set_recv_buffer_size(buffer_bytes).map_err(failed)?;
+    socket.set_send_buffer_size(buffer_bytes).map_err(failed)?;
+    match socket.bind(&local.into()) {
+        Ok(()) => Ok(socket.into()),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Err(SocketError::PortInUse { local }),
+        Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {
+            Err(SocketError::NoSuchAddress { local })
+        }
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Err(SocketError::PortNotAllowed { local })
+        }
+        Err(source) => Err(SocketError::Other { local, source }),
+    }
+}
+
+/// The address that packets to `far` have when they leave by an interface, any port. A socket that is bound to it never changes it:
+/// when the address goes, the connection goes, and no other machine has to find out.
+///
+/// # Errors
+/// When the interface is not on this machine, or does not lead there.
+pub fn source_for(far: SocketAddr, interface: &str) -> Result<SocketAddr, SocketError> {
+    let unspecified = match far {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::from(new(SocketAddr::new(unspecified, 0), Some(interface))?);
+    let connected = socket.connect(far).and_then(|()| socket.local_addr());
+    let source = connected.map_err(|source| SocketError::NoWay {
+        interface: interface.to_string(),
+        far: far.ip(),
+        source,
+    })?;
+    Ok(SocketAddr::new(source.ip(), 0))
+}
+
+/// Of the family of `local`, on one interface only when one is given.
+fn new(local: SocketAddr, interface: Option<&str>) -> Result<Socket, SocketError> {
     let failed = |source| SocketError::Other { local, source };
     let socket = Socket::new(
         Domain::for_address(local),
@@ -66,20 +115,7 @@ pub fn open(
                 },
             })?;
     }
-    // The kernel cuts these to net.core.rmem_max and wmem_max; less only means that a burst may lose packets.
-    socket.set_recv_buffer_size(buffer_bytes).map_err(failed)?;
-    socket.set_send_buffer_size(buffer_bytes).map_err(failed)?;
-    match socket.bind(&local.into()) {
-        Ok(()) => Ok(socket.into()),
-        Err(error) if error.kind() == ErrorKind::AddrInUse => Err(SocketError::PortInUse { local }),
-        Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {
-            Err(SocketError::NoSuchAddress { local })
-        }
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            Err(SocketError::PortNotAllowed { local })
-        }
-        Err(source) => Err(SocketError::Other { local, source }),
-    }
+    Ok(socket)
 }
 
 /// Why there is no socket.
@@ -108,6 +144,32 @@ pub enum SocketError {
     NoSuchInterface {
         /// Its name.
         interface: String,
+    },
+    /// No interface is one that the configuration means.
+    #[error("no interface matches {pattern:?}: see `ip link`")]
+    NoInterfaceMatches {
+        /// What the names of interfaces are compared with.
+        pattern: String,
+    },
+    /// The interface is there, and nothing can leave by it now.
+    #[error("interface {interface:?} is of no use now: {why}; see `ip address show {interface}`")]
+    Unusable {
+        /// Its name.
+        interface: String,
+        /// Why.
+        why: &'static str,
+    },
+    /// The interface does not lead there.
+    #[error(
+        "interface {interface:?} has no route to {far}: {source}; see `ip route show dev {interface}`"
+    )]
+    NoWay {
+        /// Its name.
+        interface: String,
+        /// Where to.
+        far: IpAddr,
+        /// What the system said.
+        source: io::Error,
     },
     /// The socket could not be bound to the interface.
     #[error("cannot bind to interface {interface:?}: {source}")]

@@ -1,6 +1,7 @@
 //! Benchmarks: each states its question, prints its method, and measures a raw control in the same run.
 
 mod compress;
+mod flap;
 mod flood;
 mod latency;
 mod raw;
@@ -33,6 +34,8 @@ enum What {
     Watchdog(watchdog::WatchdogArgs),
     /// What a flood of strangers at the relay costs a vehicle that is being driven through it
     Flood(flood::FloodArgs),
+    /// What a link that comes and goes costs whoever drives over another one too; needs root
+    Flap(flap::FlapArgs),
     /// How exact the emulated wide-area network of the tests is; needs root
     Wan(wan::WanArgs),
     /// What a relay pays for a forwarded datagram and an idle connection, beside a plain quinn forwarder
@@ -57,6 +60,7 @@ fn main() -> anyhow::Result<()> {
         }
         What::Watchdog(args) => watchdog::run(&args),
         What::Flood(args) => flood::run(&args),
+        What::Flap(args) => flap::run(&args),
         What::Wan(args) => wan::run(&args),
         What::Relay(args) => relay::run(&args),
         What::Weak(args) => weak::run(&args),

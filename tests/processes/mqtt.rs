@@ -225,7 +225,7 @@ fn a_command_without_the_lease_or_under_an_old_token_is_never_published_and_coun
 /// SAFE-121
 #[test]
 fn over_restarts_of_the_broker_what_has_time_left_arrives_and_counts_match() {
-    let restarts = rounds_or(3);
+    let (_, restarts) = rounds_or(3);
     for qos in [1, 2] {
         over_restarts(restarts, qos);
     }

@@ -44,6 +44,19 @@ impl WanFleet {
     /// # Errors
     /// [`WanFleetError`]; what was started until then is ended.
     pub fn start(wan: Wan, plan: Plan) -> Result<WanFleet, WanFleetError> {
+        let links: String = wan
+            .node(VEHICLE)
+            .interfaces()
+            .map(|name| format!("[[link]]\nname = {name:?}\ninterface = {name:?}\n"))
+            .collect();
+        WanFleet::start_with_links(wan, plan, &links)
+    }
+
+    /// The same with these sections of links for the agent.
+    ///
+    /// # Errors
+    /// As [`WanFleet::start`].
+    pub fn start_with_links(wan: Wan, plan: Plan, links: &str) -> Result<WanFleet, WanFleetError> {
         let folder = Folder::new()?;
         let papers = plan.papers(folder.path())?;
         let identity = |kind, name: &str| {
@@ -73,11 +86,6 @@ impl WanFleet {
             relays.push(wan.node(name).enter(start)?);
             relay_sections += &format!("[[relay]]\nname = {name:?}\naddress = \"{address}\"\n");
         }
-        let links: String = wan
-            .node(VEHICLE)
-            .interfaces()
-            .map(|name| format!("[[link]]\nname = {name:?}\ninterface = {name:?}\n"))
-            .collect();
         let identity = identity(NodeKind::Agent, &plan.agent)?;
         let (state, applied) = (folder.path().join("state"), applied_log(&folder));
         let text = format!(
@@ -107,6 +115,11 @@ impl WanFleet {
         })
     }
 
+    /// Its agent.
+    pub fn agent(&self) -> &Program {
+        &self.agent
+    }
+
     /// Its network.
     pub fn wan(&self) -> &Wan {
         &self.wan
@@ -129,6 +142,7 @@ impl WanFleet {
                 budget_kbit_s: 1_000,
                 name: interface.parse()?,
                 interface: Some(interface.into()),
+                count_max: None,
                 address: None,
                 relay_addresses: Default::default(),
             });

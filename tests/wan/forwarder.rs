@@ -21,6 +21,7 @@ use super::network::Network;
 #[derive(Debug)]
 pub(super) struct Forwarder {
     state: Arc<Mutex<State>>,
+    watch: Arc<Watch>,
     ended: Arc<AtomicBool>,
     realtime: bool,
     thread: Option<JoinHandle<()>>,
@@ -31,6 +32,8 @@ pub(super) struct Forwarder {
 pub(super) struct State {
     pub network: Network,
     pub lateness: Lateness,
+    /// By the interfaces' numbers; none of one that is deleted.
+    devices: Vec<Option<Device>>,
     /// Packets that a device did not take or give.
     pub refused: u64,
 }
@@ -38,21 +41,25 @@ pub(super) struct State {
 impl Forwarder {
     /// Carries packets between the devices, which are the network's interfaces in their order.
     pub fn start(network: Network, devices: Vec<Device>) -> Result<Forwarder> {
+        let watch = Arc::new(Watch::new(&devices)?);
         let state = Arc::new(Mutex::new(State {
             network,
             lateness: Lateness::new(),
+            devices: devices.into_iter().map(Some).collect(),
             refused: 0,
         }));
         let ended = Arc::new(AtomicBool::new(false));
         let (ready, is_realtime) = sync_channel(1);
         let thread = {
             let (state, ended) = (Arc::clone(&state), Arc::clone(&ended));
+            let watch = Arc::clone(&watch);
             std::thread::Builder::new()
                 .name("forwarder".into())
-                .spawn(move || run(&devices, &state, &ended, &ready))?
+                .spawn(move || run(&watch, &state, &ended, &ready))?
         };
         Ok(Forwarder {
             state,
+            watch,
             ended,
             realtime: is_realtime.recv().unwrap_or(false),
             thread: Some(thread),
@@ -62,6 +69,20 @@ impl Forwarder {
     /// What it works on.
     pub fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+
+    /// Deletes the device of an interface, which deletes the interface. The kernel takes its time for that, and nobody waits.
+    pub fn delete(&self, index: usize) {
+        let device = self.state().devices[index].take();
+        drop(device);
+    }
+
+    /// Has an interface, which was deleted, the device that was made in its place.
+    pub fn replace(&self, index: usize, device: Device) -> Result<()> {
+        let mut state = self.state();
+        self.watch.add(index, &device)?;
+        state.devices[index] = Some(device);
+        Ok(())
     }
 
     /// Whether the thread runs before all ordinary ones (SCHED_FIFO).
@@ -80,14 +101,10 @@ impl Drop for Forwarder {
     }
 }
 
-fn run(devices: &[Device], state: &Mutex<State>, ended: &AtomicBool, ready: &SyncSender<bool>) {
+fn run(watch: &Watch, state: &Mutex<State>, ended: &AtomicBool, ready: &SyncSender<bool>) {
     let _ = ready.send(become_realtime());
     let began = Instant::now();
     let mut packet = vec![0; PACKET_BYTES_MAX];
-    let watch = match Watch::new(devices) {
-        Ok(watch) => watch,
-        Err(error) => panic!("cannot watch devices: {error}"),
-    };
     let mut readable = Vec::with_capacity(READABLE_MAX);
     while !ended.load(Ordering::Relaxed) {
         let next = lock(state).network.next_timeout();
@@ -98,31 +115,41 @@ fn run(devices: &[Device], state: &Mutex<State>, ended: &AtomicBool, ready: &Syn
         let mut state = lock(state);
         for event in &readable {
             let index = usize::try_from(event.data.u64()).expect("an index was put in");
-            take_in(&devices[index], index, began, &mut packet, &mut state);
+            take_in(index, began, &mut packet, &mut state);
         }
         while let Some(delivery) = state.network.poll(began.elapsed()) {
-            match devices[delivery.to].write(&delivery.bytes) {
-                Ok(()) => {
+            let device = state.devices[delivery.to].as_ref();
+            match device.map(|device| device.write(&delivery.bytes)) {
+                Some(Ok(())) => {
                     let late = began.elapsed().saturating_sub(delivery.at);
                     state.lateness.note(late);
                 }
-                Err(_) => state.refused += 1,
+                Some(Err(_)) | None => state.refused += 1,
             }
         }
     }
 }
 
-fn take_in(device: &Device, index: usize, began: Instant, packet: &mut [u8], state: &mut State) {
+fn take_in(index: usize, began: Instant, packet: &mut [u8], state: &mut State) {
+    let State {
+        network,
+        devices,
+        refused,
+        ..
+    } = state;
+    let Some(device) = &devices[index] else {
+        return;
+    };
     // Others are due meanwhile.
     for _ in 0..BATCH_MAX {
         match device.read(packet) {
             Ok(Some(bytes)) => {
                 let now = began.elapsed();
-                state.network.handle(now, index, &packet[..bytes]);
+                network.handle(now, index, &packet[..bytes]);
             }
             Ok(None) => return,
             Err(_) => {
-                state.refused += 1;
+                *refused += 1;
                 return;
             }
         }
@@ -130,16 +157,23 @@ fn take_in(device: &Device, index: usize, began: Instant, packet: &mut [u8], sta
 }
 
 /// Tells which devices can be read, however many there are.
+#[derive(Debug)]
 struct Watch(OwnedFd);
 
 impl Watch {
     fn new(devices: &[Device]) -> Result<Watch> {
-        let watch = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        for (index, device) in (0..).zip(devices) {
-            let data = epoll::EventData::new_u64(index);
-            epoll::add(&watch, device, data, epoll::EventFlags::IN)?;
+        let watch = Watch(epoll::create(epoll::CreateFlags::CLOEXEC)?);
+        for (index, device) in devices.iter().enumerate() {
+            watch.add(index, device)?;
         }
-        Ok(Watch(watch))
+        Ok(watch)
+    }
+
+    /// One more, until it is closed.
+    fn add(&self, index: usize, device: &Device) -> Result<()> {
+        let index = u64::try_from(index).expect("there are few devices");
+        let data = epoll::EventData::new_u64(index);
+        Ok(epoll::add(&self.0, device, data, epoll::EventFlags::IN)?)
     }
 
     /// Waits until some can be read, at most this long.

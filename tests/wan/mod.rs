@@ -15,6 +15,7 @@
 //! outlives the process that made it, however that ends.
 
 mod device;
+mod flap;
 mod fleet;
 mod forwarder;
 mod lateness;
@@ -30,6 +31,7 @@ mod shaper;
 )]
 mod wan;
 
+pub use flap::{Flap, FlappedDrive, Flaps};
 pub use fleet::{WanFleet, WanFleetError};
 pub use lateness::Lateness;
 pub use namespace::Namespace;

@@ -87,6 +87,12 @@ impl Network {
         Ok(index)
     }
 
+    /// Gives an interface another address.
+    pub fn renumber(&mut self, interface: usize, address: Ipv4Addr) {
+        self.routes.retain(|_, index| *index != interface);
+        self.routes.insert(address, interface);
+    }
+
     /// Changes an interface's profiles, up and down.
     pub fn change(
         &mut self,

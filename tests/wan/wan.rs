@@ -3,8 +3,10 @@
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use super::device::Device;
+use super::flap::Flap;
 use super::forwarder::Forwarder;
 use super::lateness::Lateness;
 use super::namespace::Namespace;
@@ -34,8 +36,10 @@ pub struct Node {
 #[derive(Debug)]
 struct Port {
     name: String,
-    address: Ipv4Addr,
+    address: Mutex<Ipv4Addr>,
     index: usize,
+    /// The number of its routing table, its rule, and its routes' metric.
+    table: u8,
 }
 
 /// Why there is no network.
@@ -74,8 +78,8 @@ impl Wan {
         for (number, plan) in (0_u8..).zip(plans) {
             let namespace = Namespace::new().map_err(system("make a network namespace"))?;
             let mut ports = Vec::new();
-            for (place, interface) in (1_u8..).zip(&plan.interfaces) {
-                let address = Ipv4Addr::new(10, 77, number, place);
+            for (table, interface) in TABLES.zip(&plan.interfaces) {
+                let address = Ipv4Addr::new(10, 77, number, table);
                 let index = network
                     .add(address, interface.up, interface.down)
                     .map_err(|why| WanError::Profile {
@@ -89,12 +93,13 @@ impl Wan {
                 devices.push(device);
                 ports.push(Port {
                     name: interface.name.clone(),
-                    address,
+                    address: Mutex::new(address),
                     index,
+                    table,
                 });
             }
             namespace
-                .enter(|| configure(&ports))
+                .enter(|| configure(&ports.iter().collect::<Vec<_>>()))
                 .map_err(system("enter a network namespace"))??;
             nodes.push(Node {
                 name: plan.name.clone(),
@@ -158,6 +163,59 @@ impl Wan {
             .expect("on and off can both be");
     }
 
+    /// Takes an interface from its node, as far as this kind of flap does.
+    ///
+    /// # Errors
+    /// The system's.
+    ///
+    /// # Panics
+    /// When there is no such node or interface.
+    pub fn take(&self, node: &str, interface: &str, flap: Flap) -> Result<(), WanError> {
+        let node = self.node(node);
+        let port = node.port(interface);
+        let (name, address, table) = (&port.name, port.address(), port.table);
+        let without_rule = format!("rule del priority {table}\n");
+        match flap {
+            Flap::Down => node.ip(&format!("{without_rule}link set dev {name} down\n")),
+            Flap::Address | Flap::Renumber => node.ip(&format!(
+                "{without_rule}address del {address}/32 dev {name}\n"
+            )),
+            Flap::Delete => {
+                self.forwarder.delete(port.index);
+                node.ip(&without_rule)
+            }
+        }
+    }
+
+    /// Gives it back.
+    ///
+    /// # Errors
+    /// The system's.
+    ///
+    /// # Panics
+    /// When there is no such node or interface.
+    pub fn give_back(&self, node: &str, interface: &str, flap: Flap) -> Result<(), WanError> {
+        let node = self.node(node);
+        let port = node.port(interface);
+        match flap {
+            Flap::Down | Flap::Address => {}
+            Flap::Renumber => {
+                let [a, b, c, d] = port.address().octets();
+                // One of two in turn.
+                let other = Ipv4Addr::new(a, b, c, d ^ 0x80);
+                *port.address.lock().unwrap_or_else(PoisonError::into_inner) = other;
+                self.forwarder.state().network.renumber(port.index, other);
+            }
+            Flap::Delete => {
+                let device = node.enter(|| Device::new(interface));
+                let device = device.map_err(system(&format!("make the device {interface}")))?;
+                let replaced = self.forwarder.replace(port.index, device);
+                replaced.map_err(system("watch a device"))?;
+            }
+        }
+        node.enter(|| configure(&[port]))
+    }
+
     /// What became of an interface's packets, up and down.
     ///
     /// # Panics
@@ -217,7 +275,11 @@ impl Node {
     /// # Panics
     /// When there is no such interface.
     pub fn address(&self, interface: &str) -> Ipv4Addr {
-        self.port(interface).address
+        self.port(interface).address()
+    }
+
+    fn ip(&self, commands: &str) -> Result<(), WanError> {
+        self.enter(|| ip(commands))
     }
 
     fn port(&self, interface: &str) -> &Port {
@@ -226,19 +288,31 @@ impl Node {
     }
 }
 
+impl Port {
+    fn address(&self) -> Ipv4Addr {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Gives the interfaces of the calling thread's namespace their addresses and routes: what is bound to an address or to an
 /// interface leaves by it, everything else by the first.
-fn configure(ports: &[Port]) -> Result<(), WanError> {
+fn configure(ports: &[&Port]) -> Result<(), WanError> {
     let mut commands = String::from("link set dev lo up\n");
-    for (Port { name, address, .. }, table) in ports.iter().zip(TABLES) {
+    for port in ports {
+        let (name, address, table) = (&port.name, port.address(), port.table);
         commands += &format!(
             "link set dev {name} txqueuelen {DEVICE_QUEUE_PACKETS} up\n\
-             address add {address}/32 dev {name}\n\
-             route add {NETWORK} dev {name} src {address} metric {table}\n\
-             route add {NETWORK} dev {name} src {address} table {table}\n\
+             address replace {address}/32 dev {name}\n\
+             route replace {NETWORK} dev {name} src {address} metric {table}\n\
+             route replace {NETWORK} dev {name} src {address} table {table}\n\
              rule add from {address} lookup {table} priority {table}\n"
         );
     }
+    ip(&commands)
+}
+
+/// Has `ip` do these commands in the calling thread's namespace.
+fn ip(commands: &str) -> Result<(), WanError> {
     let run = || {
         let mut ip = Command::new("ip")
             .args(["-batch", "-"])
@@ -267,7 +341,7 @@ fn system(what: &str) -> impl FnOnce(io::Error) -> WanError + use<> {
 
 /// All nodes. Whatever else a program looks for, such as a name server, it learns at once that it is not there.
 const NETWORK: &str = "10.77.0.0/16";
-/// Numbers of routing tables and metrics, one for each interface; the kernel's own tables begin at 253.
-const TABLES: std::ops::Range<u8> = 1..253;
+/// Numbers of routing tables and metrics, one for each interface, and the ends of their addresses.
+const TABLES: std::ops::Range<u8> = 1..128;
 /// What a device holds until the forwarder reads it, some ms: it must not be where packets are lost.
 const DEVICE_QUEUE_PACKETS: u32 = 8_192;

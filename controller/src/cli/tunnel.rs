@@ -124,6 +124,9 @@ fn exit_of(error: &SocketError) -> Exit {
         SocketError::NoSuchAddress { .. } | SocketError::NoSuchInterface { .. } => Exit::Usage,
         SocketError::PortInUse { .. }
         | SocketError::PortNotAllowed { .. }
+        | SocketError::NoInterfaceMatches { .. }
+        | SocketError::Unusable { .. }
+        | SocketError::NoWay { .. }
         | SocketError::Interface { .. }
         | SocketError::Other { .. } => Exit::Failed,
     }

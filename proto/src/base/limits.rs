@@ -169,6 +169,8 @@ pub const PROBE_INTERVAL_POLICED: Duration = Duration::from_secs(2);
 pub const PROBE_LENGTH: Duration = Duration::from_millis(650);
 /// Paths of one leg: eight links is more than any vehicle carries today.
 pub const PATHS_PER_LEG_MAX: usize = 8;
+/// Of these, paths of one link at a relay: one, and another that takes its place.
+pub const PATHS_PER_LINK_MAX: usize = 2;
 /// Functions of an agent (channels 1 to 62).
 pub const FUNCTIONS_MAX: usize = 62;
 /// Established sessions at an agent.

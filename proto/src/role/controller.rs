@@ -433,6 +433,11 @@ impl Controller {
         self.node.set_link_budget(link, kbit_s);
     }
 
+    /// These are the links now: of others nothing is known any more.
+    pub fn keep_link_budgets(&mut self, links: &[Name]) {
+        self.node.keep_link_budgets(links);
+    }
+
     /// How each path stands.
     pub fn paths(&self) -> Vec<PathView> {
         self.node.paths()

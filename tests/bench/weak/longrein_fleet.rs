@@ -140,6 +140,7 @@ impl Programs {
                 budget_kbit_s: 1_000,
                 name: interface.parse()?,
                 interface: Some(interface.into()),
+                count_max: None,
                 address: None,
                 relay_addresses: Default::default(),
             });

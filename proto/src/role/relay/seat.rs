@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::limits::PATHS_PER_LEG_MAX;
-use crate::base::{MonoTime, NodeName, PathId, SessionId};
+use crate::base::limits::{PATHS_PER_LEG_MAX, PATHS_PER_LINK_MAX};
+use crate::base::{MonoTime, Name, NodeName, PathId, SessionId};
 use crate::leg::{Leg, Source};
 use crate::role::bulletin::Bulletin;
 
@@ -22,6 +22,8 @@ pub(super) struct Seat {
     pub(super) bulletin: Bulletin,
     pub(super) leg_incarnation: u64,
     pub(super) paths: BTreeSet<PathId>,
+    /// The node's names for the links of its paths.
+    links: BTreeMap<PathId, Name>,
     /// The leg's time-out as noted in the relay's list.
     pub(super) timeout: Option<MonoTime>,
     /// Whether the twin of its run was told of.
@@ -39,6 +41,7 @@ impl Seat {
             bulletin: Bulletin::default(),
             leg_incarnation,
             paths: BTreeSet::new(),
+            links: BTreeMap::new(),
             timeout: None,
             twin_told: false,
             down: BTreeMap::new(),
@@ -47,10 +50,11 @@ impl Seat {
     }
 
     /// Adds a path; false when it is there already.
-    pub(super) fn join(&mut self, now: MonoTime, path: PathId) -> bool {
+    pub(super) fn join(&mut self, now: MonoTime, path: PathId, link: Name) -> bool {
         if !self.paths.insert(path) {
             return false;
         }
+        self.links.insert(path, link);
         self.leg.add_path(now, path);
         self.down.insert(path, false);
         true
@@ -60,6 +64,7 @@ impl Seat {
     pub(super) fn leave(&mut self, now: MonoTime, path: PathId) -> Option<bool> {
         let before = self.present();
         self.paths.remove(&path);
+        self.links.remove(&path);
         self.down.remove(&path);
         self.leg.remove_path(now, path);
         Some(self.present()).filter(|present| *present != before)
@@ -74,6 +79,14 @@ impl Seat {
     /// Whether the leg takes this path.
     pub(super) fn has_room_for(&self, path: PathId) -> bool {
         self.paths.contains(&path) || self.paths.len() < PATHS_PER_LEG_MAX
+    }
+
+    /// The oldest path of a link, when there are two newer ones.
+    // [WIRE-180]
+    pub(super) fn path_replaced(&self, link: &Name) -> Option<PathId> {
+        // Paths are numbered in the order in which they came up.
+        let mut own = self.links.iter().rev().filter(|(_, of)| *of == link);
+        own.nth(PATHS_PER_LINK_MAX).map(|(path, _)| *path)
     }
 
     /// A path that is down.

@@ -55,13 +55,18 @@ impl Relay {
         let again = std::iter::repeat_n(Transmit { path, bytes }, copies);
         self.transmits.extend(again);
         let is_new = seat.paths.is_empty();
-        let joined = seat.join(now, path);
+        let joined = seat.join(now, path, link.clone());
+        let replaced = seat.path_replaced(&link);
         if let Some(known) = self.paths.get_mut(&path) {
             known.seat = Some(id);
         }
         if joined {
             self.events
                 .push_back(RelayEvent::PathJoined { node, path, link });
+        }
+        if let Some(replaced) = replaced {
+            self.on_path_down(now, replaced);
+            self.events.push_back(RelayEvent::Close { path: replaced });
         }
         self.collect(now, id);
         if is_new {
@@ -275,13 +280,18 @@ mod tests {
         let mut relay = Relay::new(RelayConfig::default(), Box::new(Zeros));
         let paths = u32::try_from(PATHS_PER_LEG_MAX).unwrap();
         for path in 1..=paths {
-            assert!(is_welcomed(&mut relay, at(0), PathId(path)));
+            assert!(is_welcomed(
+                &mut relay,
+                at(0),
+                PathId(path),
+                &format!("link-{path}")
+            ));
         }
         (relay, paths)
     }
 
     /// A new path says hello; whether it is welcomed.
-    fn is_welcomed(relay: &mut Relay, now: MonoTime, path: PathId) -> bool {
+    fn is_welcomed(relay: &mut Relay, now: MonoTime, path: PathId, link: &str) -> bool {
         let peer = Peer {
             node: "agent/truck-17".parse().unwrap(),
             groups: Vec::new(),
@@ -289,7 +299,7 @@ mod tests {
             not_after: rustls_pki_types::UnixTime::now(),
             fingerprint: [0; 32],
         };
-        let link: Name = "lte".parse().unwrap();
+        let link: Name = link.parse().unwrap();
         let up = Input::PathUp {
             path,
             link: link.clone(),
@@ -326,7 +336,7 @@ mod tests {
     #[test]
     fn a_path_that_is_down_gives_way_to_a_new_one_and_no_other_does() {
         let (mut relay, paths) = crowded();
-        assert!(!is_welcomed(&mut relay, at(10), PathId(90)));
+        assert!(!is_welcomed(&mut relay, at(10), PathId(90), "lte"));
         // All but the third go on.
         for path in (1..=paths).filter(|path| *path != 3) {
             let packet = Packet {
@@ -344,10 +354,25 @@ mod tests {
             relay.handle(relay.next_timeout().unwrap(), Input::Timeout);
         }
         assert_eq!(closed(&mut relay), []);
-        assert!(is_welcomed(&mut relay, at(3_010), PathId(91)));
+        assert!(is_welcomed(&mut relay, at(3_010), PathId(91), "lte"));
         assert_eq!(closed(&mut relay), [PathId(3)]);
-        assert!(!is_welcomed(&mut relay, at(3_020), PathId(92)));
+        assert!(!is_welcomed(&mut relay, at(3_020), PathId(92), "lte"));
         assert_eq!(closed(&mut relay), []);
         assert_eq!(relay.counters().refused_seats, 2);
+    }
+
+    /// [WIRE-180]
+    #[test]
+    fn a_link_that_comes_and_goes_leaves_one_old_path_behind_and_touches_no_other() {
+        let mut relay = Relay::new(RelayConfig::default(), Box::new(Zeros));
+        assert!(is_welcomed(&mut relay, at(0), PathId(1), "cable"));
+        for path in 2..=40 {
+            let now = at(u64::from(path) * 10);
+            assert!(is_welcomed(&mut relay, now, PathId(path), "modem"));
+            // The one before the last may still carry, until the node has heard the welcome.
+            let expected: Vec<PathId> = (path >= 4).then(|| PathId(path - 2)).into_iter().collect();
+            assert_eq!(closed(&mut relay), expected);
+        }
+        assert_eq!(relay.counters().refused_seats, 0);
     }
 }
