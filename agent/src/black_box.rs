@@ -179,6 +179,7 @@ impl BlackBox {
             AgentEvent::Persist { .. }
             | AgentEvent::RelayUp { .. }
             | AgentEvent::Draining { .. }
+            | AgentEvent::Metered { .. }
             | AgentEvent::Health { .. } => {}
         }
     }

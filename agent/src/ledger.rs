@@ -61,6 +61,7 @@ impl Ledger {
             malformed_parcels = node.malformed_parcels,
             unexpected_packets = node.unexpected_packets,
             overflows = node.overflows,
+            telemetry_withheld = node.withheld,
             stops_verified = stops.verified,
             stops_repeated = stops.repeated,
             stops_forged = stops.forged,

@@ -19,6 +19,7 @@ mod dispatch;
 mod error;
 mod flags;
 mod ledger;
+mod metering;
 mod network;
 pub mod program;
 pub mod readmission;

@@ -30,6 +30,7 @@ use crate::control_thread::{ControlInput, ControlOutput, ControlThread};
 use crate::dispatch::Dispatch;
 use crate::error::AgentError;
 use crate::ledger::Ledger;
+use crate::metering::{COUNTED_EVERY, Metering};
 use crate::program::Reread;
 use crate::reload::Reload;
 use crate::slots::Slots;
@@ -66,7 +67,9 @@ impl Network {
         let routes = self.config.routes()?;
         let (written, on_disk) = watch::channel(0);
         let credential: Arc<dyn Credential> = self.identity.credential();
-        let role = self.role(&routes, Arc::clone(&credential));
+        let mut role = self.role(&routes, Arc::clone(&credential));
+        let mut metering = Metering::open(&self.config.state_directory);
+        metering.apply(clock::now(), &mut role, &self.config.link, &[]);
         let black_box = BlackBox::start(&self.config, &self.identity, credential)?;
         let store = Store::start(self.slots, move |ticket| {
             written.send_replace(ticket);
@@ -118,6 +121,8 @@ impl Network {
         tokio::pin!(stuck);
         let mut ledger = Ledger::new(driver.clone());
         let mut minute = interval(COUNTS_EVERY);
+        let mut second = interval(COUNTED_EVERY);
+        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut look = interval(self.manager.look_interval());
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let ended = loop {
@@ -127,7 +132,7 @@ impl Network {
                     break Ok(());
                 }
                 _ = &mut self.ending => break Ok(()),
-                _ = hangup.recv() => reload.reload(&driver, &self.identity, &mut self.manager),
+                _ = hangup.recv() => reload.reload(&driver, &self.identity, &mut self.manager, &metering),
                 _ = look.tick(), if self.manager.is_there() => {
                     let status = driver.with(|agent, _| status(agent));
                     self.manager.look(self.control.handle().last_turn(), status);
@@ -135,6 +140,7 @@ impl Network {
                 () = control_ended.notified() => break Err(AgentError::ControlEnded),
                 () = &mut stuck => break Err(AgentError::ControlStuck),
                 _ = minute.tick() => ledger.tell_news(),
+                _ = second.tick(), if reload.has_plans() => metering.work(&driver, &reload.wire_bytes()).await,
             }
         };
         self.manager.stopping();
@@ -149,6 +155,7 @@ impl Network {
         }
         ledger.tell_all();
         driver.close().await;
+        metering.finish(&driver, &reload.wire_bytes()).await;
         dispatch.finish();
         tracing::info!("agent ended");
         ended

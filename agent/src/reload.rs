@@ -13,6 +13,7 @@ use longrein_proto::role::Agent;
 
 use crate::config::Config;
 use crate::error::AgentError;
+use crate::metering::Metering;
 use crate::program::Reread;
 
 /// Puts in force what can change while the agent runs; no connection goes that the new configuration still wants.
@@ -22,6 +23,7 @@ pub(crate) struct Reload {
     dialers: Dialers<Agent>,
     /// The ways to the authority.
     renewed_over: Rc<RefCell<Vec<Route>>>,
+    has_plans: bool,
 }
 
 impl Reload {
@@ -32,11 +34,22 @@ impl Reload {
         renewed_over: Rc<RefCell<Vec<Route>>>,
     ) -> Reload {
         Reload {
+            has_plans: has_plans(&running),
             running,
             reread,
             dialers,
             renewed_over,
         }
+    }
+
+    /// Whether a link has a budget for each day.
+    pub(crate) fn has_plans(&self) -> bool {
+        self.has_plans
+    }
+
+    /// What each link's sockets have carried.
+    pub(crate) fn wire_bytes(&self) -> Vec<(Name, u64)> {
+        self.dialers.wire_bytes()
     }
 
     /// Reads the configuration again; one that is wrong changes nothing.
@@ -45,9 +58,10 @@ impl Reload {
         driver: &Driver<Agent>,
         identity: &Identity,
         manager: &mut ServiceManager,
+        metering: &Metering,
     ) {
         manager.reloading();
-        if let Err(error) = self.try_reload(driver, identity) {
+        if let Err(error) = self.try_reload(driver, identity, metering) {
             tracing::error!(%error, "configuration is wrong, and everything stays as it is");
         }
         manager.ready();
@@ -57,6 +71,7 @@ impl Reload {
         &mut self,
         driver: &Driver<Agent>,
         identity: &Identity,
+        metering: &Metering,
     ) -> Result<(), AgentError> {
         let new = (self.reread)()?;
         new.check()?;
@@ -71,11 +86,14 @@ impl Reload {
             .dialers
             .set_routes(identity, routes)
             .map_err(|error| AgentError::Key(error.to_string()))?;
+        let wire_bytes = self.dialers.wire_bytes();
+        self.has_plans = has_plans(&new);
         driver.with(|agent, now| {
             agent.keep_link_budgets(&links);
             for (link, kbit_s) in budgets {
                 agent.set_link_budget(link, kbit_s);
             }
+            metering.apply(now, agent, &new.link, &wire_bytes);
             agent.set_revocations_max_age(new.revocations_max_age());
             agent.set_policy(now, new.policy());
         });
@@ -97,6 +115,10 @@ impl Reload {
         }
         Ok(())
     }
+}
+
+fn has_plans(config: &Config) -> bool {
+    config.link.iter().any(|link| link.daily_mb.is_some())
 }
 
 /// What the new configuration says otherwise and only a start reads.

@@ -19,6 +19,7 @@ use crate::repeats::{Effort, UNHEARD_MAX};
 use crate::socket::{self, Bind, SocketError};
 use crate::tls;
 use crate::transport::transport;
+use crate::wire_bytes::WireBytes;
 use longrein_proto::base::{MonoTime, Name, PathId};
 use longrein_proto::crypto::{Fleet, Peer};
 use longrein_proto::role::Role;
@@ -116,6 +117,13 @@ impl<R: Role + 'static> Dialers<R> {
         Ok(counts)
     }
 
+    /// Bytes that each link carried so far, both ways, with all overhead of QUIC, UDP and IP.
+    pub fn wire_bytes(&self) -> Vec<(Name, u64)> {
+        let links = self.links.borrow();
+        let total = |(name, link): (&Name, &Rc<Link>)| (name.clone(), link.wire.total());
+        links.iter().map(total).collect()
+    }
+
     fn keep(&mut self, fleet: &Fleet, route: Route, config: Arc<QuicClientConfig>) {
         let mut config = ClientConfig::new(config);
         config.transport_config(transport(Fuse::default()));
@@ -184,6 +192,8 @@ struct Link {
     hope: Notify,
     /// Connections over it that work as far as is known.
     up: Cell<usize>,
+    /// What its sockets carried.
+    wire: Rc<WireBytes>,
 }
 
 /// Counts a connection of a link as up while it lives.
@@ -350,7 +360,7 @@ impl<R: Role + 'static> Dialer<R> {
         let driver = self.driver.clone();
         let engine = driver.engine();
         let link = Rc::clone(&self.link);
-        let mut endpoints = Endpoints::new(engine);
+        let mut endpoints = Endpoints::new(engine, &link.wire);
         let mut attempts = JoinSet::new();
         let mut begun: Vec<Rc<Connection>> = Vec::new();
         let mut pace = interval(ATTEMPT_EVERY);
@@ -388,7 +398,7 @@ impl<R: Role + 'static> Dialer<R> {
                     self.take_heart();
                     few = self.attempts();
                     // The old socket may be bound to what is gone.
-                    endpoints = Endpoints::new(engine);
+                    endpoints = Endpoints::new(engine, &link.wire);
                 }
                 Some(attempt) = attempts.join_next() => {
                     let Ok((Ok(outcome), attempt)) = attempt else { continue };
@@ -481,14 +491,16 @@ impl<R: Role + 'static> Dialer<R> {
 /// The sockets of one round: one for each address family. They stay open for the connection that won.
 struct Endpoints<'a> {
     engine: &'a Engine,
+    wire: &'a Rc<WireBytes>,
     v4: Option<Rc<Endpoint>>,
     v6: Option<Rc<Endpoint>>,
 }
 
 impl<'a> Endpoints<'a> {
-    fn new(engine: &'a Engine) -> Endpoints<'a> {
+    fn new(engine: &'a Engine, wire: &'a Rc<WireBytes>) -> Endpoints<'a> {
         Endpoints {
             engine,
+            wire,
             v4: None,
             v6: None,
         }
@@ -513,7 +525,7 @@ impl<'a> Endpoints<'a> {
             .map_err(DialOutcome::NoSocket)?;
         let endpoint = self
             .engine
-            .open(socket, endpoint_config(), None)
+            .open(socket, Rc::clone(self.wire), endpoint_config(), None)
             .map_err(other)?;
         Ok(Rc::clone(slot.insert(endpoint)))
     }

@@ -55,3 +55,4 @@ mod sparse;
 mod timer;
 pub mod tls;
 pub mod transport;
+mod wire_bytes;

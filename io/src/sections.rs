@@ -5,10 +5,11 @@ use crate::dial::Route;
 use crate::log::Level;
 use crate::socket::Bind;
 use longrein_proto::base::limits::{
-    LINK_BUDGET_BITS_PER_S, LINK_BUDGET_BITS_PER_S_MAX, PATHS_PER_LEG_MAX, RATE_FLOOR_BITS_PER_S,
-    RELAYS_MAX,
+    DAILY_MB_MAX, DAILY_MB_MIN, LINK_BUDGET_BITS_PER_S, LINK_BUDGET_BITS_PER_S_MAX,
+    PATHS_PER_LEG_MAX, RATE_FLOOR_BITS_PER_S, RELAYS_MAX,
 };
 use longrein_proto::base::{Name, NameError};
+use longrein_proto::path::DailyPlan;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -49,9 +50,72 @@ pub struct LinkSection {
     /// Thousands of bits a second that may go over it each way, with all overhead; shared by its paths to all relays.
     #[serde(default = "budget_kbit_s_default")]
     pub budget_kbit_s: u32,
+    /// Millions of bytes that may go over it in a day, both ways together, with all overhead; as many as it can without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_mb: Option<u32>,
+    /// Per cent of these after which telemetry goes over other links only, or not at all: the rest is kept for control.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_telemetry_percent: Option<u8>,
+    /// Per cent of these at which the log warns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_warn_percent: Option<u8>,
     /// By name, relays that this link reaches by another address than the others do.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub relay_addresses: BTreeMap<String, String>,
+}
+
+impl LinkSection {
+    /// For programs that send no telemetry, and so have nothing to count.
+    ///
+    /// # Errors
+    /// When it has a budget for the day.
+    pub fn expect_unmetered(&self) -> Result<(), ConfigError> {
+        if self.daily_plan()?.is_none() {
+            return Ok(());
+        }
+        Err(ConfigError::Wrong {
+            place: format!("[[link]] {}", self.name),
+            what: "`daily_mb` is for agents".to_string(),
+        })
+    }
+
+    /// What it may carry in a day; none when that has no bound.
+    ///
+    /// # Errors
+    /// Which key is wrong and what is allowed.
+    pub fn daily_plan(&self) -> Result<Option<DailyPlan>, ConfigError> {
+        let wrong = |what: String| ConfigError::Wrong {
+            place: format!("[[link]] {}", self.name),
+            what,
+        };
+        let shares = [
+            ("daily_telemetry_percent", self.daily_telemetry_percent),
+            ("daily_warn_percent", self.daily_warn_percent),
+        ];
+        for (key, percent) in shares {
+            if percent.is_some_and(|percent| percent > 100) {
+                return Err(wrong(format!("`{key}` is 0 to 100")));
+            }
+            if percent.is_some() && self.daily_mb.is_none() {
+                return Err(wrong(format!(
+                    "`{key}` is a part of `daily_mb`, which is not given"
+                )));
+            }
+        }
+        let Some(daily_mb) = self.daily_mb else {
+            return Ok(None);
+        };
+        if !(DAILY_MB_MIN..=DAILY_MB_MAX).contains(&daily_mb) {
+            return Err(wrong(format!(
+                "`daily_mb` is {DAILY_MB_MIN} to {DAILY_MB_MAX}"
+            )));
+        }
+        Ok(Some(DailyPlan {
+            bytes: u64::from(daily_mb) * 1_000_000,
+            telemetry_percent: self.daily_telemetry_percent.unwrap_or(DAILY_PERCENT),
+            warn_percent: self.daily_warn_percent.unwrap_or(DAILY_PERCENT),
+        }))
+    }
 }
 
 /// `[log]`: how much is logged.
@@ -102,6 +166,9 @@ pub fn routes(relays: &[RelaySection], links: &[LinkSection]) -> Result<Vec<Rout
         interface: None,
         address: None,
         budget_kbit_s: budget_kbit_s_default(),
+        daily_mb: None,
+        daily_telemetry_percent: None,
+        daily_warn_percent: None,
         relay_addresses: BTreeMap::new(),
     }];
     let links = if links.is_empty() { &default } else { links };
@@ -136,6 +203,7 @@ pub fn routes(relays: &[RelaySection], links: &[LinkSection]) -> Result<Vec<Rout
             );
             return Err(wrong(&place, what));
         }
+        link.daily_plan()?;
         for relay in relays {
             let own = link.relay_addresses.get(relay.name.as_str());
             let address = own.unwrap_or(&relay.address);
@@ -173,6 +241,8 @@ fn kbit_s(bits_per_s: u64) -> u32 {
 const PATH_BITS_PER_S_MIN: u64 = RATE_FLOOR_BITS_PER_S as u64;
 /// With less than twice what a drive flow takes, nothing is left for copies and the rest.
 const BUDGET_KBIT_S_MIN: u32 = 128;
+/// Per cent of a day's budget at which telemetry ends and the log warns, where nothing is said.
+const DAILY_PERCENT: u8 = 80;
 /// The link of a configuration that names none.
 const DEFAULT_LINK: &str = "default";
 
@@ -193,6 +263,9 @@ mod tests {
             interface: None,
             address: None,
             budget_kbit_s: budget_kbit_s_default(),
+            daily_mb: None,
+            daily_telemetry_percent: None,
+            daily_warn_percent: None,
             relay_addresses: BTreeMap::new(),
         }
     }
@@ -264,6 +337,55 @@ mod tests {
                 let error = routed(relays, wrong).unwrap_err();
                 assert!(error.contains(&said), "{error}");
             }
+        }
+    }
+
+    #[test]
+    fn a_day_s_budget_has_shares_and_bounds_and_none_is_none() {
+        let plan = |daily_mb, telemetry, warn| {
+            let link = LinkSection {
+                daily_mb,
+                daily_telemetry_percent: telemetry,
+                daily_warn_percent: warn,
+                ..link("lte")
+            };
+            link.daily_plan().map_err(|error| error.to_string())
+        };
+        let plan_of = |bytes, telemetry_percent, warn_percent| {
+            Ok(Some(DailyPlan {
+                bytes,
+                telemetry_percent,
+                warn_percent,
+            }))
+        };
+        assert_eq!(plan(None, None, None), Ok(None));
+        assert_eq!(plan(Some(500), None, None), plan_of(500_000_000, 80, 80));
+        assert_eq!(
+            plan(Some(2), Some(0), Some(100)),
+            plan_of(2_000_000, 0, 100)
+        );
+        for (daily_mb, telemetry, warn, said) in [
+            (Some(1), None, None, "`daily_mb` is 2 to 1000000"),
+            (Some(1_000_001), None, None, "`daily_mb` is 2 to 1000000"),
+            (
+                Some(9),
+                Some(101),
+                None,
+                "`daily_telemetry_percent` is 0 to 100",
+            ),
+            (Some(9), None, Some(101), "`daily_warn_percent` is 0 to 100"),
+            (
+                None,
+                None,
+                Some(50),
+                "is a part of `daily_mb`, which is not given",
+            ),
+        ] {
+            let error = plan(daily_mb, telemetry, warn).unwrap_err();
+            assert!(
+                error.contains("[[link]] lte") && error.contains(said),
+                "{error}"
+            );
         }
     }
 

@@ -28,6 +28,7 @@ mod hostile_controller;
 mod hostile_relay;
 mod link_flap;
 mod lying_relay;
+mod metered;
 mod one_way_cut;
 mod policer;
 mod policy;

@@ -127,6 +127,9 @@ impl WanFleet {
         for interface in self.wan.node(CONTROLLER).interfaces() {
             settings.links.push(LinkSection {
                 budget_kbit_s: 1_000,
+                daily_mb: None,
+                daily_telemetry_percent: None,
+                daily_warn_percent: None,
                 name: interface.parse()?,
                 interface: Some(interface.into()),
                 address: None,

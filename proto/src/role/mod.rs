@@ -5,12 +5,14 @@ mod applicant;
 mod attempt;
 mod authority;
 mod bulletin;
+mod calendar;
 mod clock_difference;
 mod controller;
 mod far_end;
 mod halves;
 mod line;
 mod link_budgets;
+mod meters;
 mod node;
 mod rates;
 mod record;
@@ -32,6 +34,7 @@ pub use clock_difference::ClockDifference;
 pub use controller::{
     Controller, ControllerEvent, Order, SendCommandError, SessionLoss, VehicleStatus,
 };
+pub use meters::MeterView;
 pub use node::{NodeCounters, PathView};
 pub use record::{AgentRecord, RecordError};
 pub use relay::{Relay, RelayConfig, RelayCounters, RelayEvent};

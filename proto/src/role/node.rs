@@ -8,13 +8,14 @@ use rustls_pki_types::UnixTime;
 
 use super::bulletin::Bulletin;
 use super::link_budgets::LinkBudgets;
+use super::meters::{MeterView, Meters};
 use super::relay_papers::RelayPapers;
 use super::{Redial, Transmit};
 use crate::base::limits::{HELLO_INTERVAL, RELAYS_MAX, VERSION, WELCOME_MAX};
 use crate::base::{Entropy, MonoTime, Name, NodeKind, NodeName, PathId};
 use crate::crypto::{Fleet, Peer};
 use crate::leg::{self, Leg, Origin, PathStatus};
-use crate::path::Health;
+use crate::path::{Carries, Health};
 use crate::wire::{AckState, Chunk, FEATURE_VISIT, Notice, Packet, Parcel, Trail};
 
 /// A leg to each relay.
@@ -31,6 +32,7 @@ pub(super) struct Node {
     /// Of legs that are no more.
     past_legs: leg::Counters,
     budgets: LinkBudgets,
+    meters: Meters,
     /// Of the authority: its newest list of revocations, as parcels for the relays.
     revocations: Vec<Arc<[u8]>>,
 }
@@ -108,6 +110,8 @@ pub struct NodeCounters {
     pub malformed_parcels: u64,
     /// Paths refused because there are too many relays or the peer is no relay.
     pub refused_paths: u64,
+    /// Messages of telemetry that no link may carry today any more.
+    pub withheld: u64,
     /// Parcels that a leg had no room for.
     pub overflows: u64,
     /// Newer certificates that the far end of a session showed and that are not right.
@@ -127,6 +131,7 @@ impl Node {
             counters: NodeCounters::default(),
             past_legs: leg::Counters::default(),
             budgets: LinkBudgets::default(),
+            meters: Meters::default(),
             revocations: Vec::new(),
         }
     }
@@ -144,6 +149,57 @@ impl Node {
     pub(super) fn set_link_budget(&mut self, link: Name, kbit_s: u32) {
         self.budgets.set(link, kbit_s);
         self.share_budgets();
+    }
+
+    /// What the links that have a budget for the day used of it. Whoever changes it calls [`Self::share_plans`].
+    pub(super) fn meters(&mut self) -> &mut Meters {
+        &mut self.meters
+    }
+
+    /// How the metered links stand.
+    pub(super) fn meter_views(&self) -> Vec<MeterView> {
+        self.meters.views()
+    }
+
+    /// Has every path carry what its link's plan for the day lets it.
+    // [SAFE-110]
+    pub(super) fn share_plans(&mut self) {
+        for (id, path) in &self.paths {
+            if let Some(uplink) = self.relays.get_mut(&path.relay) {
+                uplink.leg.set_carries(*id, self.meters.carries(&path.link));
+            }
+        }
+    }
+
+    /// Whether there are paths that work, and none of them may carry telemetry.
+    // [SAFE-110]
+    pub(super) fn withholds_telemetry(&self) -> bool {
+        if self.meters.is_empty() {
+            return false;
+        }
+        let mut working = self.paths.iter().filter(|(id, path)| {
+            let leg = self.relays.get(&path.relay).map(|uplink| &uplink.leg);
+            let health = leg.and_then(|leg| leg.health(**id));
+            health.is_some_and(|health| health != Health::Down)
+        });
+        let mut is_any = false;
+        let is_withheld = working.all(|(_, path)| {
+            is_any = true;
+            self.meters.carries(&path.link) != Carries::All
+        });
+        is_any && is_withheld
+    }
+
+    /// Counts a packet that goes or came on a path.
+    fn meter(&mut self, path: PathId, bytes: usize) {
+        if self.meters.is_empty() {
+            return;
+        }
+        if let Some(known) = self.paths.get(&path)
+            && self.meters.on_packet(&known.link, bytes)
+        {
+            self.share_plans();
+        }
     }
 
     /// These are the links now.
@@ -260,6 +316,7 @@ impl Node {
     }
 
     pub(super) fn on_packet(&mut self, now: MonoTime, path: PathId, bytes: &[u8]) {
+        self.meter(path, bytes.len());
         let Ok(packet) = Packet::decode(bytes) else {
             self.counters.malformed_packets += 1;
             return;
@@ -340,6 +397,8 @@ impl Node {
             uplink
                 .leg
                 .set_link(path, self.budgets.number_of(&greeted.link));
+            let carries = self.meters.carries(&greeted.link);
+            uplink.leg.set_carries(path, carries);
         }
         self.set_redial(path, false);
         self.share_budgets();
@@ -446,7 +505,9 @@ impl Node {
     }
 
     pub(super) fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.transmits.pop_front()
+        let transmit = self.transmits.pop_front()?;
+        self.meter(transmit.path, transmit.bytes.len());
+        Some(transmit)
     }
 
     /// Relays whose welcome has come at least once.
@@ -486,6 +547,10 @@ impl Node {
 
     pub(super) fn count_malformed_parcel(&mut self) {
         self.counters.malformed_parcels += 1;
+    }
+
+    pub(super) fn count_withheld(&mut self) {
+        self.counters.withheld += 1;
     }
 
     pub(super) fn count_refused_papers(&mut self) {

@@ -4,9 +4,9 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use longrein_proto::base::limits::WIRE_OVERHEAD_BYTES;
-use longrein_proto::base::{Class, MonoTime, Name, PathId};
+use longrein_proto::base::{Channel, Class, MonoTime, Name, PathId};
 use longrein_proto::role::{Input, Redial, Transmit};
-use longrein_proto::wire::{Chunk, Packet, Parcel};
+use longrein_proto::wire::{Chunk, Packet, Parcel, ParcelHead};
 
 use super::slot::Body;
 use super::{Station, World};
@@ -28,6 +28,8 @@ pub struct Carried {
     pub up_packets: u64,
     /// Their bytes.
     pub up_bytes: u64,
+    /// Of these, bytes of packets with something of a function in them: telemetry, where the node is an agent.
+    pub up_telemetry_bytes: u64,
     /// Packets from the relay to the node.
     pub down_packets: u64,
     /// Their bytes.
@@ -201,6 +203,8 @@ impl World {
         *bytes += length as u64;
         if end == End::Relay {
             carried.down_copies += reliable_copies(&transmit.bytes);
+        } else if is_of_function(&transmit.bytes) {
+            carried.up_telemetry_bytes += length as u64;
         }
         let link = self.paths[index].link;
         let (delay, cut, to) = match end {
@@ -241,6 +245,18 @@ fn reliable_copies(bytes: &[u8]) -> u64 {
         head.is_ok_and(|head| head.class() == Class::Reliable)
     };
     chunks.iter().filter(is_reliable).count() as u64
+}
+
+/// Whether a packet holds an envelope of a function's channel.
+fn is_of_function(bytes: &[u8]) -> bool {
+    let chunks = Packet::decode(bytes).map_or(Vec::new(), |packet| packet.chunks);
+    chunks.iter().any(|chunk| {
+        let (Chunk::Tracked { parcel, .. } | Chunk::Untracked { parcel, .. }) = chunk else {
+            return false;
+        };
+        let head = Parcel::peek(parcel);
+        head.is_ok_and(|head| matches!(head, ParcelHead::Sealed(header) if header.flow.channel != Channel::SESSION))
+    })
 }
 
 /// Second arrivals of one packet at most.

@@ -281,6 +281,7 @@ impl AgentBody {
             | AgentEvent::RelayUp { .. }
             | AgentEvent::Draining { .. }
             | AgentEvent::Health { .. } => {}
+            AgentEvent::Metered { link, news } => self.vehicle.metered.push((link, news)),
         }
     }
 

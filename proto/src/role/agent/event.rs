@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::journey::Journey;
-use crate::base::{Channel, Class, FencingToken, NodeName, PathId, Refusal, Right, SessionId};
+use crate::base::{
+    Channel, Class, FencingToken, Name, NodeName, PathId, Refusal, Right, SessionId,
+};
 use crate::control::Accepted;
-use crate::path::Health;
+use crate::path::{Health, MeterNews};
 use crate::role::ClockDifference;
 use crate::wire::{Command, News, Removal};
 
@@ -140,6 +142,13 @@ pub enum AgentEvent {
     Draining {
         /// The relay.
         relay: NodeName,
+    },
+    /// A link that has a budget for each day has used much of it, all of it, or has a new one.
+    Metered {
+        /// The link.
+        link: Name,
+        /// What is new.
+        news: MeterNews,
     },
     /// A path's health has changed.
     Health {
