@@ -180,6 +180,7 @@ impl BlackBox {
             | AgentEvent::RelayUp { .. }
             | AgentEvent::Draining { .. }
             | AgentEvent::Metered { .. }
+            | AgentEvent::SharedAddress(_)
             | AgentEvent::Health { .. } => {}
         }
     }

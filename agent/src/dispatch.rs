@@ -11,7 +11,7 @@ use longrein_io::drive::Driver;
 use longrein_io::revocation_file::RevocationFile;
 use longrein_proto::base::{Channel, Class, FencingToken, MonoTime, Name, Refusal};
 use longrein_proto::path::MeterNews;
-use longrein_proto::role::{Agent, AgentEvent, Apply};
+use longrein_proto::role::{Agent, AgentEvent, Apply, SharedAddress};
 use longrein_proto::wire::Telemetry;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::sleep;
@@ -126,6 +126,7 @@ impl Dispatch {
             AgentEvent::Draining { relay } => {
                 tracing::info!(relay = %relay.name, "relay ends soon")
             }
+            AgentEvent::SharedAddress(news) => tell_shared(&news),
             AgentEvent::Metered { link, news } => tell_metered(driver, &link, news),
             AgentEvent::Health { path, health } => {
                 let link = driver.path(path).map(|path| path.link().to_string());
@@ -261,6 +262,19 @@ impl Dispatch {
 
     fn name(&self, channel: Channel) -> &str {
         self.functions.get(&channel).map_or("?", Name::as_str)
+    }
+}
+
+fn tell_shared(news: &SharedAddress) {
+    let (link, other) = &news.links;
+    match news.address {
+        Some(address) => {
+            let why = "what lies behind it takes both down";
+            tracing::warn!(%link, %other, %address, why, "two links leave through the same public address");
+        }
+        None => {
+            tracing::info!(%link, %other, "two links leave through addresses of their own again")
+        }
     }
 }
 

@@ -112,6 +112,7 @@ mod tests {
         PathView {
             relay: "relay/east".parse().unwrap(),
             link: "lte".parse().unwrap(),
+            seen_as: None,
             status: Some(PathStatus {
                 path: PathId(path),
                 link: LinkId(1),

@@ -20,6 +20,10 @@ pub(crate) fn status(agent: &Agent) -> String {
         agent.functions(),
         (live.count(), paths.len()),
     );
+    for (link, other) in agent.shared_links() {
+        // A String takes everything.
+        let _ = write!(line, "; {link} and {other} leave through one address");
+    }
     for meter in agent.meters() {
         line.push_str("; ");
         line.push_str(&metering::shown(&meter));

@@ -36,6 +36,7 @@ mod handover;
 mod local_connection;
 mod mavlink;
 mod mavproxy;
+mod metered;
 mod plain_errors;
 mod policy;
 mod renewal;

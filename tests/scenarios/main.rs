@@ -43,6 +43,7 @@ mod returning_node;
 mod revocation;
 mod routes;
 mod session_lost;
+mod shared_address;
 mod silent_paths;
 mod steady_loss;
 mod stop;

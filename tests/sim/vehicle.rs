@@ -10,7 +10,7 @@ use longrein_proto::control::{Actuation, ActuationConfig, Policy, WatchdogConfig
 use longrein_proto::path::MeterNews;
 use longrein_proto::role::{
     Agent, AgentConfig, Apply, ClockDifference, FunctionConfig, Journey, LeaseEndReason,
-    SessionEndReason,
+    SessionEndReason, SharedAddress,
 };
 use longrein_proto::wire::{Body, FunctionKind, News};
 
@@ -28,6 +28,8 @@ pub struct Vehicle {
     pub news: Vec<(NodeName, News)>,
     /// What was told of metered links.
     pub metered: Vec<(Name, MeterNews)>,
+    /// What was told of links that leave through one address.
+    pub shared_addresses: Vec<SharedAddress>,
     /// How far whose wall clock was ahead of the own one.
     pub clocks: Vec<(NodeName, ClockDifference)>,
     /// Every end of a lease.
@@ -144,6 +146,7 @@ impl Vehicle {
             handovers: Vec::new(),
             news: Vec::new(),
             metered: Vec::new(),
+            shared_addresses: Vec::new(),
             clocks: Vec::new(),
             lease_ends: Vec::new(),
             device_losses: Vec::new(),

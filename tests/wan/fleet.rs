@@ -76,7 +76,10 @@ impl WanFleet {
         let links: String = wan
             .node(VEHICLE)
             .interfaces()
-            .map(|name| format!("[[link]]\nname = {name:?}\ninterface = {name:?}\n"))
+            .map(|name| {
+                let keys = &plan.link_keys;
+                format!("[[link]]\nname = {name:?}\ninterface = {name:?}\n{keys}\n")
+            })
             .collect();
         let identity = identity(NodeKind::Agent, &plan.agent)?;
         let (state, applied) = (folder.path().join("state"), applied_log(&folder));
@@ -137,6 +140,16 @@ impl WanFleet {
             });
         }
         Ok(settings)
+    }
+
+    /// Its agent.
+    pub fn agent(&mut self) -> &mut Program {
+        &mut self.agent
+    }
+
+    /// Where its agent keeps what it knows after a restart.
+    pub fn state_directory(&self) -> PathBuf {
+        self.folder.path().join("state")
     }
 
     /// The file that gets one line for each applied command.

@@ -128,7 +128,7 @@ impl Agent {
         mut entropy: Box<dyn Entropy>,
         record: AgentRecord,
     ) -> Agent {
-        let node = Node::new(entropy.as_mut());
+        let node = Node::new(entropy.as_mut()).reading_addresses();
         let function = |config: FunctionConfig| {
             let token = record.tokens.get(&config.name).copied().unwrap_or_default();
             Function::new(config, token)
@@ -250,6 +250,7 @@ impl Agent {
     pub fn keep_link_budgets(&mut self, links: &[Name]) {
         self.node.keep_link_budgets(links);
         self.node.meters().keep_only(links);
+        self.node.addresses().keep_only(links);
     }
 
     /// Each function: its name, its stage, and who holds its lease.
@@ -266,6 +267,17 @@ impl Agent {
     /// How each path stands.
     pub fn paths(&self) -> Vec<PathView> {
         self.node.paths()
+    }
+
+    /// Pairs of links that leave through one public address, as far as relays say so.
+    pub fn shared_links(&self) -> Vec<(Name, Name)> {
+        self.node.shared_links()
+    }
+
+    fn tell_shared_addresses(&mut self) {
+        while let Some(news) = self.node.addresses().poll_news() {
+            self.events.push_back(AgentEvent::SharedAddress(news));
+        }
     }
 
     /// Parcels that wait on the fullest leg.
@@ -344,6 +356,9 @@ impl Agent {
             Ok(Parcel::Notice(Notice::Draining)) => {
                 let relay = way.relay;
                 self.events.push_back(AgentEvent::Draining { relay });
+            }
+            Ok(Parcel::Notice(Notice::Seen { link, address })) => {
+                self.node.on_seen(&way.relay, link, address);
             }
             Ok(Parcel::Handshake { .. } | Parcel::Signed { .. } | Parcel::Notice(_)) | Err(_) => {
                 self.node.count_malformed_parcel();
@@ -426,6 +441,7 @@ impl Role for Agent {
         self.lapse(now);
         match input {
             Input::PathUp { path, link, peer } => self.node.on_path_up(now, path, link, peer),
+            Input::Remote { .. } => {}
             Input::PathDown { path } => self.node.on_path_down(now, path),
             Input::Packet { path, bytes } => self.node.on_packet(now, path, bytes),
             Input::Wall { unix_ms } => {
@@ -439,6 +455,7 @@ impl Role for Agent {
         }
         self.take_facts(now);
         self.tell_metering();
+        self.tell_shared_addresses();
         self.work_sessions(now);
     }
 

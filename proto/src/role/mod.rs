@@ -14,6 +14,7 @@ mod line;
 mod link_budgets;
 mod meters;
 mod node;
+mod public_addresses;
 mod rates;
 mod record;
 mod relay;
@@ -36,9 +37,12 @@ pub use controller::{
 };
 pub use meters::MeterView;
 pub use node::{NodeCounters, PathView};
+pub use public_addresses::SharedAddress;
 pub use record::{AgentRecord, RecordError};
 pub use relay::{Relay, RelayConfig, RelayCounters, RelayEvent};
 pub use seal_counters::SealCounters;
+
+use std::net::IpAddr;
 
 use crate::base::{MonoTime, Name, PathId};
 use crate::crypto::Peer;
@@ -76,6 +80,13 @@ pub enum Input<'a> {
         link: Name,
         /// The other end.
         peer: Peer,
+    },
+    /// The other end of a connection that stands has this address, now or from now on. Only relays do something with it.
+    Remote {
+        /// The path.
+        path: PathId,
+        /// The address.
+        address: IpAddr,
     },
     /// A connection is gone.
     PathDown {

@@ -1,6 +1,7 @@
 //! What agent and controller share: a leg to each relay, and the greeting on each path.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use rustls_pki_types::UnixTime;
 use super::bulletin::Bulletin;
 use super::link_budgets::LinkBudgets;
 use super::meters::{MeterView, Meters};
+use super::public_addresses::PublicAddresses;
 use super::relay_papers::RelayPapers;
 use super::{Redial, Transmit};
 use crate::base::limits::{HELLO_INTERVAL, RELAYS_MAX, VERSION, WELCOME_MAX};
@@ -16,7 +18,7 @@ use crate::base::{Entropy, MonoTime, Name, NodeKind, NodeName, PathId};
 use crate::crypto::{Fleet, Peer};
 use crate::leg::{self, Leg, Origin, PathStatus};
 use crate::path::{Carries, Health};
-use crate::wire::{AckState, Chunk, FEATURE_VISIT, Notice, Packet, Parcel, Trail};
+use crate::wire::{AckState, Chunk, FEATURE_SEEN, FEATURE_VISIT, Notice, Packet, Parcel, Trail};
 
 /// A leg to each relay.
 #[derive(Debug)]
@@ -33,6 +35,7 @@ pub(super) struct Node {
     past_legs: leg::Counters,
     budgets: LinkBudgets,
     meters: Meters,
+    addresses: PublicAddresses,
     /// Of the authority: its newest list of revocations, as parcels for the relays.
     revocations: Vec<Arc<[u8]>>,
 }
@@ -95,6 +98,8 @@ pub struct PathView {
     pub relay: NodeName,
     /// The link that it uses.
     pub link: Name,
+    /// From where the relay sees its packets come; absent until it says so.
+    pub seen_as: Option<IpAddr>,
     /// Estimates; absent until the relay has welcomed the node on this path.
     pub status: Option<PathStatus>,
 }
@@ -132,6 +137,7 @@ impl Node {
             past_legs: leg::Counters::default(),
             budgets: LinkBudgets::default(),
             meters: Meters::default(),
+            addresses: PublicAddresses::default(),
             revocations: Vec::new(),
         }
     }
@@ -143,6 +149,34 @@ impl Node {
             features: FEATURE_VISIT,
             ..Node::new(entropy)
         }
+    }
+
+    /// The same, which wants to know from where relays see it.
+    // [WIRE-167]
+    pub(super) fn reading_addresses(mut self) -> Node {
+        self.features |= FEATURE_SEEN;
+        self
+    }
+
+    /// A relay says from where the packets of a link come.
+    // [WIRE-167]
+    pub(super) fn on_seen(&mut self, relay: &NodeName, link: Name, address: IpAddr) {
+        let is_known = |path: &NodePath| path.relay == *relay && path.link == link;
+        if self.paths.values().any(is_known) {
+            self.addresses.on_seen(relay.clone(), link, address);
+        } else {
+            self.counters.malformed_parcels += 1;
+        }
+    }
+
+    /// What relays see of the links.
+    pub(super) fn addresses(&mut self) -> &mut PublicAddresses {
+        &mut self.addresses
+    }
+
+    /// Pairs of links that leave through one public address, as far as relays say so.
+    pub(super) fn shared_links(&self) -> Vec<(Name, Name)> {
+        self.addresses.shared().cloned().collect()
     }
 
     /// What a link may carry each way.
@@ -255,6 +289,10 @@ impl Node {
         {
             uplink.leg.remove_path(now, path);
             self.collect(&gone.relay);
+            let is_like = |path: &NodePath| path.relay == gone.relay && path.link == gone.link;
+            if !self.paths.values().any(is_like) {
+                self.addresses.on_gone(&gone.relay, &gone.link);
+            }
         }
         self.redials.retain(|redial| redial.path != path);
         self.share_budgets();
@@ -526,6 +564,7 @@ impl Node {
         let view = |(id, path): (&PathId, &NodePath)| PathView {
             relay: path.relay.clone(),
             link: path.link.clone(),
+            seen_as: self.addresses.of(&path.relay, &path.link),
             status: status(id, path),
         };
         self.paths.iter().map(view).collect()

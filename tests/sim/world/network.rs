@@ -1,6 +1,7 @@
 //! The paths between stations.
 
 use std::hash::Hash;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use longrein_proto::base::limits::WIRE_OVERHEAD_BYTES;
@@ -19,6 +20,8 @@ pub(super) struct Path {
     link_name: Name,
     link: Link,
     carried: Carried,
+    /// Where its packets come from, as its relay sees it.
+    address: Option<IpAddr>,
 }
 
 /// What a path was given to carry so far, with the overhead of QUIC, UDP and IP.
@@ -73,6 +76,7 @@ impl World {
             link_name,
             link,
             carried: Carried::default(),
+            address: None,
         });
         let index = self.paths.len() - 1;
         self.bring_up(index);
@@ -82,6 +86,16 @@ impl World {
     /// The network of a path, to change it while the world runs.
     pub fn link(&mut self, path: usize) -> &mut Link {
         &mut self.paths[path].link
+    }
+
+    /// From now on a path's packets come from this address.
+    pub fn set_address(&mut self, path: usize, address: IpAddr) {
+        self.paths[path].address = Some(address);
+        let mut ends = self.ends.iter();
+        let end = ends.find(|(_, end)| **end == (path, End::Relay));
+        if let Some((station, path)) = end.map(|(end, _)| *end) {
+            self.handle(station, Input::Remote { path, address });
+        }
     }
 
     /// What a path was given to carry so far.
@@ -179,6 +193,9 @@ impl World {
                     peer,
                 },
             );
+            if let (End::Relay, Some(address)) = (end, self.paths[index].address) {
+                self.handle(station, Input::Remote { path, address });
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use crate::base::{
 };
 use crate::control::Accepted;
 use crate::path::{Health, MeterNews};
-use crate::role::ClockDifference;
+use crate::role::{ClockDifference, SharedAddress};
 use crate::wire::{Command, News, Removal};
 
 /// What an agent tells its program.
@@ -150,6 +150,8 @@ pub enum AgentEvent {
         /// What is new.
         news: MeterNews,
     },
+    /// Two links leave through the same public address, so that they probably share one line; or they do not any more.
+    SharedAddress(SharedAddress),
     /// A path's health has changed.
     Health {
         /// The path.
