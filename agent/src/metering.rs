@@ -203,7 +203,7 @@ mod tests {
         Reading {
             day,
             used_bytes: day * 7,
-            is_final: day % 2 == 0,
+            is_final: day.is_multiple_of(2),
         }
     }
 
