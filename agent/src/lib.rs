@@ -20,6 +20,9 @@ mod error;
 mod flags;
 mod ledger;
 mod metering;
+#[cfg(feature = "modem-manager")]
+pub mod modem_manager;
+pub mod modems;
 mod network;
 pub mod program;
 pub mod readmission;

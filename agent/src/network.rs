@@ -31,6 +31,7 @@ use crate::dispatch::Dispatch;
 use crate::error::AgentError;
 use crate::ledger::Ledger;
 use crate::metering::{COUNTED_EVERY, Metering};
+use crate::modems::Modems;
 use crate::program::Reread;
 use crate::reload::Reload;
 use crate::slots::Slots;
@@ -70,6 +71,7 @@ impl Network {
         let mut role = self.role(&routes, Arc::clone(&credential));
         let mut metering = Metering::open(&self.config.state_directory);
         metering.apply(clock::now(), &mut role, &self.config.link, &[]);
+        let mut modems = Modems::watch(&self.config.link)?;
         let black_box = BlackBox::start(&self.config, &self.identity, credential)?;
         let store = Store::start(self.slots, move |ticket| {
             written.send_replace(ticket);
@@ -134,11 +136,12 @@ impl Network {
                 _ = &mut self.ending => break Ok(()),
                 _ = hangup.recv() => reload.reload(&driver, &self.identity, &mut self.manager, &metering),
                 _ = look.tick(), if self.manager.is_there() => {
-                    let status = driver.with(|agent, _| status(agent));
+                    let status = driver.with(|agent, _| status(agent)) + &modems.shown();
                     self.manager.look(self.control.handle().last_turn(), status);
                 }
                 () = control_ended.notified() => break Err(AgentError::ControlEnded),
                 () = &mut stuck => break Err(AgentError::ControlStuck),
+                () = modems.news() => {}
                 _ = minute.tick() => ledger.tell_news(),
                 _ = second.tick(), if reload.has_plans() => metering.work(&driver, &reload.wire_bytes()).await,
             }
