@@ -190,6 +190,8 @@ const FILE_BYTES_MAX: u64 = 128 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use longrein_proto::path::{Carries, DailyPlan};
+
     use super::*;
 
     fn folder(test: &str) -> PathBuf {
@@ -205,6 +207,21 @@ mod tests {
             used_bytes: day * 7,
             is_final: day.is_multiple_of(2),
         }
+    }
+
+    #[test]
+    fn a_metered_link_is_shown_in_megabytes() {
+        let meter = MeterView {
+            link: "modem-1".parse().unwrap(),
+            plan: DailyPlan {
+                bytes: 500_000_000,
+                telemetry_percent: 80,
+                warn_percent: 80,
+            },
+            used_bytes: 410_999_999,
+            carries: Carries::Control,
+        };
+        assert_eq!(shown(&meter), "modem-1: 410 of 500 MB today");
     }
 
     // [SAFE-110]
