@@ -179,6 +179,8 @@ impl BlackBox {
             AgentEvent::Persist { .. }
             | AgentEvent::RelayUp { .. }
             | AgentEvent::Draining { .. }
+            | AgentEvent::Metered { .. }
+            | AgentEvent::SharedAddress(_)
             | AgentEvent::Health { .. } => {}
         }
     }

@@ -11,7 +11,8 @@ use longrein_io::drive::Driver;
 use longrein_io::revocation_file::RevocationFile;
 use longrein_proto::base::limits::{APPLYING_MAX, TTL_MAX};
 use longrein_proto::base::{Channel, Class, FencingToken, Flow, MonoTime, Name, Refusal};
-use longrein_proto::role::{Agent, AgentEvent, Apply, Asked};
+use longrein_proto::path::MeterNews;
+use longrein_proto::role::{Agent, AgentEvent, Apply, Asked, SharedAddress};
 use longrein_proto::wire::Telemetry;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::sleep;
@@ -19,6 +20,7 @@ use tokio::time::sleep;
 use crate::applied_log::Journey;
 use crate::black_box::BlackBox;
 use crate::control_thread::{ControlHandle, ControlInput, ControlOutput};
+use crate::metering::megabytes;
 use crate::mqtt::{Report, Workers};
 use crate::store::Store;
 
@@ -138,6 +140,8 @@ impl Dispatch {
             AgentEvent::Draining { relay } => {
                 tracing::info!(relay = %relay.name, "relay ends soon")
             }
+            AgentEvent::SharedAddress(news) => tell_shared(&news),
+            AgentEvent::Metered { link, news } => tell_metered(driver, &link, news),
             AgentEvent::Health { path, health } => {
                 let link = driver.path(path).map(|path| path.link().to_string());
                 tracing::info!(path = path.0, link, ?health, "path has changed");
@@ -328,6 +332,44 @@ impl Dispatch {
 
     fn name(&self, channel: Channel) -> &str {
         self.functions.get(&channel).map_or("?", Name::as_str)
+    }
+}
+
+fn tell_shared(news: &SharedAddress) {
+    let (link, other) = &news.links;
+    match news.address {
+        Some(address) => {
+            let why = "what lies behind it takes both down";
+            tracing::warn!(%link, %other, %address, why, "two links leave through the same public address");
+        }
+        None => {
+            tracing::info!(%link, %other, "two links leave through addresses of their own again")
+        }
+    }
+}
+
+/// Past its budget a link goes on to carry control, and somebody pays for it.
+// [SAFE-112]
+fn tell_metered(driver: &Driver<Agent>, link: &Name, news: MeterNews) {
+    let meters = driver.with(|agent, _| agent.meters());
+    let Some(meter) = meters.iter().find(|meter| meter.link == *link) else {
+        return;
+    };
+    let used_mb = megabytes(meter.used_bytes);
+    let daily_mb = megabytes(meter.plan.bytes);
+    match news {
+        MeterNews::NewDay => tracing::info!(%link, daily_mb, "link has the budget of another day"),
+        MeterNews::Low => {
+            tracing::warn!(%link, used_mb, daily_mb, "link has used much of its daily budget");
+        }
+        MeterNews::WithoutTelemetry => {
+            let why = "the rest of its daily budget is kept for control";
+            tracing::warn!(%link, used_mb, daily_mb, why, "link carries no telemetry any more");
+        }
+        MeterNews::Spent => {
+            let why = "control goes on over it, without copies that are not needed";
+            tracing::error!(%link, used_mb, daily_mb, why, "link has used its daily budget");
+        }
     }
 }
 

@@ -15,10 +15,12 @@ mod revocations;
 mod route;
 mod unit;
 
+use longrein_io::dial::matched;
 use longrein_io::dial::{DialOutcome, Route};
 use longrein_io::keys::Identity;
 use longrein_io::probe::{Probe, probe};
 use longrein_io::revocation_file::RevocationFile;
+use longrein_io::runtime;
 use longrein_io::runtime;
 use longrein_proto::base::NodeKind;
 use tokio::task::JoinSet;
@@ -36,6 +38,7 @@ use crate::flags::print;
 pub(crate) fn examine(config: &Config, json: bool) -> Result<(), AgentError> {
     config.check()?;
     let routes = config.routes()?;
+    let routes = runtime::run(async || matched(routes))?;
     let unit = Unit::look();
     let mut failed = 0;
     let mut tell = |findings: Vec<Finding>| -> Result<(), AgentError> {

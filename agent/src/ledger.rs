@@ -61,6 +61,7 @@ impl Ledger {
             malformed_parcels = node.malformed_parcels,
             unexpected_packets = node.unexpected_packets,
             overflows = node.overflows,
+            telemetry_withheld = node.withheld,
             stops_verified = stops.verified,
             stops_repeated = stops.repeated,
             stops_forged = stops.forged,
@@ -111,6 +112,7 @@ mod tests {
         PathView {
             relay: "relay/east".parse().unwrap(),
             link: "lte".parse().unwrap(),
+            seen_as: None,
             status: Some(PathStatus {
                 path: PathId(path),
                 link: LinkId(1),

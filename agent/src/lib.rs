@@ -21,6 +21,10 @@ mod doctor;
 mod error;
 mod flags;
 mod ledger;
+mod metering;
+#[cfg(feature = "modem-manager")]
+pub mod modem_manager;
+pub mod modems;
 pub mod mqtt;
 mod network;
 pub mod program;

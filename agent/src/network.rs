@@ -31,6 +31,8 @@ use crate::control_thread::{ControlInput, ControlOutput, ControlThread};
 use crate::dispatch::Dispatch;
 use crate::error::AgentError;
 use crate::ledger::Ledger;
+use crate::metering::{COUNTED_EVERY, Metering, Plans};
+use crate::modems::Modems;
 use crate::mqtt::{Mqtt, Report, Workers};
 use crate::program::Reread;
 use crate::reload::Reload;
@@ -71,6 +73,8 @@ impl Network {
         let (written, on_disk) = watch::channel(0);
         let credential: Arc<dyn Credential> = self.identity.credential();
         let role = self.role(Arc::clone(&credential));
+        let mut metering = Metering::open(&self.config.state_directory, &self.config.link);
+        let mut modems = Modems::watch(&self.config.link)?;
         let black_box = BlackBox::start(&self.config, &self.identity, credential)?;
         let store = Store::start(self.slots, move |ticket| {
             written.send_replace(ticket);
@@ -118,13 +122,13 @@ impl Network {
         let mut dialers = dial(&driver, &self.identity, routes, |_, _| {})
             .map_err(|error| AgentError::Key(error.to_string()))?;
         dialers.on_routes({
-            let driver = driver.clone();
+            let (driver, plans) = (driver.clone(), metering.plans());
             move |routes| {
                 renewed_over.replace(routes.to_vec());
-                set_link_budgets(&driver, routes);
+                set_link_budgets(&driver, routes, &plans.borrow());
             }
         });
-        let mut reload = Reload::new(self.config, self.reread, dialers);
+        let mut reload = Reload::new(self.config, self.reread, dialers, metering.plans());
         self.manager.ready();
         // Whoever started the agent may have given up already, and dropping its handle ends it.
         let _ = tell.send(driver.remote());
@@ -134,7 +138,8 @@ impl Network {
         tokio::pin!(stuck);
         let mut ledger = Ledger::new(driver.clone());
         let mut minute = interval(COUNTS_EVERY);
-        let mut second = interval(BRIDGE_COUNTS_EVERY);
+        let mut second = interval(COUNTED_EVERY);
+        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut look = interval(self.manager.look_interval());
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let ended = loop {
@@ -146,13 +151,19 @@ impl Network {
                 _ = &mut self.ending => break Ok(()),
                 _ = hangup.recv() => reload.reload(&driver, &self.identity, &mut self.manager),
                 _ = look.tick(), if self.manager.is_there() => {
-                    let status = driver.with(|agent, _| status(agent));
+                    let status = driver.with(|agent, _| status(agent)) + &modems.shown();
                     self.manager.look(self.control.handle().last_turn(), status);
                 }
                 () = control_ended.notified() => break Err(AgentError::ControlEnded),
                 () = &mut stuck => break Err(AgentError::ControlStuck),
+                () = modems.news() => {}
                 _ = minute.tick() => ledger.tell_news(),
-                _ = second.tick(), if bridges_ended.is_some() => dispatch.tell_counts(&driver),
+                _ = second.tick() => {
+                    dispatch.tell_counts(&driver);
+                    if reload.has_plans() {
+                        metering.work(&driver, &reload.wire_bytes()).await;
+                    }
+                }
             }
         };
         self.manager.stopping();
@@ -168,6 +179,7 @@ impl Network {
         farewell(bridges_ended).await;
         ledger.tell_all();
         driver.close().await;
+        metering.finish(&driver, &reload.wire_bytes()).await;
         dispatch.finish();
         tracing::info!("agent ended");
         ended
@@ -237,13 +249,15 @@ async fn farewell(bridges_ended: Option<oneshot::Receiver<()>>) {
 }
 
 /// What each link may carry; a pattern is as many links as interfaces match.
-fn set_link_budgets(driver: &Driver<Agent>, routes: &[Route]) {
-    let links: Vec<Name> = routes.iter().map(|route| route.link.clone()).collect();
-    driver.with(|agent, _| {
+fn set_link_budgets(driver: &Driver<Agent>, routes: &[Route], plans: &Plans) {
+    let mut links: Vec<Name> = routes.iter().map(|route| route.link.clone()).collect();
+    links.dedup();
+    driver.with(|agent, now| {
         agent.keep_link_budgets(&links);
         for route in routes {
             agent.set_link_budget(route.link.clone(), route.budget_kbit_s);
         }
+        plans.apply(now, agent, &links);
     });
 }
 
@@ -287,8 +301,6 @@ fn tell_ready(config: &Config, identity: &Identity, routes: &[Route]) {
     );
 }
 
-/// How often the bridges to MQTT hear what only the role counts.
-const BRIDGE_COUNTS_EVERY: Duration = Duration::from_secs(1);
 /// How long bridges to MQTT may take to say farewell.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
 /// How often counters are logged, when they changed.

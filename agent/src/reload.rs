@@ -1,14 +1,19 @@
 //! The configuration that is read again while the agent runs.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use longrein_io::dial::Dialers;
 use longrein_io::drive::Driver;
 use longrein_io::keys::Identity;
 use longrein_io::log;
 use longrein_io::service_manager::ServiceManager;
+use longrein_proto::base::Name;
 use longrein_proto::role::Agent;
 
 use crate::config::Config;
 use crate::error::AgentError;
+use crate::metering::Plans;
 use crate::program::Reread;
 
 /// Puts in force what can change while the agent runs; no connection goes that the new configuration still wants.
@@ -16,15 +21,33 @@ pub(crate) struct Reload {
     running: Config,
     reread: Reread,
     dialers: Dialers<Agent>,
+    plans: Rc<RefCell<Plans>>,
 }
 
 impl Reload {
-    pub(crate) fn new(running: Config, reread: Reread, dialers: Dialers<Agent>) -> Reload {
+    /// `plans` are told of links, before the dialers are: what a link may carry is known when it comes.
+    pub(crate) fn new(
+        running: Config,
+        reread: Reread,
+        dialers: Dialers<Agent>,
+        plans: Rc<RefCell<Plans>>,
+    ) -> Reload {
         Reload {
             running,
             reread,
             dialers,
+            plans,
         }
+    }
+
+    /// Whether a link has a budget for each day.
+    pub(crate) fn has_plans(&self) -> bool {
+        self.plans.borrow().has_any()
+    }
+
+    /// What each link's sockets have carried.
+    pub(crate) fn wire_bytes(&self) -> Vec<(Name, u64)> {
+        self.dialers.wire_bytes()
     }
 
     /// Reads the configuration again; one that is wrong changes nothing.
@@ -49,6 +72,7 @@ impl Reload {
         let new = (self.reread)()?;
         new.check()?;
         let routes = new.routes()?;
+        self.plans.borrow_mut().set_links(&new.link);
         let (begun, ended) = self
             .dialers
             .set_routes(identity, routes)

@@ -6,6 +6,8 @@ use longrein_proto::base::Stage;
 use longrein_proto::path::Health;
 use longrein_proto::role::Agent;
 
+use crate::metering;
+
 /// For example `drive: Nominal, held by controller/alice; 3 of 4 paths live`.
 pub(crate) fn status(agent: &Agent) -> String {
     let paths = agent.paths();
@@ -13,11 +15,20 @@ pub(crate) fn status(agent: &Agent) -> String {
     let live = paths
         .iter()
         .filter(|path| path.status.as_ref().is_some_and(is_live));
-    line(
+    let mut line = line(
         agent.is_stopped(),
         agent.functions(),
         (live.count(), paths.len()),
-    )
+    );
+    for (link, other) in agent.shared_links() {
+        // A String takes everything.
+        let _ = write!(line, "; {link} and {other} leave through one address");
+    }
+    for meter in agent.meters() {
+        line.push_str("; ");
+        line.push_str(&metering::shown(&meter));
+    }
+    line
 }
 
 fn line<'a>(

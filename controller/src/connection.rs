@@ -78,6 +78,9 @@ impl Connection {
         let identity = Identity::load(&settings.identity)?;
         identity.expect_kind(NodeKind::Controller)?;
         let routes = routes(&settings.relays, &settings.links)?;
+        for link in &settings.links {
+            link.expect_unmetered()?;
+        }
         let dictionaries = dictionaries(&settings.dictionaries)?;
         if let Some(section) = &settings.record {
             section.check()?;

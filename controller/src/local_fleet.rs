@@ -45,6 +45,8 @@ pub struct Plan {
     pub functions: String,
     /// `[[allow]]` sections of the same: who may do what.
     pub allow: String,
+    /// Further lines of each `[[link]]` section of the same.
+    pub link_keys: String,
     /// Level of the programs' logs.
     pub log_level: String,
 }
@@ -115,6 +117,7 @@ impl Plan {
             controllers: vec!["desk".into()],
             functions: DRIVE.into(),
             allow: ALLOW.into(),
+            link_keys: String::new(),
             log_level: "info".into(),
         }
     }
@@ -372,9 +375,10 @@ impl LocalFleet {
                 .map(|(relay, forwarder)| format!("{:?} = \"{}\"", relay.name, forwarder.address()))
                 .collect();
             text += &format!(
-                "[[link]]\nname = {:?}\naddress = \"127.0.0.1\"\nrelay_addresses = {{ {} }}\n",
+                "[[link]]\nname = {:?}\naddress = \"127.0.0.1\"\nrelay_addresses = {{ {} }}\n{}\n",
                 link.name,
-                addresses.join(", ")
+                addresses.join(", "),
+                self.plan.link_keys
             );
         }
         let fleet = self.folder.path().join(FLEET);

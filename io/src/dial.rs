@@ -61,6 +61,18 @@ pub fn dial<R: Role + 'static>(
     Ok(dialers)
 }
 
+/// These routes, patterns replaced by the interfaces that match them now; must be called within [`crate::runtime::run`].
+pub fn matched(routes: Vec<Route>) -> Vec<Route> {
+    let Ok(watch) = Interfaces::watch() else {
+        return routes;
+    };
+    let mut plan = LinkPlan::default();
+    plan.configure(routes);
+    // Whoever looks hears of those that were left out from the program that runs.
+    let _ = plan.look(watch.table());
+    plan.routes()
+}
+
 /// The routes of a node on which connections are kept up. Dropping this changes nothing.
 pub struct Dialers<R: Role> {
     kept: Rc<RefCell<KeptRoutes<R>>>,
@@ -89,6 +101,13 @@ impl<R: Role + 'static> Dialers<R> {
     pub fn on_routes(&mut self, hook: impl FnMut(&[Route]) + 'static) {
         *self.on_routes.borrow_mut() = Box::new(hook);
         self.tell_routes();
+    }
+
+    /// Bytes that each link carried so far, both ways, with all overhead of QUIC, UDP and IP.
+    pub fn wire_bytes(&self) -> Vec<(Name, u64)> {
+        let kept = self.kept.borrow();
+        let total = |(name, link): (&Name, &Rc<Link>)| (name.clone(), link.wire.total());
+        kept.links.iter().map(total).collect()
     }
 
     fn tell_routes(&self) {

@@ -19,6 +19,7 @@ use crate::repeats::{Effort, UNHEARD_MAX};
 use crate::socket::{self, Bind, SocketError};
 use crate::tls;
 use crate::transport::transport;
+use crate::wire_bytes::WireBytes;
 use longrein_proto::base::{MonoTime, PathId};
 use longrein_proto::crypto::{Fleet, Peer};
 use longrein_proto::role::Role;
@@ -256,8 +257,7 @@ impl<R: Role + 'static> Dialer<R> {
         let addresses = resolve(&self.route, |far| link.presence().speaks(far)).await?;
         let driver = self.driver.clone();
         let engine = driver.engine();
-        let link = Rc::clone(&self.link);
-        let mut endpoints = Endpoints::new(engine);
+        let mut endpoints = Endpoints::new(engine, &link.wire);
         let mut attempts = JoinSet::new();
         let mut begun: Vec<Rc<Connection>> = Vec::new();
         let mut pace = interval(ATTEMPT_EVERY);
@@ -295,7 +295,7 @@ impl<R: Role + 'static> Dialer<R> {
                     self.take_heart();
                     few = self.attempts();
                     // The old socket may be bound to what is gone.
-                    endpoints = Endpoints::new(engine);
+                    endpoints = Endpoints::new(engine, &link.wire);
                 }
                 Some(attempt) = attempts.join_next() => {
                     let Ok((Ok(outcome), attempt)) = attempt else { continue };
@@ -395,14 +395,16 @@ pub(crate) async fn resolve(
 /// The sockets of one round: one for each address family. They stay open for the connection that won.
 struct Endpoints<'a> {
     engine: &'a Engine,
+    wire: &'a Rc<WireBytes>,
     v4: Option<Rc<Endpoint>>,
     v6: Option<Rc<Endpoint>>,
 }
 
 impl<'a> Endpoints<'a> {
-    fn new(engine: &'a Engine) -> Endpoints<'a> {
+    fn new(engine: &'a Engine, wire: &'a Rc<WireBytes>) -> Endpoints<'a> {
         Endpoints {
             engine,
+            wire,
             v4: None,
             v6: None,
         }
@@ -433,7 +435,7 @@ impl<'a> Endpoints<'a> {
             .map_err(DialOutcome::NoSocket)?;
         let endpoint = self
             .engine
-            .open(socket, endpoint_config(), None)
+            .open(socket, Rc::clone(self.wire), endpoint_config(), None)
             .map_err(other)?;
         Ok(Rc::clone(slot.insert(endpoint)))
     }

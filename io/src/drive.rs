@@ -223,6 +223,7 @@ impl<R: Role + 'static> Driver<R> {
             link,
             peer,
         });
+        self.tell_address(&path);
         let (inner, reader) = (Rc::downgrade(&self.0), Rc::downgrade(&path));
         connection.read_with(move |bytes| {
             if let (Some(inner), Some(path)) = (inner.upgrade(), reader.upgrade()) {
@@ -250,7 +251,16 @@ impl<R: Role + 'static> Driver<R> {
         path.on_ended(ending);
     }
 
+    /// Tells the role where the other end is, when that is news.
+    fn tell_address(&self, path: &Path) {
+        if let Some(address) = path.untold_address() {
+            let path = path.id();
+            self.handle(Input::Remote { path, address });
+        }
+    }
+
     fn on_datagram(&self, path: &Path, bytes: &[u8]) {
+        self.tell_address(path);
         self.with(|role, now| {
             path.on_received(now);
             let path = path.id();

@@ -7,6 +7,7 @@ use crate::engine::OnArrival;
 use crate::path::CLOSE_DONE;
 use crate::port::{Inbox, Port, Received, ecn};
 use crate::repeats::{Effort, Repeats};
+use crate::wire_bytes::WireBytes;
 use quinn_proto::{
     ClientConfig, ConnectError, ConnectionEvent, ConnectionHandle, DatagramEvent, EndpointConfig,
     EndpointEvent, Incoming, ServerConfig, Transmit,
@@ -42,14 +43,14 @@ impl Endpoint {
     /// # Errors
     /// When the socket cannot be used.
     pub(crate) fn new(
-        socket: UdpSocket,
+        (socket, wire): (UdpSocket, Rc<WireBytes>),
         config: EndpointConfig,
         server: Option<ServerConfig>,
         alarm: Rc<Alarm>,
         inbox: Rc<RefCell<Inbox>>,
         on_arrival: OnArrival,
     ) -> io::Result<Rc<Endpoint>> {
-        let port = Rc::new(Port::new(socket)?);
+        let port = Rc::new(Port::new(socket, wire)?);
         let quic = quinn_proto::Endpoint::new(
             Arc::new(config),
             server.map(Arc::new),

@@ -3,6 +3,7 @@
 use crate::alarm::Alarm;
 use crate::endpoint::Endpoint;
 use crate::port::Inbox;
+use crate::wire_bytes::WireBytes;
 use quinn_proto::{EndpointConfig, ServerConfig};
 use std::cell::{OnceCell, RefCell};
 use std::io;
@@ -51,19 +52,20 @@ impl Engine {
         drop(self.on_arrival.set(Box::new(hook)));
     }
 
-    /// Uses a socket until it is released and its last connection is drained.
+    /// Uses a socket until it is released and its last connection is drained; what it carries is counted in `wire`.
     ///
     /// # Errors
     /// When the socket cannot be used.
     pub(crate) fn open(
         &self,
         socket: UdpSocket,
+        wire: Rc<WireBytes>,
         config: EndpointConfig,
         server: Option<ServerConfig>,
     ) -> io::Result<Rc<Endpoint>> {
         let (alarm, inbox) = (Rc::clone(&self.alarm), Rc::clone(&self.inbox));
         let on_arrival = Rc::clone(&self.on_arrival);
-        let endpoint = Endpoint::new(socket, config, server, alarm, inbox, on_arrival)?;
+        let endpoint = Endpoint::new((socket, wire), config, server, alarm, inbox, on_arrival)?;
         let mut endpoints = self.endpoints.borrow_mut();
         endpoints.retain(|tended| !tended.task.is_finished());
         endpoints.push(Tended {

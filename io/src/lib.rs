@@ -62,3 +62,4 @@ mod sparse;
 mod timer;
 pub mod tls;
 pub mod transport;
+mod wire_bytes;

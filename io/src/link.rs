@@ -5,6 +5,7 @@ use crate::damper::Damper;
 use crate::link_plan::{Absence, Presence};
 use crate::socket::SocketError;
 use crate::sparse::Sparse;
+use crate::wire_bytes::WireBytes;
 use longrein_proto::base::{MonoTime, Name};
 use std::cell::{Cell, Ref, RefCell};
 use std::rc::Rc;
@@ -23,6 +24,8 @@ pub(crate) struct Link {
     lines: RefCell<Sparse>,
     /// Connections over it that work as far as is known.
     up: Cell<usize>,
+    /// What its sockets carried.
+    pub(crate) wire: Rc<WireBytes>,
 }
 
 impl Link {
@@ -36,6 +39,7 @@ impl Link {
             damper: RefCell::default(),
             lines: RefCell::default(),
             up: Cell::new(0),
+            wire: Rc::default(),
         }
     }
 

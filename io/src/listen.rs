@@ -127,7 +127,12 @@ pub fn listen<R: Role + 'static>(
     };
     let endpoint = driver
         .engine()
-        .open(socket, endpoint_config(identity), Some(config))
+        .open(
+            socket,
+            Rc::default(),
+            endpoint_config(identity),
+            Some(config),
+        )
         .map_err(other)?;
     let listener = Listener {
         endpoint: Rc::clone(&endpoint),

@@ -6,7 +6,7 @@ use crate::ending::Ending;
 use longrein_proto::base::{MonoTime, Name, NodeName, PathId};
 use quinn_proto::VarInt;
 use std::cell::Cell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use tokio::sync::Notify;
 
@@ -21,6 +21,8 @@ pub struct Path {
     ended: Cell<Option<Ending>>,
     redial: Cell<bool>,
     changed: Notify,
+    /// The other end's address as the role knows it.
+    told: Cell<Option<IpAddr>>,
 }
 
 /// Datagrams of one path.
@@ -57,6 +59,7 @@ impl Path {
             ended: Cell::new(None),
             redial: Cell::new(false),
             changed: Notify::new(),
+            told: Cell::new(None),
         }
     }
 
@@ -83,6 +86,12 @@ impl Path {
     /// This end's address; of a listener, what it is bound to.
     pub(crate) fn local(&self) -> SocketAddr {
         self.connection.local()
+    }
+
+    /// The other end's address, if the role is to be told of it.
+    pub(crate) fn untold_address(&self) -> Option<IpAddr> {
+        let address = self.remote().ip();
+        (self.told.replace(Some(address)) != Some(address)).then_some(address)
     }
 
     /// What was sent, received and dropped.

@@ -3,12 +3,14 @@
 use crate::backlog::Backlog;
 use crate::clock;
 use crate::sparse::Sparse;
+use crate::wire_bytes::WireBytes;
 use quinn_proto::{EcnCodepoint, Transmit};
 use quinn_udp::{RecvMeta, UdpSocketState};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -28,12 +30,16 @@ pub(crate) struct Port {
     /// Nothing leaves by it any more.
     stranded: Cell<bool>,
     failures: RefCell<Sparse>,
+    /// Of its link.
+    wire: Rc<WireBytes>,
 }
 
 impl Port {
+    /// What it carries is counted in `wire`.
+    ///
     /// # Errors
     /// When the socket cannot be watched, or lacks the options that QUIC needs.
-    pub(crate) fn new(socket: UdpSocket) -> io::Result<Port> {
+    pub(crate) fn new(socket: UdpSocket, wire: Rc<WireBytes>) -> io::Result<Port> {
         let quic = UdpSocketState::new((&socket).into())?;
         let address = socket.local_addr()?;
         #[expect(
@@ -50,6 +56,7 @@ impl Port {
             received: Cell::new(0),
             stranded: Cell::new(false),
             failures: RefCell::default(),
+            wire,
         })
     }
 
@@ -103,8 +110,11 @@ impl Port {
             }
         });
         inbox.filled = filled.unwrap_or(0);
-        let count: u64 = inbox.metas().map(datagrams).sum();
-        self.received.set(self.received.get() + count);
+        for meta in inbox.metas() {
+            let count = datagrams(meta);
+            self.received.set(self.received.get() + count);
+            self.wire.add(count, meta.len, meta.addr.ip());
+        }
         match attempt {
             Ok(()) => Received::More,
             Err(_) => Received::All,
@@ -154,7 +164,10 @@ impl Port {
         };
         let sent = self.quic.try_send(self.socket.get_ref().into(), &transmit);
         let stranded = match &sent {
-            Ok(()) => false,
+            Ok(()) => {
+                self.wire.add(1, bytes.len(), transmit.destination.ip());
+                false
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
             Err(error) => {
                 if let Some(unsaid) = self.failures.borrow_mut().allow(clock::now()) {
@@ -260,10 +273,15 @@ mod tests {
     use crate::runtime;
     use std::net::Ipv4Addr;
 
+    fn port() -> Port {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Port::new(socket, Rc::default()).unwrap()
+    }
+
     #[test]
     fn a_burst_is_read_in_batches_until_all_of_it_was_there() {
         runtime::run(async || {
-            let port = Port::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).unwrap();
+            let port = port();
             let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             let sent: Vec<Vec<u8>> = (0..BATCH + 3).map(|n| vec![n as u8; n]).collect();
             for datagram in &sent {
@@ -282,6 +300,8 @@ mod tests {
             }
 
             assert_eq!(port.received(), BATCH as u64 + 3);
+            let bytes: usize = sent.iter().map(|datagram| 28 + datagram.len()).sum();
+            assert_eq!(port.wire.total(), bytes as u64);
             // An empty datagram is counted, and nobody else has to look at it.
             assert_eq!(got, sent[1..]);
         })
@@ -291,7 +311,7 @@ mod tests {
     #[test]
     fn a_socket_by_which_nothing_leaves_is_known_until_something_does() {
         runtime::run(async || {
-            let port = Port::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).unwrap();
+            let port = port();
             let to = |destination| Transmit {
                 destination,
                 ecn: None,
@@ -308,6 +328,7 @@ mod tests {
                 port.send(&to((Ipv4Addr::LOCALHOST, number).into()), &[1]);
                 assert_eq!(port.is_stranded(), stranded);
             }
+            assert_eq!(port.wire.total(), 2 * 29, "what never left costs nothing");
         })
         .unwrap();
     }

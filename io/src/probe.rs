@@ -21,6 +21,7 @@ use longrein_proto::crypto::Peer;
 use quinn_proto::ClientConfig;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -150,7 +151,7 @@ async fn shake(
     config.transport_config(transport(Fuse::default()));
     let engine = Engine::new().map_err(failed)?;
     let endpoint = engine
-        .open(socket, endpoint_config(), None)
+        .open(socket, Rc::default(), endpoint_config(), None)
         .map_err(failed)?;
     let begun = Instant::now();
     let connection = endpoint

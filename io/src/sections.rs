@@ -6,10 +6,11 @@ use crate::log::Level;
 use crate::pattern::is_pattern;
 use crate::socket::Bind;
 use longrein_proto::base::limits::{
-    LINK_BUDGET_BITS_PER_S, LINK_BUDGET_BITS_PER_S_MAX, PATHS_PER_LEG_MAX, RATE_FLOOR_BITS_PER_S,
-    RELAYS_MAX,
+    DAILY_MB_MAX, DAILY_MB_MIN, LINK_BUDGET_BITS_PER_S, LINK_BUDGET_BITS_PER_S_MAX,
+    PATHS_PER_LEG_MAX, RATE_FLOOR_BITS_PER_S, RELAYS_MAX,
 };
 use longrein_proto::base::{Name, NameError};
+use longrein_proto::path::DailyPlan;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -53,12 +54,31 @@ pub struct LinkSection {
     /// Thousands of bits a second that may go over it each way, with all overhead; shared by its paths to all relays.
     #[serde(default = "budget_kbit_s_default")]
     pub budget_kbit_s: u32,
+    /// Millions of bytes that may go over it in a day, both ways together, with all overhead; as many as it can without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_mb: Option<u32>,
+    /// Per cent of these after which telemetry goes over other links only, or not at all: the rest is kept for control.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_telemetry_percent: Option<u8>,
+    /// Per cent of these at which the log warns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_warn_percent: Option<u8>,
     /// By name, relays that this link reaches by another address than the others do.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub relay_addresses: BTreeMap<String, String>,
 }
 
 impl LinkSection {
+    /// Whether a link is this one, or one of those that its pattern stands for.
+    pub fn stands_for(&self, link: &Name) -> bool {
+        let own = link.as_str().strip_prefix(self.name.as_str());
+        match (own, &self.interface) {
+            (Some(""), _) => true,
+            (Some(rest), Some(pattern)) => rest.starts_with('-') && is_pattern(pattern),
+            (None, _) | (_, None) => false,
+        }
+    }
+
     /// Links that it may stand for.
     fn count_max(&self) -> usize {
         let is_pattern = self.interface.as_deref().is_some_and(is_pattern);
@@ -104,6 +124,58 @@ impl LinkSection {
             (None, Some(address)) => Bind::Address(address),
             (None, None) => Bind::Any,
         })
+    }
+
+    /// For programs that send no telemetry, and so have nothing to count.
+    ///
+    /// # Errors
+    /// When it has a budget for the day.
+    pub fn expect_unmetered(&self) -> Result<(), ConfigError> {
+        if self.daily_plan()?.is_none() {
+            return Ok(());
+        }
+        Err(ConfigError::Wrong {
+            place: format!("[[link]] {}", self.name),
+            what: "`daily_mb` is for agents".to_string(),
+        })
+    }
+
+    /// What it may carry in a day; none when that has no bound.
+    ///
+    /// # Errors
+    /// Which key is wrong and what is allowed.
+    pub fn daily_plan(&self) -> Result<Option<DailyPlan>, ConfigError> {
+        let wrong = |what: String| ConfigError::Wrong {
+            place: format!("[[link]] {}", self.name),
+            what,
+        };
+        let shares = [
+            ("daily_telemetry_percent", self.daily_telemetry_percent),
+            ("daily_warn_percent", self.daily_warn_percent),
+        ];
+        for (key, percent) in shares {
+            if percent.is_some_and(|percent| percent > 100) {
+                return Err(wrong(format!("`{key}` is 0 to 100")));
+            }
+            if percent.is_some() && self.daily_mb.is_none() {
+                return Err(wrong(format!(
+                    "`{key}` is a part of `daily_mb`, which is not given"
+                )));
+            }
+        }
+        let Some(daily_mb) = self.daily_mb else {
+            return Ok(None);
+        };
+        if !(DAILY_MB_MIN..=DAILY_MB_MAX).contains(&daily_mb) {
+            return Err(wrong(format!(
+                "`daily_mb` is {DAILY_MB_MIN} to {DAILY_MB_MAX}"
+            )));
+        }
+        Ok(Some(DailyPlan {
+            bytes: u64::from(daily_mb) * 1_000_000,
+            telemetry_percent: self.daily_telemetry_percent.unwrap_or(DAILY_PERCENT),
+            warn_percent: self.daily_warn_percent.unwrap_or(DAILY_PERCENT),
+        }))
     }
 }
 
@@ -161,6 +233,9 @@ pub fn routes(relays: &[RelaySection], links: &[LinkSection]) -> Result<Vec<Rout
         count_max: None,
         address: None,
         budget_kbit_s: budget_kbit_s_default(),
+        daily_mb: None,
+        daily_telemetry_percent: None,
+        daily_warn_percent: None,
         relay_addresses: BTreeMap::new(),
     }];
     let links = if links.is_empty() { &default } else { links };
@@ -187,6 +262,7 @@ pub fn routes(relays: &[RelaySection], links: &[LinkSection]) -> Result<Vec<Rout
             );
             return Err(wrong(&place, what));
         }
+        link.daily_plan()?;
         for relay in relays {
             let own = link.relay_addresses.get(relay.name.as_str());
             let address = own.unwrap_or(&relay.address);
@@ -230,6 +306,8 @@ const COUNT_MAX_DEFAULT: usize = 4;
 const INTERFACE_BYTES_MAX: usize = 15;
 /// Bytes of the name of a link that is a pattern: `NAME-INTERFACE` has to be a name.
 const PATTERN_NAME_BYTES_MAX: usize = Name::BYTES_MAX - 1 - INTERFACE_BYTES_MAX;
+/// Per cent of a day's budget at which telemetry ends and the log warns, where nothing is said.
+const DAILY_PERCENT: u8 = 80;
 /// The link of a configuration that names none.
 const DEFAULT_LINK: &str = "default";
 
@@ -251,6 +329,9 @@ mod tests {
             count_max: None,
             address: None,
             budget_kbit_s: budget_kbit_s_default(),
+            daily_mb: None,
+            daily_telemetry_percent: None,
+            daily_warn_percent: None,
             relay_addresses: BTreeMap::new(),
         }
     }
@@ -340,6 +421,55 @@ mod tests {
                 count_max: expected,
             };
             assert_eq!(routes(&relays, &links).unwrap()[0].bind, bind);
+        }
+    }
+
+    #[test]
+    fn a_day_s_budget_has_shares_and_bounds_and_none_is_none() {
+        let plan = |daily_mb, telemetry, warn| {
+            let link = LinkSection {
+                daily_mb,
+                daily_telemetry_percent: telemetry,
+                daily_warn_percent: warn,
+                ..link("lte")
+            };
+            link.daily_plan().map_err(|error| error.to_string())
+        };
+        let plan_of = |bytes, telemetry_percent, warn_percent| {
+            Ok(Some(DailyPlan {
+                bytes,
+                telemetry_percent,
+                warn_percent,
+            }))
+        };
+        assert_eq!(plan(None, None, None), Ok(None));
+        assert_eq!(plan(Some(500), None, None), plan_of(500_000_000, 80, 80));
+        assert_eq!(
+            plan(Some(2), Some(0), Some(100)),
+            plan_of(2_000_000, 0, 100)
+        );
+        for (daily_mb, telemetry, warn, said) in [
+            (Some(1), None, None, "`daily_mb` is 2 to 1000000"),
+            (Some(1_000_001), None, None, "`daily_mb` is 2 to 1000000"),
+            (
+                Some(9),
+                Some(101),
+                None,
+                "`daily_telemetry_percent` is 0 to 100",
+            ),
+            (Some(9), None, Some(101), "`daily_warn_percent` is 0 to 100"),
+            (
+                None,
+                None,
+                Some(50),
+                "is a part of `daily_mb`, which is not given",
+            ),
+        ] {
+            let error = plan(daily_mb, telemetry, warn).unwrap_err();
+            assert!(
+                error.contains("[[link]] lte") && error.contains(said),
+                "{error}"
+            );
         }
     }
 

@@ -397,7 +397,7 @@ impl Role for HostileRelay {
             }
             Input::Packet { path, bytes } => self.on_packet(now, path, bytes),
             Input::Timeout => self.on_timeout(now),
-            Input::Wall { .. } | Input::Persisted { .. } => {}
+            Input::Remote { .. } | Input::Wall { .. } | Input::Persisted { .. } => {}
         }
     }
 

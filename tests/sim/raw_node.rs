@@ -102,7 +102,7 @@ impl Role for RawNode {
                 self.leg.on_timeout(now);
                 self.collect();
             }
-            Input::Wall { .. } | Input::Persisted { .. } => {}
+            Input::Remote { .. } | Input::Wall { .. } | Input::Persisted { .. } => {}
         }
     }
 

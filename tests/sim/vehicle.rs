@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longrein_proto::base::{
-    ApplicationId, Channel, Class, FencingToken, MonoTime, NodeName, Refusal, Right, Stage,
+    ApplicationId, Channel, Class, FencingToken, MonoTime, Name, NodeName, Refusal, Right, Stage,
 };
 use longrein_proto::control::{Actuation, ActuationConfig, Policy, WatchdogConfig};
+use longrein_proto::path::MeterNews;
 use longrein_proto::role::{
     Agent, AgentConfig, Apply, ClockDifference, FunctionConfig, Journey, LeaseEndReason,
-    SessionEndReason,
+    SessionEndReason, SharedAddress,
 };
 use longrein_proto::wire::{Body, FunctionKind, News};
 
@@ -25,6 +26,10 @@ pub struct Vehicle {
     pub handovers: Vec<(MonoTime, Channel, NodeName)>,
     /// Everything that a node was told of a lease: whom, and what.
     pub news: Vec<(NodeName, News)>,
+    /// What was told of metered links.
+    pub metered: Vec<(Name, MeterNews)>,
+    /// What was told of links that leave through one address.
+    pub shared_addresses: Vec<SharedAddress>,
     /// How far whose wall clock was ahead of the own one.
     pub clocks: Vec<(NodeName, ClockDifference)>,
     /// Every end of a lease.
@@ -140,6 +145,8 @@ impl Vehicle {
             grants: Vec::new(),
             handovers: Vec::new(),
             news: Vec::new(),
+            metered: Vec::new(),
+            shared_addresses: Vec::new(),
             clocks: Vec::new(),
             lease_ends: Vec::new(),
             device_losses: Vec::new(),

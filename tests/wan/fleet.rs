@@ -47,7 +47,10 @@ impl WanFleet {
         let links: String = wan
             .node(VEHICLE)
             .interfaces()
-            .map(|name| format!("[[link]]\nname = {name:?}\ninterface = {name:?}\n"))
+            .map(|name| {
+                let keys = &plan.link_keys;
+                format!("[[link]]\nname = {name:?}\ninterface = {name:?}\n{keys}\n")
+            })
             .collect();
         WanFleet::start_with_links(wan, plan, &links)
     }
@@ -140,6 +143,9 @@ impl WanFleet {
         for interface in self.wan.node(CONTROLLER).interfaces() {
             settings.links.push(LinkSection {
                 budget_kbit_s: 1_000,
+                daily_mb: None,
+                daily_telemetry_percent: None,
+                daily_warn_percent: None,
                 name: interface.parse()?,
                 interface: Some(interface.into()),
                 count_max: None,
@@ -148,6 +154,16 @@ impl WanFleet {
             });
         }
         Ok(settings)
+    }
+
+    /// Its agent.
+    pub fn agent(&mut self) -> &mut Program {
+        &mut self.agent
+    }
+
+    /// Where its agent keeps what it knows after a restart.
+    pub fn state_directory(&self) -> PathBuf {
+        self.folder.path().join("state")
     }
 
     /// The file that gets one line for each applied command.

@@ -60,6 +60,12 @@ fn finding(link: &Name, bind: &Bind, look: impl Fn(&str) -> Option<Facts>) -> Fi
                 Finding::fail(check, error.to_string(), advice)
             }
         },
+        // What it matches is a link of its own, by its interface.
+        Bind::Pattern { pattern, .. } => Finding::warn(
+            check,
+            format!("no interface that can be used matches {pattern}"),
+            "plug one in, or see why it has no address: `ip address` shows what there is",
+        ),
         Bind::Interface(name) => match look(name) {
             None => Finding::fail(
                 check,

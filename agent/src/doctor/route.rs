@@ -46,6 +46,9 @@ fn unsent(check: String, route: &Route, outcome: &DialOutcome) -> Finding {
                 | SocketError::NoSuchAddress { .. }
                 | SocketError::PortNotAllowed { .. }
                 | SocketError::NoSuchInterface { .. }
+                | SocketError::NoInterfaceMatches { .. }
+                | SocketError::Unusable { .. }
+                | SocketError::NoWay { .. }
                 | SocketError::Interface { .. } => format!("see the finding of link {link}"),
             };
             Finding::fail(check, format!("nothing can be sent: {error}"), advice)
@@ -163,7 +166,7 @@ fn after_refusal(why: Ending, route: &Route) -> String {
         Ending::Protocol => {
             format!("something else listens there: correct `address` of [[relay]] {relay}")
         }
-        Ending::Here | Ending::There | Ending::Restarted | Ending::Silent => {
+        Ending::Here | Ending::LinkGone | Ending::There | Ending::Restarted | Ending::Silent => {
             "try again; it may have been restarted just now".to_string()
         }
     }

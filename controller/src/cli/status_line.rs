@@ -198,6 +198,7 @@ mod tests {
         PathView {
             relay: format!("relay/{relay}").parse().unwrap(),
             link: link.parse().unwrap(),
+            seen_as: None,
             status: Some(PathStatus {
                 path: PathId(1),
                 link: LinkId(1),

@@ -76,6 +76,7 @@ impl Role for Echo {
                 self.say(now);
                 Event::Up(path, link, peer.node.to_string())
             }
+            Input::Remote { .. } => return,
             Input::PathDown { path } => {
                 self.paths.remove(&path);
                 Event::Down(path)

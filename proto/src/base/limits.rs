@@ -139,6 +139,17 @@ pub const LINK_BUDGET_BITS_PER_S_MAX: u64 = 2_000_000;
 /// Bytes of a packet on the wire beside those of the leg: IPv4 and UDP (28), QUIC's short header with a connection id of 2 or
 /// 8 bytes, its tag and the frame (23 or 29), and what IPv6 adds (20) counts half.
 pub const WIRE_OVERHEAD_BYTES: usize = 64;
+/// Bytes before a metered link's share at which telemetry ends: what all its paths may send at once, and what the sockets count
+/// in a second beside what was estimated.
+pub const METER_MARGIN_BYTES: u64 = 256_000;
+/// Part of a day's budget that may be counted and not be on disk: about as many small writes a day.
+pub const METER_UNSAVED_PART: u64 = 256;
+/// Megabytes of a link's daily budget at least: several times the margin.
+pub const DAILY_MB_MIN: u32 = 2;
+/// The same at most: a terabyte is no budget.
+pub const DAILY_MB_MAX: u32 = 1_000_000;
+/// How far the wall clock may be from the time that is known for sure to agree with it: that is kept on disk once an hour.
+pub const CLOCKS_AGREE: Duration = Duration::from_secs(2 * 3_600);
 /// Sending at full rate for this long may happen at once, twice over when both compartments of a path's bucket are full: the
 /// copies of a command at 80 % loss, and no queue that harms (measured: 512 kbit/s with a deep queue stay below 30 ms).
 pub const BURST: Duration = Duration::from_millis(40);

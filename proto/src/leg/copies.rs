@@ -90,7 +90,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::path::{Health, LinkId};
+    use crate::path::{Carries, Health, LinkId};
 
     fn view(path: u32, link: u32, loss: f64, in_pairs: bool) -> PathView {
         PathView {
@@ -101,6 +101,7 @@ mod tests {
             horizon: Duration::from_millis(25),
             transit: Duration::from_millis(10),
             in_pairs,
+            carries: Carries::All,
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Counters {
     pub expired: u64,
     /// `latest` parcels that gave way to a newer one, in the queue or on arrival, and others that waited already.
     pub superseded: u64,
+    /// Parcels that were dropped as no path of the leg may carry them now.
+    pub withheld: u64,
     /// Parcels that were refused because a bound was reached.
     pub overflow: u64,
     /// Acknowledgements of ids that were never sent; ignored.
@@ -48,6 +50,7 @@ impl Counters {
             duplicates: self.duplicates + other.duplicates,
             expired: self.expired + other.expired,
             superseded: self.superseded + other.superseded,
+            withheld: self.withheld + other.withheld,
             overflow: self.overflow + other.overflow,
             bad_acks: self.bad_acks + other.bad_acks,
             bad_chunks: self.bad_chunks + other.bad_chunks,

@@ -9,7 +9,7 @@ use super::place::Place;
 use super::planner::{self, Demand, PathView};
 use crate::base::limits::PARCEL_BYTES_MAX;
 use crate::base::{Class, MonoTime, PathId};
-use crate::path::Path;
+use crate::path::{Carries, Path};
 
 /// Puts parcels that are due into packets, as far as the paths' budgets let it.
 ///
@@ -25,14 +25,23 @@ pub(super) struct Dispatch<'a> {
     views: &'a [PathView],
     usable: Vec<PathView>,
     items: Vec<Item>,
-    /// Copies beyond the first of each.
-    extra: u64,
+    done: Dispatched,
+}
+
+/// What a wake-up did, to be counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Dispatched {
+    /// Copies beyond the first of each parcel.
+    pub(super) extra: u64,
+    /// Parcels that no path may carry.
+    pub(super) withheld: u64,
 }
 
 /// A parcel that is due.
 struct Item {
     place: Place,
     class: Class,
+    of_function: bool,
     target: f64,
     /// Probability that none of its copies arrives.
     doubt: f64,
@@ -55,13 +64,21 @@ impl<'a> Dispatch<'a> {
         load: &'a mut Load,
         views: &'a [PathView],
     ) -> Dispatch<'a> {
+        let usable = planner::usable(views);
+        let mut done = Dispatched::default();
         let mut items = Vec::new();
         for place in outbox.take_due(now) {
             outbox.forget_overdue(now, place, views);
-            if let (Some(demand), Some(bytes)) =
+            let (Some(demand), Some(bytes)) =
                 (outbox.demand(place), outbox.chunk_bytes(now, place))
-            {
+            else {
+                continue;
+            };
+            if usable.iter().any(|view| view.may_carry(demand.of_function)) {
                 items.push(Item::new(place, &demand, bytes, views));
+            } else {
+                outbox.withhold(place);
+                done.withheld += 1;
             }
         }
         Dispatch {
@@ -70,17 +87,17 @@ impl<'a> Dispatch<'a> {
             paths,
             load,
             views,
-            usable: planner::usable(views),
+            usable,
             items,
-            extra: 0,
+            done,
         }
     }
 
-    /// Returns how many copies went beyond the first of each parcel.
+    /// Does it.
     // [WIRE-54] [WIRE-58]
-    pub(super) fn run(mut self) -> u64 {
+    pub(super) fn run(mut self) -> Dispatched {
         if self.items.is_empty() {
-            return 0;
+            return self.done;
         }
         let apart = self.paths_apart();
         self.place_fresh();
@@ -99,10 +116,10 @@ impl<'a> Dispatch<'a> {
             let (again, in_doubt) = self.again(item, pack_bytes);
             self.outbox.planned(item.place, again, in_doubt);
         }
-        self.extra
+        self.done
     }
 
-    /// Paths that may carry repeats now: those with most to spend first, of these the best.
+    /// Paths that may carry repeats now: those whose plan lets them first, of these those with most to spend, of these the best.
     fn paths_apart(&self) -> Vec<PathView> {
         let mut apart: Vec<(f64, PathView)> = Vec::new();
         for view in &self.usable {
@@ -113,8 +130,9 @@ impl<'a> Dispatch<'a> {
             }
         }
         apart.sort_by(|(full, view), (other_full, other)| {
+            let freer = view.carries.cmp(&other.carries);
             let fuller = other_full.total_cmp(full);
-            fuller.then(view.loss.total_cmp(&other.loss))
+            freer.then(fuller).then(view.loss.total_cmp(&other.loss))
         });
         apart.into_iter().map(|(_, view)| view).collect()
     }
@@ -124,6 +142,7 @@ impl<'a> Dispatch<'a> {
             for path in 0..self.usable.len() {
                 if let (Some(item), Some(view)) = (self.items.get(index), self.usable.get(path))
                     && item.is_fresh
+                    && view.may_carry(item.of_function)
                 {
                     self.try_place(index, view.path);
                 }
@@ -135,7 +154,8 @@ impl<'a> Dispatch<'a> {
     /// with little in them waste it.
     fn repeat_on(&mut self, view: &PathView) {
         let arrives_at = self.now + view.transit;
-        let is_wanted = |item: &Item| item.is_in_doubt() && arrives_at < item.deadline;
+        let is_wanted =
+            |item: &Item| item.is_in_doubt() && item.may_repeat(view) && arrives_at < item.deadline;
         let mut wanted: Vec<(u8, f64, usize)> = Vec::new();
         for (index, item) in self.items.iter().enumerate() {
             if is_wanted(item) {
@@ -188,7 +208,7 @@ impl<'a> Dispatch<'a> {
             return;
         };
         let copies = self.outbox.on_copy(self.now, item.place, path.id());
-        self.extra += u64::from(copies > 1);
+        self.done.extra += u64::from(copies > 1);
         item.goes = true;
         if let Some(demand) = self.outbox.demand(item.place) {
             item.doubt = demand.copies.doubt(self.views);
@@ -221,6 +241,9 @@ impl<'a> Dispatch<'a> {
     /// When the next copy may go on this path.
     fn next_copy(&self, item: &Item, view: &PathView, pack_bytes: usize) -> Option<MonoTime> {
         let pace = self.paths.get(&view.path)?.pace();
+        if !view.may_carry(item.of_function) || (item.was_sent && !item.may_repeat(view)) {
+            return None;
+        }
         if !item.was_sent {
             return Some(pace.affords_at(self.now, item.class, item.bytes));
         }
@@ -247,6 +270,7 @@ impl Item {
         Item {
             place,
             class: demand.class,
+            of_function: demand.of_function,
             target: demand.aim.doubt,
             doubt: demand.copies.doubt(views),
             deadline: demand.deadline,
@@ -255,6 +279,14 @@ impl Item {
             was_sent,
             goes: false,
         }
+    }
+
+    /// Whether a path may carry it again. Past its plan for the day one repeats only what has no copy on its way anywhere, and what
+    /// stops a vehicle.
+    // [SAFE-112]
+    fn may_repeat(&self, view: &PathView) -> bool {
+        let is_lost = self.doubt >= 1.0 || self.class == Class::Stop;
+        view.may_carry(self.of_function) && (view.carries < Carries::ControlOnce || is_lost)
     }
 
     /// Whether it is to be repeated.

@@ -14,7 +14,7 @@ use super::room::Overflow;
 use super::{Arrival, Counters, Origin};
 use crate::base::limits::{HEARTBEAT, PATHS_PER_LEG_MAX, TRANSMITS_PER_LEG_MAX};
 use crate::base::{MonoTime, PathId};
-use crate::path::{Health, LinkId, Path, PathStatus};
+use crate::path::{Carries, Health, LinkId, Path, PathStatus};
 use crate::wire::{Chunk, Packet};
 
 /// One end of a leg: delivers parcels by class over all paths to the peer.
@@ -71,6 +71,13 @@ impl Leg {
     pub fn set_link(&mut self, path: PathId, link: LinkId) {
         if let Some(path) = self.paths.get_mut(&path) {
             path.set_link(link);
+        }
+    }
+
+    /// A path may carry this from now on.
+    pub fn set_carries(&mut self, path: PathId, carries: Carries) {
+        if let Some(path) = self.paths.get_mut(&path) {
+            path.set_carries(carries);
         }
     }
 
@@ -240,8 +247,10 @@ impl Leg {
             load.place(now, path, chunk, None);
         }
         let views: Vec<PathView> = self.paths.values().map(view).collect();
-        self.counters.copies_sent +=
-            Dispatch::new(now, &mut self.outbox, &mut self.paths, &mut load, &views).run();
+        let dispatch = Dispatch::new(now, &mut self.outbox, &mut self.paths, &mut load, &views);
+        let dispatched = dispatch.run();
+        self.counters.copies_sent += dispatched.extra;
+        self.counters.withheld += dispatched.withheld;
         self.place_state(now, &planner::usable(&views), floor, &mut load);
         self.transmit(now, load);
     }
@@ -319,5 +328,5 @@ impl Leg {
 
 /// What the planner knows of a path, brought up to now.
 fn view(path: &Path) -> PathView {
-    PathView::new(&path.status(), path.pace().in_pairs())
+    PathView::new(&path.status(), path.pace().in_pairs(), path.carries())
 }

@@ -11,7 +11,7 @@ use super::room::{Overflow, Room};
 use super::window::Window;
 use super::{Origin, Source};
 use crate::base::limits::TTL_MAX;
-use crate::base::{Class, MonoTime, PathId, SessionId};
+use crate::base::{Channel, Class, MonoTime, PathId, SessionId};
 use crate::wire::{AckState, Chunk, Parcel, ParcelHead};
 
 /// The parcels of one leg, in the order in which they are sent.
@@ -46,6 +46,8 @@ struct Waiting {
     /// See [`Outbox::poll_delivered`].
     told: bool,
     aim: Aim,
+    /// See [`is_of_function`].
+    of_function: bool,
     /// Session, flow and number, when it is a `latest` one.
     newest: Option<(SessionId, u8, u64)>,
     deadline: MonoTime,
@@ -128,6 +130,7 @@ impl Outbox {
             once,
             told: head == ParcelHead::Revocations,
             aim: Aim::of(&head),
+            of_function: is_of_function(&head),
             newest,
             deadline,
             origin,
@@ -175,6 +178,15 @@ impl Outbox {
         expired
     }
 
+    /// Drops what no path may carry.
+    // [SAFE-110]
+    pub(super) fn withhold(&mut self, place: Place) {
+        if let Some(waiting) = self.waiting.get(&place) {
+            waiting.id.inspect(|id| self.window.expire(*id));
+        }
+        self.remove(place);
+    }
+
     /// Parcels about which the planner is to be asked now, in the order of sending: those that are due, and with them all in
     /// doubt, so that they share a packet. Each must then be [`Self::planned`].
     pub(super) fn take_due(&mut self, now: MonoTime) -> Vec<Place> {
@@ -206,6 +218,7 @@ impl Outbox {
         Some(Demand {
             class: waiting.class,
             aim: waiting.aim,
+            of_function: waiting.of_function,
             deadline: waiting.deadline,
             copies: &waiting.copies,
         })
@@ -376,6 +389,18 @@ fn waits_once(head: &ParcelHead) -> bool {
         }
         ParcelHead::Handshake { .. } => true,
         ParcelHead::Signed | ParcelHead::Notice | ParcelHead::Revocations => false,
+    }
+}
+
+/// Whether it is sealed on a function's channel: commands one way, telemetry the other. The session's own channel, handshakes,
+/// statements and notices are control.
+fn is_of_function(head: &ParcelHead) -> bool {
+    match head {
+        ParcelHead::Sealed(header) => header.flow.channel != Channel::SESSION,
+        ParcelHead::Handshake { .. }
+        | ParcelHead::Signed
+        | ParcelHead::Notice
+        | ParcelHead::Revocations => false,
     }
 }
 

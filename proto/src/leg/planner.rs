@@ -11,7 +11,7 @@ use crate::base::limits::{
     TTL_MAX,
 };
 use crate::base::{Class, MonoTime, PathId};
-use crate::path::{Health, LinkId, PathStatus};
+use crate::path::{Carries, Health, LinkId, PathStatus};
 use crate::wire::ParcelHead;
 
 /// What the planner knows of a path.
@@ -31,11 +31,13 @@ pub struct PathView {
     pub transit: Duration,
     /// Whether its packets are lost each for itself, so that two that follow each other at once are worth two.
     pub in_pairs: bool,
+    /// What the link's plan for the day lets it carry.
+    pub carries: Carries,
 }
 
 impl PathView {
     /// What follows from how a path stands.
-    pub fn new(status: &PathStatus, in_pairs: bool) -> PathView {
+    pub fn new(status: &PathStatus, in_pairs: bool, carries: Carries) -> PathView {
         let base = status.rtt_min.unwrap_or(RTT_START);
         let ack = ACK_DELAY.as_secs_f64() / (1.0 - status.loss_in);
         let horizon =
@@ -48,7 +50,14 @@ impl PathView {
             horizon,
             transit: base / 2 + status.queue,
             in_pairs,
+            carries,
         }
+    }
+
+    /// Whether it may carry a parcel, of a function's channel or not.
+    // [SAFE-110] [SAFE-112]
+    pub fn may_carry(&self, of_function: bool) -> bool {
+        !of_function || self.carries == Carries::All
     }
 }
 
@@ -59,6 +68,8 @@ pub struct Demand<'a> {
     pub class: Class,
     /// When it counts as repeated enough.
     pub aim: Aim,
+    /// Whether it is of a function's channel; at an agent's end that is telemetry.
+    pub of_function: bool,
     /// Until when it is worth anything.
     pub deadline: MonoTime,
     /// What was sent of it.

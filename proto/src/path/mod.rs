@@ -6,6 +6,7 @@ mod clumps;
 mod estimate;
 mod health;
 mod loss;
+mod meter;
 mod minimum;
 mod pace;
 #[expect(
@@ -24,6 +25,7 @@ pub use clumps::Clumps;
 pub use estimate::{Estimate, Reported};
 pub use health::{Fact, Health};
 pub use loss::Loss;
+pub use meter::{Carries, DailyPlan, Meter, MeterNews, Reading};
 pub use pace::Pace;
 pub use path::{LinkId, Path, PathStatus, Received};
 pub use rate::{Rate, Signs, Strain};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::arrivals::low32;
-use super::{Allowance, Estimate, Fact, Health, Pace, Signs, Silence, Strain};
+use super::{Allowance, Carries, Estimate, Fact, Health, Pace, Signs, Silence, Strain};
 use crate::base::limits::LINK_BUDGET_BITS_PER_S_MAX;
 use crate::base::{MonoTime, PathId};
 use crate::wire::{AckState, Chunk, Packet};
@@ -24,6 +24,7 @@ pub struct Path {
     traffic: Traffic,
     pace: Pace,
     allowance: Allowance,
+    carries: Carries,
 }
 
 /// What a packet told about its path.
@@ -95,12 +96,23 @@ impl Path {
             traffic: Traffic::default(),
             pace: Pace::new(now),
             allowance: Allowance::default(),
+            carries: Carries::All,
         }
     }
 
     /// The path uses this link.
     pub const fn set_link(&mut self, link: LinkId) {
         self.link = link;
+    }
+
+    /// What the link's plan for the day lets it carry.
+    pub const fn set_carries(&mut self, carries: Carries) {
+        self.carries = carries;
+    }
+
+    /// What it may carry.
+    pub const fn carries(&self) -> Carries {
+        self.carries
     }
 
     /// Its share of its link's budget: what may be sent on it, and what the peer may send.

@@ -6,6 +6,7 @@ mod function;
 mod guest;
 mod journey;
 mod leases;
+mod metering;
 mod papers;
 mod persisting;
 mod requests;
@@ -29,6 +30,7 @@ pub use self::journey::Journey;
 use self::persisting::Persisting;
 pub use self::stops::StopCounters;
 use self::stops::Stops;
+use super::calendar::Calendar;
 use super::halves::Halves;
 use super::node::{Fact, Node, Way};
 use super::rates::Rates;
@@ -92,6 +94,7 @@ pub struct Agent {
     fleet: Fleet,
     entropy: Box<dyn Entropy>,
     wall: WallClock,
+    calendar: Calendar,
     node: Node,
     halves: Halves,
     guests: BTreeMap<SessionId, Guest>,
@@ -125,7 +128,7 @@ impl Agent {
         mut entropy: Box<dyn Entropy>,
         record: AgentRecord,
     ) -> Agent {
-        let node = Node::new(entropy.as_mut());
+        let node = Node::new(entropy.as_mut()).reading_addresses();
         let function = |config: FunctionConfig| {
             let token = record.tokens.get(&config.name).copied().unwrap_or_default();
             Function::new(config, token)
@@ -146,6 +149,7 @@ impl Agent {
             fleet,
             entropy,
             wall: WallClock::default(),
+            calendar: Calendar::default(),
             node,
             halves: Halves::new(HALF_OPEN_PER_RELAY_MAX, HANDSHAKE_WORK_PER_S),
             guests: BTreeMap::new(),
@@ -184,6 +188,11 @@ impl Agent {
         class: Class,
         telemetry: &Telemetry,
     ) {
+        // [SAFE-110]
+        if self.node.withholds_telemetry() {
+            self.node.count_withheld();
+            return;
+        }
         let flow = Flow::new(channel, class);
         let bytes = telemetry.encode();
         // [SAFE-81]
@@ -201,6 +210,10 @@ impl Agent {
         class: Class,
         telemetry: &Telemetry,
     ) {
+        if self.node.withholds_telemetry() {
+            self.node.count_withheld();
+            return;
+        }
         let holder =
             function_mut(&mut self.functions, channel).and_then(|function| function.session());
         if let Some(guest) = holder.and_then(|session| self.guests.get_mut(&session)) {
@@ -261,6 +274,8 @@ impl Agent {
     /// Forgets what links may carry that are not among these.
     pub fn keep_link_budgets(&mut self, links: &[Name]) {
         self.node.keep_link_budgets(links);
+        self.node.meters().keep_only(links);
+        self.node.addresses().keep_only(links);
     }
 
     /// Each function: its name, its stage, and who holds its lease.
@@ -277,6 +292,17 @@ impl Agent {
     /// How each path stands.
     pub fn paths(&self) -> Vec<PathView> {
         self.node.paths()
+    }
+
+    /// Pairs of links that leave through one public address, as far as relays say so.
+    pub fn shared_links(&self) -> Vec<(Name, Name)> {
+        self.node.shared_links()
+    }
+
+    fn tell_shared_addresses(&mut self) {
+        while let Some(news) = self.node.addresses().poll_news() {
+            self.events.push_back(AgentEvent::SharedAddress(news));
+        }
     }
 
     /// Parcels that wait on the fullest leg.
@@ -355,6 +381,9 @@ impl Agent {
             Ok(Parcel::Notice(Notice::Draining)) => {
                 let relay = way.relay;
                 self.events.push_back(AgentEvent::Draining { relay });
+            }
+            Ok(Parcel::Notice(Notice::Seen { link, address })) => {
+                self.node.on_seen(&way.relay, link, address);
             }
             Ok(Parcel::Handshake { .. } | Parcel::Signed { .. } | Parcel::Notice(_)) | Err(_) => {
                 self.node.count_malformed_parcel();
@@ -437,15 +466,21 @@ impl Role for Agent {
         self.lapse(now);
         match input {
             Input::PathUp { path, link, peer } => self.node.on_path_up(now, path, link, peer),
+            Input::Remote { .. } => {}
             Input::PathDown { path } => self.node.on_path_down(now, path),
             Input::Packet { path, bytes } => self.node.on_packet(now, path, bytes),
-            Input::Wall { unix_ms } => self.wall.on_reading(now, unix_ms),
+            Input::Wall { unix_ms } => {
+                self.wall.on_reading(now, unix_ms);
+                self.note_day(now);
+            }
             Input::Persisted { ticket } => self.on_persisted(now, ticket),
             Input::Timeout => self
                 .node
                 .on_timeout(now, self.fleet.time(self.wall.at(now))),
         }
         self.take_facts(now);
+        self.tell_metering();
+        self.tell_shared_addresses();
         self.work_sessions(now);
     }
 

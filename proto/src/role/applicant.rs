@@ -151,7 +151,8 @@ impl Applicant {
             | Notice::Members { .. }
             | Notice::Nodes { .. }
             | Notice::Draining
-            | Notice::Leased { .. } => return,
+            | Notice::Leased { .. }
+            | Notice::Seen { .. } => return,
         };
         if let Some(attempt) = &mut self.attempt
             && attempt.session() == answered
@@ -229,6 +230,7 @@ impl Role for Applicant {
     fn handle(&mut self, now: MonoTime, input: Input<'_>) {
         match input {
             Input::PathUp { path, link, peer } => self.node.on_path_up(now, path, link, peer),
+            Input::Remote { .. } => {}
             Input::PathDown { path } => self.node.on_path_down(now, path),
             Input::Packet { path, bytes } => self.node.on_packet(now, path, bytes),
             Input::Wall { unix_ms } => self.wall.on_reading(now, unix_ms),

@@ -614,7 +614,8 @@ impl Controller {
             | Notice::Unroute { .. }
             | Notice::Query { .. }
             | Notice::Members { .. }
-            | Notice::Leased { .. } => {
+            | Notice::Leased { .. }
+            | Notice::Seen { .. } => {
                 self.node.count_malformed_parcel();
             }
         }
@@ -687,6 +688,7 @@ impl Role for Controller {
     fn handle(&mut self, now: MonoTime, input: Input<'_>) {
         match input {
             Input::PathUp { path, link, peer } => self.node.on_path_up(now, path, link, peer),
+            Input::Remote { .. } => {}
             Input::PathDown { path } => self.node.on_path_down(now, path),
             Input::Packet { path, bytes } => self.node.on_packet(now, path, bytes),
             Input::Wall { unix_ms } => self.wall.on_reading(now, unix_ms),

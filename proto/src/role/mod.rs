@@ -5,13 +5,16 @@ mod applicant;
 mod attempt;
 mod authority;
 mod bulletin;
+mod calendar;
 mod clock_difference;
 mod controller;
 mod far_end;
 mod halves;
 mod line;
 mod link_budgets;
+mod meters;
 mod node;
+mod public_addresses;
 mod rates;
 mod record;
 mod relay;
@@ -32,10 +35,14 @@ pub use clock_difference::ClockDifference;
 pub use controller::{
     Controller, ControllerEvent, Order, SendCommandError, SessionLoss, VehicleStatus,
 };
+pub use meters::MeterView;
 pub use node::{NodeCounters, PathView};
+pub use public_addresses::SharedAddress;
 pub use record::{AgentRecord, RecordError};
 pub use relay::{Relay, RelayConfig, RelayCounters, RelayEvent};
 pub use seal_counters::SealCounters;
+
+use std::net::IpAddr;
 
 use crate::base::{MonoTime, Name, PathId};
 use crate::crypto::Peer;
@@ -73,6 +80,13 @@ pub enum Input<'a> {
         link: Name,
         /// The other end.
         peer: Peer,
+    },
+    /// The other end of a connection that stands has this address, now or from now on. Only relays do something with it.
+    Remote {
+        /// The path.
+        path: PathId,
+        /// The address.
+        address: IpAddr,
     },
     /// A connection is gone.
     PathDown {

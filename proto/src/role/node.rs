@@ -1,6 +1,7 @@
 //! What agent and controller share: a leg to each relay, and the greeting on each path.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,14 +9,16 @@ use rustls_pki_types::UnixTime;
 
 use super::bulletin::Bulletin;
 use super::link_budgets::LinkBudgets;
+use super::meters::{MeterView, Meters};
+use super::public_addresses::PublicAddresses;
 use super::relay_papers::RelayPapers;
 use super::{Redial, Transmit};
 use crate::base::limits::{HELLO_INTERVAL, RELAYS_MAX, VERSION, WELCOME_MAX};
 use crate::base::{Entropy, MonoTime, Name, NodeKind, NodeName, PathId};
 use crate::crypto::{Fleet, Peer};
 use crate::leg::{self, Leg, Origin, PathStatus};
-use crate::path::Health;
-use crate::wire::{AckState, Chunk, FEATURE_VISIT, Notice, Packet, Parcel, Trail};
+use crate::path::{Carries, Health};
+use crate::wire::{AckState, Chunk, FEATURE_SEEN, FEATURE_VISIT, Notice, Packet, Parcel, Trail};
 
 /// A leg to each relay.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub(super) struct Node {
     /// Of legs that are no more.
     past_legs: leg::Counters,
     budgets: LinkBudgets,
+    meters: Meters,
+    addresses: PublicAddresses,
     /// Of the authority: its newest list of revocations, as parcels for the relays.
     revocations: Vec<Arc<[u8]>>,
 }
@@ -93,6 +98,8 @@ pub struct PathView {
     pub relay: NodeName,
     /// The link that it uses.
     pub link: Name,
+    /// From where the relay sees its packets come; absent until it says so.
+    pub seen_as: Option<IpAddr>,
     /// Estimates; absent until the relay has welcomed the node on this path.
     pub status: Option<PathStatus>,
 }
@@ -108,6 +115,8 @@ pub struct NodeCounters {
     pub malformed_parcels: u64,
     /// Paths refused because there are too many relays or the peer is no relay.
     pub refused_paths: u64,
+    /// Messages of telemetry that no link may carry today any more.
+    pub withheld: u64,
     /// Parcels that a leg had no room for.
     pub overflows: u64,
     /// Newer certificates that the far end of a session showed and that are not right.
@@ -127,6 +136,8 @@ impl Node {
             counters: NodeCounters::default(),
             past_legs: leg::Counters::default(),
             budgets: LinkBudgets::default(),
+            meters: Meters::default(),
+            addresses: PublicAddresses::default(),
             revocations: Vec::new(),
         }
     }
@@ -140,10 +151,89 @@ impl Node {
         }
     }
 
+    /// The same, which wants to know from where relays see it.
+    // [WIRE-169]
+    pub(super) fn reading_addresses(mut self) -> Node {
+        self.features |= FEATURE_SEEN;
+        self
+    }
+
+    /// A relay says from where the packets of a link come.
+    // [WIRE-169]
+    pub(super) fn on_seen(&mut self, relay: &NodeName, link: Name, address: IpAddr) {
+        let is_known = |path: &NodePath| path.relay == *relay && path.link == link;
+        if self.paths.values().any(is_known) {
+            self.addresses.on_seen(relay.clone(), link, address);
+        } else {
+            self.counters.malformed_parcels += 1;
+        }
+    }
+
+    /// What relays see of the links.
+    pub(super) fn addresses(&mut self) -> &mut PublicAddresses {
+        &mut self.addresses
+    }
+
+    /// Pairs of links that leave through one public address, as far as relays say so.
+    pub(super) fn shared_links(&self) -> Vec<(Name, Name)> {
+        self.addresses.shared().cloned().collect()
+    }
+
     /// What a link may carry each way.
     pub(super) fn set_link_budget(&mut self, link: Name, kbit_s: u32) {
         self.budgets.set(link, kbit_s);
         self.share_budgets();
+    }
+
+    /// What the links that have a budget for the day used of it. Whoever changes it calls [`Self::share_plans`].
+    pub(super) fn meters(&mut self) -> &mut Meters {
+        &mut self.meters
+    }
+
+    /// How the metered links stand.
+    pub(super) fn meter_views(&self) -> Vec<MeterView> {
+        self.meters.views()
+    }
+
+    /// Has every path carry what its link's plan for the day lets it.
+    // [SAFE-110]
+    pub(super) fn share_plans(&mut self) {
+        for (id, path) in &self.paths {
+            if let Some(uplink) = self.relays.get_mut(&path.relay) {
+                uplink.leg.set_carries(*id, self.meters.carries(&path.link));
+            }
+        }
+    }
+
+    /// Whether there are paths that work, and none of them may carry telemetry.
+    // [SAFE-110]
+    pub(super) fn withholds_telemetry(&self) -> bool {
+        if self.meters.is_empty() {
+            return false;
+        }
+        let mut working = self.paths.iter().filter(|(id, path)| {
+            let leg = self.relays.get(&path.relay).map(|uplink| &uplink.leg);
+            let health = leg.and_then(|leg| leg.health(**id));
+            health.is_some_and(|health| health != Health::Down)
+        });
+        let mut is_any = false;
+        let is_withheld = working.all(|(_, path)| {
+            is_any = true;
+            self.meters.carries(&path.link) != Carries::All
+        });
+        is_any && is_withheld
+    }
+
+    /// Counts a packet that goes or came on a path.
+    fn meter(&mut self, path: PathId, bytes: usize) {
+        if self.meters.is_empty() {
+            return;
+        }
+        if let Some(known) = self.paths.get(&path)
+            && self.meters.on_packet(&known.link, bytes)
+        {
+            self.share_plans();
+        }
     }
 
     /// These are the links now.
@@ -199,6 +289,10 @@ impl Node {
         {
             uplink.leg.remove_path(now, path);
             self.collect(&gone.relay);
+            let is_like = |path: &NodePath| path.relay == gone.relay && path.link == gone.link;
+            if !self.paths.values().any(is_like) {
+                self.addresses.on_gone(&gone.relay, &gone.link);
+            }
         }
         self.redials.retain(|redial| redial.path != path);
         self.share_budgets();
@@ -260,6 +354,7 @@ impl Node {
     }
 
     pub(super) fn on_packet(&mut self, now: MonoTime, path: PathId, bytes: &[u8]) {
+        self.meter(path, bytes.len());
         let Ok(packet) = Packet::decode(bytes) else {
             self.counters.malformed_packets += 1;
             return;
@@ -340,6 +435,8 @@ impl Node {
             uplink
                 .leg
                 .set_link(path, self.budgets.number_of(&greeted.link));
+            let carries = self.meters.carries(&greeted.link);
+            uplink.leg.set_carries(path, carries);
         }
         self.set_redial(path, false);
         self.share_budgets();
@@ -446,7 +543,9 @@ impl Node {
     }
 
     pub(super) fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.transmits.pop_front()
+        let transmit = self.transmits.pop_front()?;
+        self.meter(transmit.path, transmit.bytes.len());
+        Some(transmit)
     }
 
     /// Relays whose welcome has come at least once.
@@ -465,6 +564,7 @@ impl Node {
         let view = |(id, path): (&PathId, &NodePath)| PathView {
             relay: path.relay.clone(),
             link: path.link.clone(),
+            seen_as: self.addresses.of(&path.relay, &path.link),
             status: status(id, path),
         };
         self.paths.iter().map(view).collect()
@@ -486,6 +586,10 @@ impl Node {
 
     pub(super) fn count_malformed_parcel(&mut self) {
         self.counters.malformed_parcels += 1;
+    }
+
+    pub(super) fn count_withheld(&mut self) {
+        self.counters.withheld += 1;
     }
 
     pub(super) fn count_refused_papers(&mut self) {

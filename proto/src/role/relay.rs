@@ -10,6 +10,7 @@ mod seat;
 mod seating;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use self::accounts::Accounts;
@@ -160,6 +161,10 @@ struct RelayPath {
     seat: Option<SeatId>,
     /// Until when it may be here.
     ends: MonoTime,
+    /// Where it comes from, once that is known.
+    remote: Option<IpAddr>,
+    /// Its link's name, when its node wants to be told where it comes from.
+    told_as: Option<Name>,
 }
 
 impl Relay {
@@ -230,7 +235,7 @@ impl Relay {
                 features,
                 link,
             } if (*version_min..=*version_max).contains(&VERSION) => {
-                Some((*incarnation, features & FEATURE_VISIT != 0, link.clone()))
+                Some((*incarnation, *features, link.clone()))
             }
             Chunk::Hello { .. }
             | Chunk::Welcome { .. }
@@ -239,11 +244,11 @@ impl Relay {
             | Chunk::Tracked { .. }
             | Chunk::Untracked { .. } => None,
         });
-        if let Some((incarnation, visits, link)) = hello {
-            if visits {
+        if let Some((incarnation, features, link)) = hello {
+            if features & FEATURE_VISIT != 0 {
                 self.take_as_visitor(path);
             }
-            self.on_hello(now, path, incarnation, link);
+            self.on_hello(now, path, (incarnation, features), link);
             return;
         }
         let Some(seat_id) = self.paths.get(&path).and_then(|path| path.seat) else {
@@ -315,6 +320,7 @@ impl Role for Relay {
     fn handle(&mut self, now: MonoTime, input: Input<'_>) {
         match input {
             Input::PathUp { path, peer, .. } => self.on_path_up(now, path, peer),
+            Input::Remote { path, address } => self.on_remote(now, path, address),
             Input::PathDown { path } => self.on_path_down(now, path),
             Input::Packet { path, bytes } => self.on_packet(now, path, bytes),
             Input::Timeout => self.on_timeout(now),

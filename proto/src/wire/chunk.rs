@@ -37,7 +37,7 @@ pub enum Chunk {
         version_max: u8,
         /// Random number of this run of the node's program; paths with the same one belong to one leg.
         incarnation: u64,
-        /// Optional features that the node knows, one bit each: [`FEATURE_VISIT`].
+        /// Optional features that the node knows, one bit each: [`FEATURE_VISIT`], [`FEATURE_SEEN`].
         features: u32,
         /// The link that the path uses, for people.
         link: Name,
@@ -275,6 +275,9 @@ const RELAYED: u8 = 0x02;
 /// Feature of a hello: the node is here to reach the authority and nobody else, beside its other programs.
 // [WIRE-142]
 pub const FEATURE_VISIT: u32 = 1;
+/// Feature of a hello and of its welcome: the relay tells what it sees of the node's addresses.
+// [WIRE-169]
+pub const FEATURE_SEEN: u32 = 2;
 
 #[cfg(test)]
 mod tests {

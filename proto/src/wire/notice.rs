@@ -1,5 +1,7 @@
 //! Words between a node and its relay.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use super::reader::{DecodeError, Reader, UNKNOWN_KIND};
 use super::writer::Writer;
 use crate::base::limits::{FUNCTIONS_MAX, NAMES_PER_NOTICE_MAX};
@@ -19,6 +21,7 @@ use crate::base::{Name, NodeKind, NodeName, SessionId};
 ///                7 draining
 ///                8 leased:        1 count, count x 4 session
 ///                9 members:       4 ask, 2+ group
+///               10 seen:          2+ link (name), 1 family (4 or 6), 4 or 16 address
 ///
 /// 04 01 5a17c0de 01 08 747275636b2d3137
 /// 04 02 5a17c0de 01
@@ -29,6 +32,8 @@ use crate::base::{Name, NodeKind, NodeName, SessionId};
 /// 04 07
 /// 04 08 01 5a17c0de
 /// 04 09 00000007 04 79617264
+/// 04 0a 05 6d6f64656d 04 c0000207
+/// 04 0a 05 6d6f64656d 06 20010db8000000000000000000000001
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -88,6 +93,13 @@ pub enum Notice {
         /// At most 62, one for each function.
         sessions: Vec<SessionId>,
     },
+    /// Relay to node: the packets of the path over this link come from there.
+    Seen {
+        /// As the node's hello names it.
+        link: Name,
+        /// Never an IPv4 address in the form of an IPv6 one.
+        address: IpAddr,
+    },
 }
 
 impl Notice {
@@ -139,6 +151,20 @@ impl Notice {
                     writer.session(*session);
                 }
             }
+            Notice::Seen { link, address } => {
+                writer.u8(SEEN);
+                writer.name(link);
+                match address.to_canonical() {
+                    IpAddr::V4(address) => {
+                        writer.u8(IPV4);
+                        writer.bytes(&address.octets());
+                    }
+                    IpAddr::V6(address) => {
+                        writer.u8(IPV6);
+                        writer.bytes(&address.octets());
+                    }
+                }
+            }
         }
     }
 
@@ -187,8 +213,26 @@ impl Notice {
                         .collect::<Result<_, _>>()?
                 },
             },
+            SEEN => Notice::Seen {
+                link: reader.name()?,
+                address: decode_address(reader)?,
+            },
             _ => return Err(UNKNOWN_KIND),
         })
+    }
+}
+
+// [WIRE-170]
+fn decode_address(reader: &mut Reader<'_>) -> Result<IpAddr, DecodeError> {
+    let address = match reader.u8()? {
+        IPV4 => IpAddr::V4(Ipv4Addr::from(reader.array::<4>()?)),
+        IPV6 => IpAddr::V6(Ipv6Addr::from(reader.array::<16>()?)),
+        _ => return Err(UNKNOWN_KIND),
+    };
+    if address.to_canonical() == address {
+        Ok(address)
+    } else {
+        Err(UNKNOWN_KIND)
     }
 }
 
@@ -223,6 +267,9 @@ const NODES: u8 = 6;
 const DRAINING: u8 = 7;
 const LEASED: u8 = 8;
 const MEMBERS: u8 = 9;
+const SEEN: u8 = 10;
+const IPV4: u8 = 4;
+const IPV6: u8 = 6;
 
 #[cfg(test)]
 mod tests {
@@ -287,6 +334,20 @@ mod tests {
                     sessions: vec![session],
                 },
             ),
+            (
+                "04 0a 05 6d6f64656d 04 c0000207",
+                Notice::Seen {
+                    link: "modem".parse().unwrap(),
+                    address: "192.0.2.7".parse().unwrap(),
+                },
+            ),
+            (
+                "04 0a 05 6d6f64656d 06 20010db8000000000000000000000001",
+                Notice::Seen {
+                    link: "modem".parse().unwrap(),
+                    address: "2001:db8::1".parse().unwrap(),
+                },
+            ),
         ];
         for (picture, notice) in vectors {
             let parcel = Parcel::Notice(notice);
@@ -296,7 +357,7 @@ mod tests {
 
     #[test]
     fn wrong_notices_are_refused() {
-        // [WIRE-17] [WIRE-3]
+        // [WIRE-17] [WIRE-3] [WIRE-170]
         for wrong in [
             "04",
             "04 00",
@@ -308,6 +369,11 @@ mod tests {
             "04 04 5a17c0de 00",
             "04 04 5a17c0de 04",
             "04 05 00000007 07",
+            "04 0a 05 6d6f64656d",
+            "04 0a 05 6d6f64656d 05 c0000207",
+            "04 0a 05 6d6f64656d 04 c00002",
+            "04 0a 05 6d6f64656d 04 c000020700",
+            "04 0a 05 6d6f64656d 06 00000000000000000000ffffc0000207",
         ] {
             assert!(Parcel::decode(&hex(wrong)).is_err(), "{wrong}");
         }

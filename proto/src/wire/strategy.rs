@@ -170,6 +170,10 @@ fn notice() -> impl Strategy<Value = Notice> {
             .prop_map(|(ask, more, names)| Notice::Nodes { ask, more, names }),
         Just(Notice::Draining),
         vec(session(), 0..=FUNCTIONS_MAX).prop_map(|sessions| Notice::Leased { sessions }),
+        (name(), any::<std::net::IpAddr>()).prop_map(|(link, address)| Notice::Seen {
+            link,
+            address: address.to_canonical(),
+        }),
     ]
 }
 

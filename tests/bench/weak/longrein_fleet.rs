@@ -138,6 +138,9 @@ impl Programs {
         for interface in site.controller(pair).interfaces() {
             settings.links.push(LinkSection {
                 budget_kbit_s: 1_000,
+                daily_mb: None,
+                daily_telemetry_percent: None,
+                daily_warn_percent: None,
                 name: interface.parse()?,
                 interface: Some(interface.into()),
                 count_max: None,

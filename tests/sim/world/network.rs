@@ -1,12 +1,13 @@
 //! The paths between stations.
 
 use std::hash::Hash;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use longrein_proto::base::limits::WIRE_OVERHEAD_BYTES;
-use longrein_proto::base::{Class, MonoTime, Name, PathId};
+use longrein_proto::base::{Channel, Class, MonoTime, Name, PathId};
 use longrein_proto::role::{Input, Redial, Transmit};
-use longrein_proto::wire::{Chunk, Packet, Parcel};
+use longrein_proto::wire::{Chunk, Packet, Parcel, ParcelHead};
 
 use super::slot::Body;
 use super::{Station, World};
@@ -19,6 +20,8 @@ pub(super) struct Path {
     link_name: Name,
     link: Link,
     carried: Carried,
+    /// Where its packets come from, as its relay sees it.
+    address: Option<IpAddr>,
 }
 
 /// What a path was given to carry so far, with the overhead of QUIC, UDP and IP.
@@ -28,6 +31,8 @@ pub struct Carried {
     pub up_packets: u64,
     /// Their bytes.
     pub up_bytes: u64,
+    /// Of these, bytes of packets with something of a function in them: telemetry, where the node is an agent.
+    pub up_telemetry_bytes: u64,
     /// Packets from the relay to the node.
     pub down_packets: u64,
     /// Their bytes.
@@ -71,6 +76,7 @@ impl World {
             link_name,
             link,
             carried: Carried::default(),
+            address: None,
         });
         let index = self.paths.len() - 1;
         self.bring_up(index);
@@ -80,6 +86,16 @@ impl World {
     /// The network of a path, to change it while the world runs.
     pub fn link(&mut self, path: usize) -> &mut Link {
         &mut self.paths[path].link
+    }
+
+    /// From now on a path's packets come from this address.
+    pub fn set_address(&mut self, path: usize, address: IpAddr) {
+        self.paths[path].address = Some(address);
+        let mut ends = self.ends.iter();
+        let end = ends.find(|(_, end)| **end == (path, End::Relay));
+        if let Some((station, path)) = end.map(|(end, _)| *end) {
+            self.handle(station, Input::Remote { path, address });
+        }
     }
 
     /// What a path was given to carry so far.
@@ -177,6 +193,9 @@ impl World {
                     peer,
                 },
             );
+            if let (End::Relay, Some(address)) = (end, self.paths[index].address) {
+                self.handle(station, Input::Remote { path, address });
+            }
         }
     }
 
@@ -201,6 +220,8 @@ impl World {
         *bytes += length as u64;
         if end == End::Relay {
             carried.down_copies += reliable_copies(&transmit.bytes);
+        } else if is_of_function(&transmit.bytes) {
+            carried.up_telemetry_bytes += length as u64;
         }
         let link = self.paths[index].link;
         let (delay, cut, to) = match end {
@@ -241,6 +262,18 @@ fn reliable_copies(bytes: &[u8]) -> u64 {
         head.is_ok_and(|head| head.class() == Class::Reliable)
     };
     chunks.iter().filter(is_reliable).count() as u64
+}
+
+/// Whether a packet holds an envelope of a function's channel.
+fn is_of_function(bytes: &[u8]) -> bool {
+    let chunks = Packet::decode(bytes).map_or(Vec::new(), |packet| packet.chunks);
+    chunks.iter().any(|chunk| {
+        let (Chunk::Tracked { parcel, .. } | Chunk::Untracked { parcel, .. }) = chunk else {
+            return false;
+        };
+        let head = Parcel::peek(parcel);
+        head.is_ok_and(|head| matches!(head, ParcelHead::Sealed(header) if header.flow.channel != Channel::SESSION))
+    })
 }
 
 /// Second arrivals of one packet at most.

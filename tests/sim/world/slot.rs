@@ -1,6 +1,7 @@
 //! What stands at a station.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use longrein_proto::base::{MonoTime, Name, NodeKind, NodeName, PathId};
@@ -72,6 +73,7 @@ pub(super) struct Freeze {
 pub(super) enum Waiting {
     Packet(PathId, Vec<u8>),
     PathUp(PathId, Name, Peer),
+    Remote(PathId, IpAddr),
     PathDown(PathId),
 }
 
@@ -83,6 +85,7 @@ impl Waiting {
             Input::PathUp { path, link, peer } => {
                 Some(Waiting::PathUp(*path, link.clone(), peer.clone()))
             }
+            Input::Remote { path, address } => Some(Waiting::Remote(*path, *address)),
             Input::PathDown { path } => Some(Waiting::PathDown(*path)),
             Input::Wall { .. } | Input::Persisted { .. } | Input::Timeout => None,
         }
@@ -95,6 +98,10 @@ impl Waiting {
                 path: *path,
                 link: link.clone(),
                 peer: peer.clone(),
+            },
+            Waiting::Remote(path, address) => Input::Remote {
+                path: *path,
+                address: *address,
             },
             Waiting::PathDown(path) => Input::PathDown { path: *path },
         }
@@ -281,6 +288,8 @@ impl AgentBody {
             | AgentEvent::RelayUp { .. }
             | AgentEvent::Draining { .. }
             | AgentEvent::Health { .. } => {}
+            AgentEvent::SharedAddress(news) => self.vehicle.shared_addresses.push(news),
+            AgentEvent::Metered { link, news } => self.vehicle.metered.push((link, news)),
         }
     }
 

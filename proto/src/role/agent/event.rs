@@ -4,10 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::journey::Journey;
-use crate::base::{Channel, Class, FencingToken, NodeName, PathId, Refusal, Right, SessionId};
+use crate::base::{
+    Channel, Class, FencingToken, Name, NodeName, PathId, Refusal, Right, SessionId,
+};
 use crate::control::Accepted;
-use crate::path::Health;
-use crate::role::ClockDifference;
+use crate::path::{Health, MeterNews};
+use crate::role::{ClockDifference, SharedAddress};
 use crate::wire::{Command, News, Removal};
 
 /// What an agent tells its program.
@@ -141,6 +143,15 @@ pub enum AgentEvent {
         /// The relay.
         relay: NodeName,
     },
+    /// A link that has a budget for each day has used much of it, all of it, or has a new one.
+    Metered {
+        /// The link.
+        link: Name,
+        /// What is new.
+        news: MeterNews,
+    },
+    /// Two links leave through the same public address, so that they probably share one line; or they do not any more.
+    SharedAddress(SharedAddress),
     /// A path's health has changed.
     Health {
         /// The path.

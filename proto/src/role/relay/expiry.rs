@@ -33,6 +33,8 @@ impl Relay {
             peer,
             seat: None,
             ends,
+            remote: None,
+            told_as: None,
         };
         self.paths.insert(path, known);
         self.ends.insert((ends, path));

@@ -28,6 +28,7 @@ impl Relay {
             Notice::Routed { .. }
             | Notice::RouteRefused { .. }
             | Notice::Nodes { .. }
+            | Notice::Seen { .. }
             | Notice::Draining => {
                 self.counters.malformed_parcels += 1;
             }

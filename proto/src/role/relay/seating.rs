@@ -1,16 +1,24 @@
 //! Who is here: greetings, seats, and what the others are told of them.
 
+use std::net::IpAddr;
+
 use super::seat::{Seat, SeatId};
 use super::{Relay, RelayEvent};
 use crate::base::limits::{SEATS_MAX, SEATS_PER_NODE_MAX, VERSION, WELCOMES_AGAIN};
 use crate::base::{MonoTime, Name, NodeKind, NodeName, PathId};
 use crate::role::Transmit;
 use crate::role::node::greeting;
-use crate::wire::{Chunk, Notice};
+use crate::wire::{Chunk, FEATURE_SEEN, Notice};
 
 impl Relay {
     // [WIRE-110]
-    pub(super) fn on_hello(&mut self, now: MonoTime, path: PathId, incarnation: u64, link: Name) {
+    pub(super) fn on_hello(
+        &mut self,
+        now: MonoTime,
+        path: PathId,
+        (incarnation, features): (u64, u32),
+        link: Name,
+    ) {
         let Some(known) = self.paths.get(&path) else {
             self.counters.unexpected_packets += 1;
             return;
@@ -49,7 +57,7 @@ impl Relay {
             version: VERSION,
             node_incarnation: incarnation,
             leg_incarnation: seat.leg_incarnation,
-            features: 0,
+            features: features & FEATURE_SEEN,
         };
         let bytes = greeting(now, welcome);
         let again = std::iter::repeat_n(Transmit { path, bytes }, copies);
@@ -59,8 +67,10 @@ impl Relay {
         let replaced = seat.path_replaced(&link);
         if let Some(known) = self.paths.get_mut(&path) {
             known.seat = Some(id);
+            known.told_as = (features & FEATURE_SEEN != 0).then(|| link.clone());
         }
         if joined {
+            self.tell_seen(now, path);
             self.events
                 .push_back(RelayEvent::PathJoined { node, path, link });
         }
@@ -74,6 +84,27 @@ impl Relay {
         }
         if self.draining {
             self.notify(now, id, Notice::Draining);
+        }
+    }
+
+    /// A path's packets come from this address.
+    pub(super) fn on_remote(&mut self, now: MonoTime, path: PathId, address: IpAddr) {
+        let address = address.to_canonical();
+        if let Some(known) = self.paths.get_mut(&path)
+            && known.remote.replace(address) != Some(address)
+        {
+            self.tell_seen(now, path);
+        }
+    }
+
+    /// Tells a node where a path of it comes from, if it wants to know.
+    // [WIRE-169]
+    fn tell_seen(&mut self, now: MonoTime, path: PathId) {
+        if let Some(known) = self.paths.get(&path)
+            && let (Some(seat), Some(link), Some(address)) =
+                (known.seat, known.told_as.clone(), known.remote)
+        {
+            self.notify(now, seat, Notice::Seen { link, address });
         }
     }
 
@@ -261,7 +292,7 @@ mod tests {
     use crate::base::limits::PATHS_PER_LEG_MAX;
     use crate::crypto::Peer;
     use crate::role::{Input, RelayConfig, Role};
-    use crate::wire::{AckState, Packet};
+    use crate::wire::{AckState, Packet, Parcel};
 
     struct Zeros;
 
@@ -292,6 +323,16 @@ mod tests {
 
     /// A new path says hello; whether it is welcomed.
     fn is_welcomed(relay: &mut Relay, now: MonoTime, path: PathId, link: &str) -> bool {
+        !greeted(relay, now, (path, link), 0).is_empty()
+    }
+
+    /// A new path says hello with these features; what is sent on it.
+    fn greeted(
+        relay: &mut Relay,
+        now: MonoTime,
+        (path, link): (PathId, &str),
+        features: u32,
+    ) -> Vec<Packet> {
         let peer = Peer {
             node: "agent/truck-17".parse().unwrap(),
             groups: Vec::new(),
@@ -310,13 +351,76 @@ mod tests {
             version_min: VERSION,
             version_max: VERSION,
             incarnation: 7,
-            features: 0,
+            features,
             link,
         };
         let bytes = &greeting(now, hello);
         relay.handle(now, Input::Packet { path, bytes });
+        sent(relay, path)
+    }
+
+    fn sent(relay: &mut Relay, path: PathId) -> Vec<Packet> {
         let sent = std::iter::from_fn(|| relay.poll_transmit());
-        sent.filter(|transmit| transmit.path == path).count() > 0
+        let on_path = sent.filter(|transmit| transmit.path == path);
+        on_path
+            .map(|transmit| Packet::decode(&transmit.bytes).unwrap())
+            .collect()
+    }
+
+    /// The addresses that a node is told.
+    fn seen(packets: &[Packet]) -> Vec<String> {
+        let chunks = packets.iter().flat_map(|packet| &packet.chunks);
+        let notices = chunks.filter_map(|chunk| {
+            let Chunk::Tracked { parcel, .. } = chunk else {
+                return None;
+            };
+            Parcel::decode(parcel).ok()
+        });
+        let seen = notices.filter_map(|notice| {
+            let Parcel::Notice(Notice::Seen { link, address }) = notice else {
+                return None;
+            };
+            Some(format!("{link} {address}"))
+        });
+        seen.collect()
+    }
+
+    /// [WIRE-169]
+    #[test]
+    fn a_node_that_reads_it_is_told_from_where_its_path_comes_and_no_other_is() {
+        let mut relay = Relay::new(RelayConfig::default(), Box::new(Zeros));
+        let features = |packets: &[Packet]| {
+            let Chunk::Welcome { features, .. } = packets[0].chunks[0] else {
+                panic!("no welcome")
+            };
+            features
+        };
+        let remote = |path, address: &str| Input::Remote {
+            path,
+            address: address.parse().unwrap(),
+        };
+        let deaf = greeted(&mut relay, at(0), (PathId(1), "lte"), 0);
+        assert_eq!(features(&deaf), 0);
+        relay.handle(at(1), remote(PathId(1), "192.0.2.1"));
+        assert_eq!(seen(&sent(&mut relay, PathId(1))), [""; 0]);
+
+        let reads = greeted(
+            &mut relay,
+            at(10),
+            (PathId(2), "lte"),
+            FEATURE_SEEN | 1 << 31,
+        );
+        assert_eq!(features(&reads), FEATURE_SEEN);
+        relay.handle(at(11), remote(PathId(2), "::ffff:192.0.2.9"));
+        assert_eq!(seen(&sent(&mut relay, PathId(2))), ["lte 192.0.2.9"]);
+        relay.handle(at(12), remote(PathId(2), "192.0.2.9"));
+        assert_eq!(
+            seen(&sent(&mut relay, PathId(2))),
+            [""; 0],
+            "it has not changed"
+        );
+        relay.handle(at(13), remote(PathId(2), "2001:db8::9"));
+        assert_eq!(seen(&sent(&mut relay, PathId(2))), ["lte 2001:db8::9"]);
     }
 
     fn closed(relay: &mut Relay) -> Vec<PathId> {
