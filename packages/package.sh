@@ -39,15 +39,14 @@ pack() {
     rm -rf "$beside"
     mkdir -p "$deb"
     cp -r "$target/package/share" "$beside"
+    gzip -9n "$beside"/*/man/*
     changelog | gzip -9n >"$beside/changelog.Debian.gz"
-    export SOURCE_DATE_EPOCH
-    SOURCE_DATE_EPOCH="$(git log -1 --format=%ct)"
+    cargo metadata --format-version 1 --locked --filter-platform "$name" >"$beside/metadata"
     for program in "${packages[@]}"; do
-        cargo metadata --format-version 1 --locked --filter-platform "$name" | "$(find_python)" packages/third_party.py "$program" |
-            gzip -9n >"$beside/$program/third-party.gz"
-        made="$(CARGO_TARGET_DIR="$target/cross" cargo deb --quiet --manifest-path packages/Cargo.toml --variant "$program" \
+        "$(find_python)" packages/third_party.py "$program" <"$beside/metadata" | gzip -9n >"$beside/$program/third-party.gz"
+        made="$(SOURCE_DATE_EPOCH="$(git log -1 --format=%ct)" CARGO_TARGET_DIR="$target/cross" cargo deb --quiet --package "$program" \
             --target "$name" --no-build --no-strip --output "$deb")"
-        lintian --tag-display-limit 0 --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs "$made" ||
+        lintian --allow-root --tag-display-limit 0 --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs "$made" ||
             fail "lintian complains about $made"
         echo "$(basename "$made"): $(stat -c %s "$made") bytes, installed $(dpkg-deb --field "$made" Installed-Size) KiB"
     done
@@ -64,6 +63,7 @@ changelog() {
 # The programs as they are in a target's packages, and their manual pages.
 try_programs() {
     local name="$1" folder="$target/package/unpacked/$1" program page
+    mkdir -p "$folder"
     for program in "${packages[@]}"; do
         dpkg-deb --extract "$target/package/deb/$program"_*_"$(architecture "$name")".deb "$folder"
         echo "$(architecture "$name"): $($(emulator "$name") "$folder/usr/bin/$program" --version)"

@@ -225,4 +225,6 @@ def main():
 if __name__ == "__main__":
     os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
     os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+    # needrestart, which apt calls, restarts whatever it finds outdated and may restart.
+    os.environ["NEEDRESTART_MODE"] = "a"
     sys.exit(main())

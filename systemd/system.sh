@@ -2,7 +2,7 @@
 
 # The tree of a Debian with systemd, as old as this one so that the programs run in it; made once.
 need_tree() {
-    local tree="$1" packages=systemd,systemd-sysv,dbus,python3-minimal,libpython3-stdlib,procps missing=()
+    local tree="$1" packages=systemd,systemd-sysv,dbus,python3-minimal,libpython3-stdlib,procps,needrestart missing=()
     [ ! -e "$tree/made-of-$packages" ] || return 0
     command -v mmdebstrap >/dev/null || missing+=(mmdebstrap)
     install_packages "${missing[@]}"
