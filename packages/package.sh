@@ -26,7 +26,6 @@ package() {
 need_package_tools() {
     local missing=()
     command -v lintian >/dev/null || missing+=(lintian)
-    command -v man >/dev/null || missing+=(man-db)
     command -v dpkg-deb >/dev/null || missing+=(dpkg)
     install_packages "${missing[@]}"
     cargo deb --version 2>/dev/null | grep -q "$cargo_deb" || cargo install --quiet --locked --version "$cargo_deb" cargo-deb >&2
@@ -60,17 +59,13 @@ changelog() {
     printf ' -- The longrein contributors <contributors@longrein.example>  %s\n' "$(git log -1 --format=%cD)"
 }
 
-# The programs as they are in a target's packages, and their manual pages.
+# The programs as they are in a target's packages.
 try_programs() {
-    local name="$1" folder="$target/package/unpacked/$1" program page
+    local name="$1" folder="$target/package/unpacked/$1" program
     mkdir -p "$folder"
     for program in "${packages[@]}"; do
         dpkg-deb --extract "$target/package/deb/$program"_*_"$(architecture "$name")".deb "$folder"
         echo "$(architecture "$name"): $($(emulator "$name") "$folder/usr/bin/$program" --version)"
-    done
-    for page in "$folder"/usr/share/man/man1/*.gz; do
-        LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=80 man --warnings --encoding=UTF-8 --local-file --ditroff --troff-device=utf8 "$page" \
-            2>&1 >/dev/null | { ! grep .; } || fail "$page is no manual page"
     done
 }
 
