@@ -4,9 +4,10 @@ cargo_deb=3.8.0
 packages=(longrein-agent longrein-relay longrein)
 
 package() {
-    local wanted=("$@") name
+    local wanted=("$@") name here=x86_64-unknown-linux-gnu
     [ ${#wanted[@]} -gt 0 ] || wanted=("${targets[@]}")
     known_targets "${wanted[@]}"
+    [[ " ${wanted[*]} " != *" $here "* ]] || [ "$(id -u)" -eq 0 ] || fail "a container with systemd needs root"
     need_rust
     need_compiler
     need_cross_tools
@@ -19,7 +20,7 @@ package() {
         pack "$name"
         try_programs "$name"
     done
-    [[ " ${wanted[*]} " != *" x86_64-unknown-linux-gnu "* ]] || try_packages
+    [[ " ${wanted[*]} " != *" $here "* ]] || try_packages
     [ $# -gt 0 ] || passed package
 }
 
@@ -31,7 +32,7 @@ need_package_tools() {
     cargo deb --version 2>/dev/null | grep -q "$cargo_deb" || cargo install --quiet --locked --version "$cargo_deb" cargo-deb >&2
 }
 
-# The three packages of a target in target/package/deb. They are the same again from the same commit.
+# The three packages of a target in target/package/deb. They are not uploaded to Debian, so no bug of Debian's is closed by them.
 pack() {
     local name="$1" beside="$target/cross/$1/release/packaging" deb="$target/package/deb" program made
     say "packing for $name"
@@ -61,11 +62,12 @@ changelog() {
 
 # The programs as they are in a target's packages.
 try_programs() {
-    local name="$1" folder="$target/package/unpacked/$1" program
+    local name="$1" folder="$target/package/unpacked/$1" program says
     mkdir -p "$folder"
     for program in "${packages[@]}"; do
         dpkg-deb --extract "$target/package/deb/$program"_*_"$(architecture "$name")".deb "$folder"
-        echo "$(architecture "$name"): $($(emulator "$name") "$folder/usr/bin/$program" --version)"
+        says="$($(emulator "$name") "$folder/usr/bin/$program" --version)"
+        echo "$(architecture "$name"): $says"
     done
 }
 
