@@ -7,9 +7,7 @@ targets=(aarch64-unknown-linux-gnu armv7-unknown-linux-gnueabihf x86_64-unknown-
 cross() {
     local wanted=("$@") name
     [ ${#wanted[@]} -gt 0 ] || wanted=("${targets[@]}")
-    for name in "${wanted[@]}"; do
-        [[ " ${targets[*]} " == *" $name "* ]] || fail "no such target: $name; there are ${targets[*]}"
-    done
+    known_targets "${wanted[@]}"
     need_rust
     need_compiler
     need_cross_tools
@@ -21,6 +19,13 @@ cross() {
         [ "$name" = x86_64-unknown-linux-gnu ] || cross_try "$name"
     done
     [ $# -gt 0 ] || passed cross
+}
+
+known_targets() {
+    local name
+    for name in "$@"; do
+        [[ " ${targets[*]} " == *" $name "* ]] || fail "no such target: $name; there are ${targets[*]}"
+    done
 }
 
 # zig is the C compiler and linker for every target, with the headers of that glibc.
@@ -60,14 +65,19 @@ cross_build() {
     done
 }
 
+# What runs a target's programs here: nothing for this machine's own.
+emulator() {
+    case "$1" in
+        aarch64-*) echo "qemu-aarch64-static -L /usr/aarch64-linux-gnu" ;;
+        armv7-*) echo "qemu-arm-static -L /usr/arm-linux-gnueabihf" ;;
+    esac
+}
+
 # The tests of the protocol, and a vehicle's drive over two poor links with this target's agent, each in an emulated processor. The
 # relays and the controller are this machine's.
 cross_try() {
     local name="$1" emulator folder="$target/cross/$1/fleet" tests
-    case "$name" in
-        aarch64-*) emulator="qemu-aarch64-static -L /usr/aarch64-linux-gnu" ;;
-        armv7-*) emulator="qemu-arm-static -L /usr/arm-linux-gnueabihf" ;;
-    esac
+    emulator="$(emulator "$name")"
     $emulator "$target/cross/$name/release/longrein" --version
     $emulator "$target/cross/$name/release/longrein-relay" --version
     say "tests of the protocol, emulated"

@@ -15,12 +15,10 @@ mod revocations;
 mod route;
 mod unit;
 
-use longrein_io::dial::matched;
-use longrein_io::dial::{DialOutcome, Route};
+use longrein_io::dial::{DialOutcome, Route, matched};
 use longrein_io::keys::Identity;
 use longrein_io::probe::{Probe, probe};
 use longrein_io::revocation_file::RevocationFile;
-use longrein_io::runtime;
 use longrein_io::runtime;
 use longrein_proto::base::NodeKind;
 use tokio::task::JoinSet;

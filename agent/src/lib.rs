@@ -39,7 +39,7 @@ mod testing;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use longrein_io::exit::Exit;
 use longrein_io::service_manager::ServiceManager;
 use longrein_io::{credentials, log};
@@ -58,6 +58,11 @@ pub fn main() -> ExitCode {
             error.exit().into()
         }
     }
+}
+
+/// The command line, for its manual pages and completions.
+pub fn command() -> clap::Command {
+    Flags::command()
 }
 
 fn act(flags: Flags) -> Result<(), AgentError> {

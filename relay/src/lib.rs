@@ -18,7 +18,7 @@ mod renewal;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use longrein_io::exit::Exit;
 use longrein_io::service_manager::ServiceManager;
 use longrein_io::{credentials, log};
@@ -36,6 +36,11 @@ pub fn main() -> ExitCode {
             error.exit().into()
         }
     }
+}
+
+/// The command line, for its manual pages and completions.
+pub fn command() -> clap::Command {
+    Flags::command()
 }
 
 fn act(flags: &Flags) -> Result<(), RelayError> {

@@ -1,4 +1,4 @@
-//! Dependencies run `proto <- io <- {relay, agent, controller} <- tests`; programs never depend on each other.
+//! Dependencies run `proto <- io <- {relay, agent, controller} <- {packages, tests}`; programs never depend on each other.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::repository::{assert_none, root};
 
 /// Each member of the workspace, its crate, and the crates of the workspace that it may use.
-const GRAPH: [(&str, &str, &[&str]); 6] = [
+const GRAPH: [(&str, &str, &[&str]); 7] = [
     ("proto", "longrein-proto", &[]),
     ("io", "longrein-io", &["longrein-proto"]),
     (
@@ -21,6 +21,11 @@ const GRAPH: [(&str, &str, &[&str]); 6] = [
         &["longrein-proto", "longrein-io"],
     ),
     ("controller", "longrein", &["longrein-proto", "longrein-io"]),
+    (
+        "packages",
+        "longrein-packages",
+        &["longrein-relay", "longrein-agent", "longrein"],
+    ),
     (
         "tests",
         "longrein-tests",
