@@ -2,6 +2,7 @@
 
 mod allow;
 mod function;
+mod local;
 mod watchdog;
 
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use allow::{AllowSection, RightText, WhoText};
 pub use function::{FunctionKindWord, FunctionSection, LimitsSection};
+pub use local::{LocalLevel, LocalSection, Mode};
 pub use watchdog::{WatchdogSection, WatchdogTimes};
 
 /// Everything an agent is set to.
@@ -49,6 +51,8 @@ pub struct Config {
     pub function: Vec<FunctionSection>,
     /// Who may do what; what none of these allows is refused.
     pub allow: Vec<AllowSection>,
+    /// Sockets for the vehicle's own software.
+    pub local: Vec<LocalSection>,
     /// What makes messages smaller.
     pub dictionary: Vec<DictionarySection>,
 }
@@ -134,6 +138,7 @@ impl Config {
         if self.allow.len() > RULES_MAX {
             return wrong("[[allow]]".to_string(), format!("at most {RULES_MAX}"));
         }
+        local::check(&self.local, &self.function)?;
         let named = self
             .dictionary
             .iter()
@@ -204,6 +209,7 @@ impl Default for Config {
             link: Vec::new(),
             function: Vec::new(),
             allow: Vec::new(),
+            local: Vec::new(),
             dictionary: Vec::new(),
         }
     }

@@ -1,6 +1,6 @@
 //! Between the role and the control thread: commands and stops go one way, verdicts, stages and telemetry the other.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,6 +29,8 @@ pub(crate) struct Dispatch {
     functions: BTreeMap<Channel, Name>,
     /// The class of each function's newest command: a device's answer goes back in the same.
     classes: RefCell<BTreeMap<Channel, Class>>,
+    /// Stops of the vehicle's own software that the role knows of.
+    own_stops: Cell<u64>,
 }
 
 impl Dispatch {
@@ -46,6 +48,7 @@ impl Dispatch {
             revocations,
             functions,
             classes: RefCell::default(),
+            own_stops: Cell::new(0),
         }
     }
 
@@ -65,7 +68,9 @@ impl Dispatch {
             }
             AgentEvent::StopReset { author, generation } => {
                 tracing::warn!(operator = %author, generation, "emergency stop is reset");
-                self.give(driver, ControlInput::Reset);
+                // [SAFE-122]
+                let own_stops = self.own_stops.get();
+                self.give(driver, ControlInput::Reset { own_stops });
             }
             AgentEvent::LeaseEnded {
                 channel,
@@ -150,7 +155,10 @@ impl Dispatch {
 
     fn on_output(&self, driver: &Driver<Agent>, output: ControlOutput) {
         self.black_box.on_output(&output);
+        self.hear_own_stops(driver);
         match output {
+            // Heard already.
+            ControlOutput::OwnStop { .. } => {}
             ControlOutput::Verdict { ticket, result, at } => {
                 if let Err(why) = &result {
                     tracing::debug!(ticket, %why, "command is refused at the vehicle");
@@ -181,6 +189,15 @@ impl Dispatch {
         }
     }
 
+    /// Looked at with every word of the control thread, so that none that was dropped matters.
+    // [SAFE-121]
+    fn hear_own_stops(&self, driver: &Driver<Agent>) {
+        let own_stops = self.control.own_stops();
+        if own_stops != self.own_stops.replace(own_stops) {
+            driver.with(|agent, now| agent.stop_by_vehicle(now));
+        }
+    }
+
     fn apply(&self, driver: &Driver<Agent>, apply: Apply) {
         if !apply.rehearsal {
             self.classes.borrow_mut().insert(apply.channel, apply.class);
@@ -204,7 +221,7 @@ impl Dispatch {
     /// Hands over what must arrive. Only a control thread that is far behind has no room for it.
     fn give(self: &Rc<Self>, driver: &Driver<Agent>, input: ControlInput) {
         let again = match &input {
-            ControlInput::Reset => Insist::Reset,
+            ControlInput::Reset { own_stops } => Insist::Reset(*own_stops),
             ControlInput::LeaseEnded { channel } => Insist::LeaseEnded(*channel),
             ControlInput::HandedOver { channel, token } => Insist::HandedOver(*channel, *token),
             // Both always have room.
@@ -223,8 +240,8 @@ impl Dispatch {
                 sleep(INSIST_EVERY).await;
                 let input = match again {
                     // A stop that came meanwhile must not be cleared by an older reset.
-                    Insist::Reset if role.with(|agent, _| agent.is_stopped()) => return,
-                    Insist::Reset => ControlInput::Reset,
+                    Insist::Reset(_) if role.with(|agent, _| agent.is_stopped()) => return,
+                    Insist::Reset(own_stops) => ControlInput::Reset { own_stops },
                     Insist::LeaseEnded(channel) => ControlInput::LeaseEnded { channel },
                     Insist::HandedOver(channel, token) => {
                         ControlInput::HandedOver { channel, token }
@@ -264,7 +281,7 @@ impl Dispatch {
 /// What is handed over again when there was no room.
 #[derive(Clone, Copy, Debug)]
 enum Insist {
-    Reset,
+    Reset(u64),
     LeaseEnded(Channel),
     HandedOver(Channel, FencingToken),
     Never,

@@ -19,6 +19,7 @@ mod dispatch;
 mod error;
 mod flags;
 mod ledger;
+pub mod local;
 mod network;
 pub mod program;
 pub mod readmission;

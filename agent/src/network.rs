@@ -30,6 +30,7 @@ use crate::control_thread::{ControlInput, ControlOutput, ControlThread};
 use crate::dispatch::Dispatch;
 use crate::error::AgentError;
 use crate::ledger::Ledger;
+use crate::local::board::Board;
 use crate::program::Reread;
 use crate::reload::Reload;
 use crate::slots::Slots;
@@ -46,6 +47,8 @@ pub(crate) struct Network {
     pub(crate) _state: State,
     pub(crate) record: AgentRecord,
     pub(crate) slots: Slots,
+    /// Where the local API reads of leases and paths.
+    pub(crate) board: Board,
     pub(crate) control: ControlThread,
     pub(crate) outputs: Receiver<ControlOutput>,
     pub(crate) ending: oneshot::Receiver<()>,
@@ -93,6 +96,9 @@ impl Network {
             driver.on_arrival(move || control.wake_ahead(clock::now()));
         }
         driver.spawn(tell_persisted(driver.clone(), on_disk));
+        if !self.config.local.is_empty() {
+            driver.spawn(self.board.keep(driver.clone()));
+        }
         let control_ended = Rc::new(Notify::new());
         driver.spawn({
             let carried = Rc::clone(&dispatch).carry(driver.clone(), self.outputs);

@@ -20,6 +20,8 @@ use crate::control_thread::{
     self, ControlConfig, ControlHandle, ControlThread, Sink, bounded_outputs,
 };
 use crate::error::AgentError;
+use crate::local::board::Board;
+use crate::local::{LocalFunction, Server};
 use crate::network::Network;
 use crate::state::State;
 
@@ -112,7 +114,9 @@ pub fn start(
     let state = State::open(&config.state_directory)?;
     let (record, slots) = state.load()?;
     let (sink, outputs) = bounded_outputs();
-    let control = guard(config, record.stop.latched, sink)?;
+    let board = Board::default();
+    let local = open_local(config, &identity, &board)?;
+    let control = guard(config, record.stop.latched, local, sink)?;
     let handle = control.handle().clone();
     let (end, ending) = oneshot::channel();
     let (tell, told) = mpsc::channel();
@@ -123,6 +127,7 @@ pub fn start(
         _state: state,
         record,
         slots,
+        board,
         control,
         outputs,
         ending,
@@ -146,8 +151,31 @@ pub fn start(
     })
 }
 
+/// Opens the sockets of the local API, when there are any.
+fn open_local(
+    config: &Config,
+    identity: &Identity,
+    board: &Board,
+) -> Result<Option<Server>, AgentError> {
+    if config.local.is_empty() {
+        return Ok(None);
+    }
+    let vehicle = identity.node().name.clone();
+    Server::open(&config.local, vehicle, board.clone(), clock::now())
+        .map(Some)
+        .map_err(|(section, source)| AgentError::Local {
+            path: section.path().to_path_buf(),
+            source,
+        })
+}
+
 /// Opens the devices and has the control thread guard them.
-fn guard(config: &Config, stopped: bool, sink: Sink) -> Result<ControlThread, AgentError> {
+fn guard(
+    config: &Config,
+    stopped: bool,
+    mut local: Option<Server>,
+    sink: Sink,
+) -> Result<ControlThread, AgentError> {
     let applied_log = match &config.record.applied {
         Some(file) => Some(
             AppliedLog::open(file).map_err(|source| AgentError::AppliedLog {
@@ -157,7 +185,7 @@ fn guard(config: &Config, stopped: bool, sink: Sink) -> Result<ControlThread, Ag
         ),
         None => None,
     };
-    let mut functions = Vec::new();
+    let (mut functions, mut local_functions) = (Vec::new(), Vec::new());
     for (channel, section) in config.functions() {
         let adapter = adapter::open(&section.adapter, section.kind.into(), clock::now()).map_err(
             |source| AgentError::Adapter {
@@ -165,15 +193,25 @@ fn guard(config: &Config, stopped: bool, sink: Sink) -> Result<ControlThread, Ag
                 source,
             },
         )?;
+        local_functions.push(LocalFunction {
+            channel,
+            name: section.name.clone(),
+            kind: section.kind.into(),
+            seat: adapter.seat(),
+        });
         functions.push(control_thread::FunctionConfig {
             channel,
             actuation: section.actuation()?,
             adapter,
         });
     }
+    if let Some(local) = &mut local {
+        local.set_functions(local_functions);
+    }
     let guarded = ControlConfig {
         functions,
         stopped,
+        local,
         applied_log,
         clock: clock::now,
     };

@@ -107,6 +107,7 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
         record,
         function,
         dictionary,
+        local,
         reset_by_two: _,
         revocations_max_age_h: _,
         log: _,
@@ -120,6 +121,7 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
         ("record", *record != new.record),
         ("function", *function != new.function),
         ("dictionary", *dictionary != new.dictionary),
+        ("local", *local != new.local),
     ]
     .into_iter()
     .filter_map(|(section, changed)| changed.then_some(section))

@@ -29,6 +29,7 @@ mod hostile_relay;
 mod link_flap;
 mod lying_relay;
 mod one_way_cut;
+mod own_software;
 mod policer;
 mod policy;
 mod preempt;

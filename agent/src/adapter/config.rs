@@ -1,4 +1,4 @@
-//! Configuration of adapters: `kind = "sim"`, `"udp"` or `"process"`, and the keys of that kind.
+//! Configuration of adapters: `kind = "sim"`, `"udp"`, `"process"` or `"local"`, and the keys of that kind.
 
 use std::net::SocketAddr;
 
@@ -15,6 +15,8 @@ pub enum AdapterConfig {
     Udp(UdpConfig),
     /// A child process with JSON lines on its standard input and output, for both.
     Process(ProcessConfig),
+    /// A client of the local API, for both.
+    Local(LocalConfig),
 }
 
 /// The built-in simulated vehicle.
@@ -126,12 +128,21 @@ const fn stop_ms() -> u32 {
     2_000
 }
 
+/// A client of the local API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalConfig {
+    /// How often stage and command are sent to it, in ms.
+    #[serde(default = "feed_ms")]
+    pub feed_ms: u16,
+}
+
 /// Why a function cannot have its adapter: a configuration to be corrected.
 #[derive(Debug, thiserror::Error)]
 pub enum AdapterConfigError {
     /// The adapter takes the other kind of command.
     #[error(
-        "adapter \"{adapter}\" takes {takes} commands only; use adapter \"process\" or another function kind"
+        "adapter \"{adapter}\" takes {takes} commands only; use adapter \"process\", \"local\" or another function kind"
     )]
     Kind {
         /// The configured adapter.
@@ -176,6 +187,7 @@ impl AdapterConfig {
             ),
             AdapterConfig::Udp(udp) => ("udp", "opaque", kind == FunctionKind::Opaque, udp.feed_ms),
             AdapterConfig::Process(process) => ("process", "all", true, process.feed_ms),
+            AdapterConfig::Local(local) => ("local", "all", true, local.feed_ms),
         };
         if !fits {
             return Err(AdapterConfigError::Kind { adapter, takes });
@@ -207,7 +219,10 @@ impl AdapterConfig {
             AdapterConfig::Process(process) if process.unresponsive_ms < 1_000 => {
                 wrong("unresponsive_ms", "at least 1000")
             }
-            AdapterConfig::Sim(_) | AdapterConfig::Udp(_) | AdapterConfig::Process(_) => Ok(()),
+            AdapterConfig::Sim(_)
+            | AdapterConfig::Udp(_)
+            | AdapterConfig::Process(_)
+            | AdapterConfig::Local(_) => Ok(()),
         }
     }
 }
@@ -231,8 +246,11 @@ mod tests {
         let process = read(r#"{"kind":"process","command":["child","-v"]}"#).unwrap();
         let expected = ProcessConfig::new(vec!["child".into(), "-v".into()]);
         assert_eq!(process, AdapterConfig::Process(expected));
+        let local = read(r#"{"kind":"local"}"#).unwrap();
+        assert_eq!(local, AdapterConfig::Local(LocalConfig { feed_ms: 20 }));
         for kind in [FunctionKind::Drive, FunctionKind::Opaque] {
             assert!(process.check(kind).is_ok());
+            assert!(local.check(kind).is_ok());
         }
     }
 
@@ -279,6 +297,7 @@ mod tests {
             r#"{"kind":"sim","speed_max_mm_s":900}"#,
             r#"{"kind":"udp","send_to":"127.0.0.1:1","stage_to":"127.0.0.1:2"}"#,
             r#"{"kind":"process","command":["x"]}"#,
+            r#"{"kind":"local","feed_ms":10}"#,
         ] {
             let config = read(json).unwrap();
             let printed = serde_json::to_string(&config).unwrap();
