@@ -34,6 +34,7 @@ mod garbage;
 mod group_stop;
 mod handover;
 mod local_connection;
+mod local_vehicle;
 mod mavlink;
 mod mavproxy;
 mod plain_errors;
