@@ -36,6 +36,7 @@ mod handover;
 mod local_connection;
 mod local_vehicle;
 mod mavlink;
+mod mavlink_failsafe;
 mod mavproxy;
 mod plain_errors;
 mod policy;

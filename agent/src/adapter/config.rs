@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use longrein_proto::wire::FunctionKind;
 use serde::{Deserialize, Serialize};
 
+use super::mavlink::MavlinkConfig;
+
 /// Which device is behind a function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
@@ -69,6 +71,9 @@ pub struct UdpConfig {
     /// How often the stage is sent, in ms.
     #[serde(default = "feed_ms")]
     pub feed_ms: u16,
+    /// What an autopilot that speaks MAVLink is told when commands end or are stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mavlink: Option<Box<MavlinkConfig>>,
 }
 
 /// A child process.
@@ -158,7 +163,7 @@ pub enum AdapterConfigError {
         /// The key.
         key: &'static str,
         /// What it may be.
-        allowed: &'static str,
+        allowed: String,
     },
     /// The socket cannot be made.
     #[error("adapter \"udp\": {what} {address}: {why}")]
@@ -192,11 +197,11 @@ impl AdapterConfig {
         if !fits {
             return Err(AdapterConfigError::Kind { adapter, takes });
         }
-        let wrong = |key, allowed| {
+        let wrong = |key, allowed: &str| {
             Err(AdapterConfigError::Value {
                 adapter,
                 key,
-                allowed,
+                allowed: allowed.to_string(),
             })
         };
         // Half the silence after which devices fail safe: one lost turn does not stop the vehicle.
@@ -219,6 +224,12 @@ impl AdapterConfig {
             AdapterConfig::Process(process) if process.unresponsive_ms < 1_000 => {
                 wrong("unresponsive_ms", "at least 1000")
             }
+            AdapterConfig::Udp(UdpConfig {
+                mavlink: Some(mavlink),
+                ..
+            }) => mavlink
+                .check()
+                .or_else(|(key, allowed)| wrong(key, &allowed)),
             AdapterConfig::Sim(_)
             | AdapterConfig::Udp(_)
             | AdapterConfig::Process(_)
@@ -296,6 +307,7 @@ mod tests {
         for json in [
             r#"{"kind":"sim","speed_max_mm_s":900}"#,
             r#"{"kind":"udp","send_to":"127.0.0.1:1","stage_to":"127.0.0.1:2"}"#,
+            r#"{"kind":"udp","send_to":"127.0.0.1:1","mavlink":{"on_hold":{"mode":4,"channels":[1500]}}}"#,
             r#"{"kind":"process","command":["x"]}"#,
             r#"{"kind":"local","feed_ms":10}"#,
         ] {

@@ -5,6 +5,7 @@
 
 pub mod config;
 mod local;
+pub mod mavlink;
 mod pipe;
 mod process;
 mod sim;

@@ -510,3 +510,37 @@ fn a_function_that_nothing_could_resume_does_not_enter_minimal_risk_by_request()
     );
     assert_eq!(actuation.stage(), Stage::Nominal);
 }
+
+/// SAFE-127
+#[test]
+fn opaque_commands_feed_whatever_they_say_and_only_an_empty_resume_ends_minimal_risk() {
+    let desk = Desk::new();
+    let config = ActuationConfig {
+        watchdog: Some(WatchdogConfig::default()),
+        limits: None,
+    };
+    let mut actuation = Actuation::new(config, false);
+    actuation.on_device(at(0), true);
+    let resumes = |bytes: &[u8]| Command {
+        resume: true,
+        ..opaque(&desk, bytes)
+    };
+    for command in [opaque(&desk, &[]), opaque(&desk, &[1]), resumes(&[1])] {
+        let command = desk.accepted(at(0), command, 200);
+        let result = apply(&mut actuation, at(0), command);
+        assert_eq!(result, Err(Refusal::NeedsResume));
+    }
+    let resume = desk.accepted(at(0), resumes(&[]), 200);
+    apply(&mut actuation, at(0), resume).unwrap();
+    for ms in [150, 300, 450] {
+        let command = desk.accepted(at(ms), opaque(&desk, &[9]), 200);
+        apply(&mut actuation, at(ms), command).unwrap();
+    }
+    actuation.on_timeout(at(649));
+    assert_eq!(stages(&mut actuation), [Stage::Nominal]);
+    actuation.on_timeout(at(1_950));
+    assert_eq!(
+        stages(&mut actuation),
+        [Stage::Hold, Stage::Ramp, Stage::MinimalRisk]
+    );
+}
