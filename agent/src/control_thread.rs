@@ -251,14 +251,14 @@ impl Runner {
 
     fn on_wish(&mut self, now: MonoTime, wish: Wish) -> Result<(), Refusal> {
         match wish {
-            // [SAFE-121] In effect before anybody else hears of it.
+            // [SAFE-131] In effect before anybody else hears of it.
             Wish::Stop => {
                 self.shared.stop_by_vehicle();
                 self.carry_out_stop();
                 (self.sink)(ControlOutput::OwnStop { at: now });
                 Ok(())
             }
-            // [SAFE-120]
+            // [SAFE-130]
             Wish::MinimalRisk(channel) => {
                 let mut functions = self.functions.iter_mut();
                 let function = functions.find(|f| f.channel() == channel);
@@ -301,7 +301,7 @@ impl Runner {
                     }),
                 }
             }
-            // [SAFE-122]
+            // [SAFE-132]
             ControlInput::Reset { own_stops } => {
                 if number > self.stops_done && own_stops == self.shared.own_stops() {
                     for function in &mut self.functions {

@@ -68,7 +68,7 @@ impl Dispatch {
             }
             AgentEvent::StopReset { author, generation } => {
                 tracing::warn!(operator = %author, generation, "emergency stop is reset");
-                // [SAFE-122]
+                // [SAFE-132]
                 let own_stops = self.own_stops.get();
                 self.give(driver, ControlInput::Reset { own_stops });
             }
@@ -190,7 +190,7 @@ impl Dispatch {
     }
 
     /// Looked at with every word of the control thread, so that none that was dropped matters.
-    // [SAFE-121]
+    // [SAFE-131]
     fn hear_own_stops(&self, driver: &Driver<Agent>) {
         let own_stops = self.control.own_stops();
         if own_stops != self.own_stops.replace(own_stops) {

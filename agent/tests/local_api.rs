@@ -65,7 +65,7 @@ fn is_stopped(message: &Value) -> Option<bool> {
     state(message)?["stopped"].as_bool()
 }
 
-/// SAFE-124
+/// SAFE-134
 #[test]
 fn an_observer_reads_how_the_vehicle_stands_and_can_do_nothing_else() {
     let scene = Scene::new("local-observer");
@@ -112,7 +112,7 @@ fn an_observer_reads_how_the_vehicle_stands_and_can_do_nothing_else() {
     assert!(!observer.hears("the state", is_stopped));
 }
 
-/// SAFE-124
+/// SAFE-134
 #[test]
 fn a_socket_is_for_its_functions_and_for_whom_its_file_says() {
     let scene = Scene::new("local-functions");
@@ -134,7 +134,7 @@ fn a_socket_is_for_its_functions_and_for_whom_its_file_says() {
     }
 }
 
-/// SAFE-123
+/// SAFE-133
 #[test]
 fn a_function_has_one_device_and_the_next_one_when_that_is_gone() {
     let scene = Scene::new("local-claim");
@@ -180,7 +180,7 @@ fn a_function_has_one_device_and_the_next_one_when_that_is_gone() {
     assert_eq!(scene.at("device").ask(claim), "claim");
 }
 
-/// SAFE-121, SAFE-34
+/// SAFE-131, SAFE-34
 #[test]
 fn a_stop_holds_and_is_stored_and_no_client_can_reset_it() {
     let scene = Scene::new("local-stop");
@@ -211,7 +211,7 @@ fn a_stop_holds_and_is_stored_and_no_client_can_reset_it() {
     assert!(scene.at("observer").hears("the state", is_stopped));
 }
 
-/// SAFE-120
+/// SAFE-130
 #[test]
 fn minimal_risk_is_refused_for_a_function_that_nothing_could_resume() {
     let scene = Scene::new("local-request");
@@ -223,7 +223,7 @@ fn minimal_risk_is_refused_for_a_function_that_nothing_could_resume() {
     }
 }
 
-/// SAFE-125
+/// SAFE-135
 #[test]
 fn rubbish_floods_and_crowds_are_bounded_and_disturb_nobody_else() {
     let scene = Scene::new("local-flood");
@@ -268,7 +268,7 @@ fn rubbish_floods_and_crowds_are_bounded_and_disturb_nobody_else() {
     assert_eq!(good.ask(claim), "claim", "it has its place still");
 }
 
-/// SAFE-121, SAFE-28
+/// SAFE-131, SAFE-28
 #[test]
 fn a_stop_is_in_effect_while_the_network_thread_is_blocked_and_told_when_it_is_not() {
     let scene = Scene::new("local-blocked");

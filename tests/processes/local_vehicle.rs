@@ -88,7 +88,7 @@ fn is_told(observer: &Program, fact: &str, fits: impl Fn(&Value) -> bool) {
     until(fact, || observer.objects().iter().any(&fits).then_some(()));
 }
 
-/// SAFE-123, SAFE-29, SAFE-60
+/// SAFE-133, SAFE-29, SAFE-60
 #[test]
 fn a_killed_vehicle_is_a_lost_device_and_the_next_one_stands_until_the_next_resume() {
     let mut scene = Scene::new();
@@ -119,7 +119,7 @@ fn a_killed_vehicle_is_a_lost_device_and_the_next_one_stands_until_the_next_resu
     driver.kill();
 }
 
-/// SAFE-61, SAFE-64, SAFE-123
+/// SAFE-61, SAFE-64, SAFE-133
 #[test]
 fn a_vehicle_that_is_paused_for_a_moment_stands_until_the_next_resume() {
     let scene = Scene::new();
@@ -143,7 +143,7 @@ fn a_vehicle_that_is_paused_for_a_moment_stands_until_the_next_resume() {
     driver.kill();
 }
 
-/// SAFE-120
+/// SAFE-130
 #[test]
 fn a_vehicle_that_sees_somebody_ahead_is_in_minimal_risk_at_once_and_moves_after_a_resume() {
     let mut scene = Scene::new();
@@ -164,7 +164,7 @@ fn a_vehicle_that_sees_somebody_ahead_is_in_minimal_risk_at_once_and_moves_after
     driver.kill();
 }
 
-/// SAFE-121, SAFE-124
+/// SAFE-131, SAFE-134
 #[test]
 fn a_vehicle_that_hits_something_is_stopped_until_an_operator_resets_it() {
     let mut scene = Scene::new();
@@ -212,7 +212,7 @@ fn a_vehicle_that_hits_something_is_stopped_until_an_operator_resets_it() {
     driver.kill();
 }
 
-/// SAFE-123
+/// SAFE-133
 #[test]
 fn a_second_vehicle_is_told_that_the_place_is_taken() {
     let scene = Scene::new();

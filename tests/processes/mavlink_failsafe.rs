@@ -93,7 +93,7 @@ fn is_mode(fact: &Value) -> bool {
     fact.get("mode").is_some()
 }
 
-/// SAFE-126
+/// SAFE-136
 #[test]
 fn an_autopilot_is_told_to_hold_when_its_controllers_are_killed_and_to_stop_at_a_stop() {
     let folder = Folder::new().unwrap();

@@ -18,7 +18,7 @@ fn heard(world: &World, set: &StageSet) -> Option<(bool, u32)> {
     })
 }
 
-/// [SAFE-121]
+/// [SAFE-131]
 #[test]
 fn a_stop_by_the_vehicle_itself_is_told_to_its_operator_and_only_a_reset_by_one_clears_it() {
     each_seed(|seed| {
@@ -52,7 +52,7 @@ fn a_stop_by_the_vehicle_itself_is_told_to_its_operator_and_only_a_reset_by_one_
     });
 }
 
-/// [SAFE-121] [SAFE-34]
+/// [SAFE-131] [SAFE-34]
 #[test]
 fn a_stop_by_the_vehicle_itself_is_latched_after_a_restart_of_the_agent() {
     each_seed(|seed| {
@@ -70,7 +70,7 @@ fn a_stop_by_the_vehicle_itself_is_latched_after_a_restart_of_the_agent() {
     });
 }
 
-/// [SAFE-121] [SAFE-33]
+/// [SAFE-131] [SAFE-33]
 #[test]
 fn a_stop_by_the_vehicle_itself_while_a_reset_is_being_stored_is_not_cleared_by_it() {
     each_seed(|seed| {
@@ -92,7 +92,7 @@ fn a_stop_by_the_vehicle_itself_while_a_reset_is_being_stored_is_not_cleared_by_
     });
 }
 
-/// [SAFE-120]
+/// [SAFE-130]
 #[test]
 fn a_vehicle_that_asks_for_minimal_risk_moves_again_after_a_resume_only() {
     each_seed(|seed| {

@@ -12,7 +12,7 @@ use super::config::LocalConfig;
 use crate::local::seat::{Seat, Undelivered};
 
 /// Feeds whoever has claimed the function at a socket of the local API, as the `process` adapter feeds its child: at most one
-/// word is outstanding, the newest waits (SAFE-63), and who does not acknowledge is lost (SAFE-64, SAFE-123).
+/// word is outstanding, the newest waits (SAFE-63), and who does not acknowledge is lost (SAFE-64, SAFE-133).
 ///
 /// What the client says comes through the server of the local API, which hands out the place.
 #[derive(Debug)]

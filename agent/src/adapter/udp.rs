@@ -16,7 +16,7 @@ use super::word::Word;
 use super::{Adapter, READS_PER_TURN_MAX};
 
 /// Sends each opaque command as one datagram, also an empty one (resume). The device learns of the end of commands by silence,
-/// by the stage datagrams when it has an address for them (SAFE-65), and by what the fail-safe tells an autopilot (SAFE-126).
+/// by the stage datagrams when it has an address for them (SAFE-65), and by what the fail-safe tells an autopilot (SAFE-136).
 ///
 /// The system says with a later call that a datagram met a closed port. Then the device is lost until it sends something, or
 /// an empty datagram to it is not answered so (SAFE-68).

@@ -112,7 +112,7 @@ impl Function {
         self.feed(now);
     }
 
-    /// SAFE-120
+    /// SAFE-130
     pub fn on_own_request(&mut self, now: MonoTime) -> Result<(), Refusal> {
         self.actuation.on_own_request(now)?;
         self.collect(now);

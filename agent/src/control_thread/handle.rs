@@ -127,7 +127,7 @@ impl ControlHandle {
         MonoTime::from_us(self.shared.last_turn_us.load(Ordering::Acquire))
     }
 
-    /// How often the vehicle's own software has latched the emergency stop; the role is to hear of each (SAFE-121).
+    /// How often the vehicle's own software has latched the emergency stop; the role is to hear of each (SAFE-131).
     pub fn own_stops(&self) -> u64 {
         self.shared.own_stops()
     }

@@ -388,7 +388,7 @@ fn what_waits_for_a_busy_device_is_refused_when_it_is_void_or_over() {
     assert_eq!(rig.verdict(4), Err(Refusal::Stopped));
 }
 
-/// SAFE-121, SAFE-122
+/// SAFE-131, SAFE-132
 #[test]
 fn a_reset_that_was_decided_before_a_stop_of_the_vehicles_own_software_does_not_clear_it() {
     let path = std::env::temp_dir().join(format!("control-{}.sock", std::process::id()));

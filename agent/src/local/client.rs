@@ -46,12 +46,12 @@ impl Client {
     }
 
     /// Whether it may send this too.
-    // [SAFE-125]
+    // [SAFE-135]
     pub fn may_send(&mut self, now: MonoTime, bytes: usize) -> bool {
         self.messages.try_spend(now, 1) && self.bytes.try_spend(now, bytes)
     }
 
-    /// Sends a message; a client that does not take it has not read for long, and goes (SAFE-125).
+    /// Sends a message; a client that does not take it has not read for long, and goes (SAFE-135).
     pub fn send(&mut self, message: &str) {
         if !self.ended && !socket::send(&self.socket, message) {
             tracing::debug!(client = self.id, "local client does not read");

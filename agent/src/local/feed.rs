@@ -5,7 +5,7 @@ use std::time::Duration;
 use longrein_proto::base::MonoTime;
 use longrein_proto::control::Output;
 
-/// At most one word is outstanding, and the newest waits (SAFE-63); whoever does not acknowledge is not there (SAFE-123).
+/// At most one word is outstanding, and the newest waits (SAFE-63); whoever does not acknowledge is not there (SAFE-133).
 #[derive(Debug, Default)]
 pub struct Feed {
     seq: u64,
@@ -134,7 +134,7 @@ mod tests {
         assert!(feed.is_free());
     }
 
-    /// SAFE-123, SAFE-64
+    /// SAFE-133, SAFE-64
     #[test]
     fn a_device_is_there_from_its_first_acknowledgement_until_it_owes_one_for_100_ms() {
         let mut feed = Feed::default();

@@ -1,5 +1,5 @@
 //! The local API: the vehicle's own software at a Unix socket. It runs on the control thread, so a stop needs nothing but it;
-//! no client is waited for, and each has bounds (SAFE-125). What is said there, `docs/local-api.md` describes.
+//! no client is waited for, and each has bounds (SAFE-135). What is said there, `docs/local-api.md` describes.
 
 mod answer;
 pub mod board;

@@ -35,7 +35,7 @@ pub enum Undelivered {
 
 impl Seat {
     /// Gives the place to a client; false while another one has it.
-    // [SAFE-123]
+    // [SAFE-133]
     pub fn claim(&self, client: u64, socket: Arc<OwnedFd>, function: &Name) -> bool {
         let mut place = self.lock();
         match place.as_ref() {

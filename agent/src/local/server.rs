@@ -154,7 +154,7 @@ impl Server {
         fds.extend(clients.map(|client| PollFd::new(&client.socket, PollFlags::IN)));
     }
 
-    // [SAFE-125]
+    // [SAFE-135]
     fn let_in(&mut self, now: MonoTime) {
         if now < self.doors_due {
             return;

@@ -278,7 +278,7 @@ impl Actuation {
         self.tell_if_changed(now, before);
     }
 
-    /// The vehicle's own software asks for MinimalRisk: nothing stays in force, and motion needs a resume (SAFE-120).
+    /// The vehicle's own software asks for MinimalRisk: nothing stays in force, and motion needs a resume (SAFE-130).
     ///
     /// # Errors
     /// `NoSuchFunction` without a watchdog: nothing could resume.

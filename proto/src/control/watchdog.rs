@@ -137,7 +137,7 @@ impl Watchdog {
         self.enter(next(self.state, Fact::AgentEnd))
     }
 
-    /// The vehicle's own software asks for MinimalRisk: at once (SAFE-120).
+    /// The vehicle's own software asks for MinimalRisk: at once (SAFE-130).
     pub fn on_own_request(&mut self) -> Option<Stage> {
         self.enter(next(self.state, Fact::OwnRequest))
     }

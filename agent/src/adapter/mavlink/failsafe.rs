@@ -14,7 +14,7 @@ use super::config::{MavlinkAction, MavlinkConfig};
 use super::mode::Mode;
 
 /// Tells an autopilot what the configuration has for a stage or a stop: the mode until it is in it, values at the fixed rate.
-// [SAFE-126]
+// [SAFE-136]
 #[derive(Debug)]
 pub struct Failsafe {
     config: MavlinkConfig,

@@ -18,7 +18,7 @@ impl Server {
         message: &[u8],
         act: &mut dyn FnMut(Wish) -> Result<(), Refusal>,
     ) {
-        // [SAFE-124] Whatever it is.
+        // [SAFE-134] Whatever it is.
         if self.level(client) == LocalLevel::Observer {
             let id = Request::from_json(message).map_or_else(|(id, _)| id, |request| request.id);
             return client.complain(id, &Trouble::NotAllowed);
@@ -48,7 +48,7 @@ impl Server {
         act: &mut dyn FnMut(Wish) -> Result<(), Refusal>,
     ) -> Result<(), Trouble> {
         match ask {
-            // [SAFE-121]
+            // [SAFE-131]
             Ask::Stop { why } => {
                 // Every stop that a client says has its effect.
                 let _ = act(Wish::Stop);
@@ -128,7 +128,7 @@ impl Server {
         seat.ok_or(Trouble::NotLocal)
     }
 
-    // [SAFE-124]
+    // [SAFE-134]
     pub(super) fn allows(&self, client: &Client, function: &LocalFunction) -> bool {
         let door = self.doors.get(client.door);
         door.is_some_and(|(section, _)| section.is_for(&function.name))

@@ -466,7 +466,7 @@ fn after_a_handover_commands_of_the_holder_before_are_refused_at_the_place_of_us
     );
 }
 
-/// SAFE-120
+/// SAFE-130
 #[test]
 fn at_the_vehicles_own_request_the_stage_is_minimal_risk_and_motion_needs_a_resume() {
     let desk = Desk::new();
@@ -495,7 +495,7 @@ fn at_the_vehicles_own_request_the_stage_is_minimal_risk_and_motion_needs_a_resu
     );
 }
 
-/// SAFE-120
+/// SAFE-130
 #[test]
 fn a_function_that_nothing_could_resume_does_not_enter_minimal_risk_by_request() {
     let config = ActuationConfig {
@@ -511,7 +511,7 @@ fn a_function_that_nothing_could_resume_does_not_enter_minimal_risk_by_request()
     assert_eq!(actuation.stage(), Stage::Nominal);
 }
 
-/// SAFE-127
+/// SAFE-137
 #[test]
 fn opaque_commands_feed_whatever_they_say_and_only_an_empty_resume_ends_minimal_risk() {
     let desk = Desk::new();

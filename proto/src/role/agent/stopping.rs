@@ -17,7 +17,7 @@ impl Agent {
 
     /// The vehicle's own software has latched the emergency stop, which is in effect already. From here on it is a stop as any
     /// other, and its author is the vehicle itself.
-    // [SAFE-121]
+    // [SAFE-131]
     pub fn stop_by_vehicle(&mut self, now: MonoTime) {
         if self.latch.is_latched() {
             return;

@@ -115,7 +115,7 @@ fn told(failsafe: &mut Failsafe, output: &Output, from: u64, to: u64) -> Vec<u64
     told.collect()
 }
 
-/// SAFE-126
+/// SAFE-136
 #[test]
 fn values_are_told_at_the_fixed_rate_and_given_back_when_commands_are_back() {
     let mut failsafe = Failsafe::new(rover());
@@ -134,7 +134,7 @@ fn values_are_told_at_the_fixed_rate_and_given_back_when_commands_are_back() {
     assert!(failsafe.on_output(ms(600), &nominal).is_empty());
 }
 
-/// SAFE-126
+/// SAFE-136
 #[test]
 fn a_mode_is_told_until_the_autopilot_says_that_it_is_in_it() {
     let mut failsafe = Failsafe::new(rover());
@@ -161,7 +161,7 @@ fn a_mode_is_told_until_the_autopilot_says_that_it_is_in_it() {
     assert_eq!(told(&mut failsafe, &risk, 9_020, 9_040), [9_020]);
 }
 
-/// SAFE-126
+/// SAFE-136
 #[test]
 fn who_is_not_the_autopilot_does_not_end_it_and_a_refusal_slows_it_down() {
     let mut failsafe = Failsafe::new(rover());
@@ -191,7 +191,7 @@ fn who_is_not_the_autopilot_does_not_end_it_and_a_refusal_slows_it_down() {
     assert_eq!(all.len(), usize::from(HURRIED_TRIES) + 4, "{all:?}");
 }
 
-/// SAFE-126
+/// SAFE-136
 #[test]
 fn a_stop_has_an_action_of_its_own_or_that_of_the_stage_before() {
     let stop = output(Stage::MinimalRisk, true);
