@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -37,6 +38,9 @@ level = "{level}"
 name = "drive"
 adapter = {{ kind = "sim" }}
 {function}
+[[local]]
+level = "device"
+
 [[allow]]
 who = ["controller/alice"]
 may = ["command", "stop", "reset"]
@@ -226,6 +230,21 @@ def check_ready(checks, unit, user):
     checks.equal(f"{unit} has its state to itself", owner, f"{user} 700")
 
 
+def check_local(checks):
+    path = "/run/longrein/agent/device.sock"
+    owner = run("stat", "-c", "%U %G %a %F", path).stdout.strip()
+    checks.equal("the local socket is for the agent's group", owner, "longrein-agent longrein-agent 660 socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+        client.settimeout(PATIENCE_S)
+        client.connect(path)
+        hello = json.loads(client.recv(140_000))["hello"]
+    checks.equal("who may open it is heard", (hello["vehicle"], hello["level"]), ("truck-17", "device"))
+    script = f"import socket; socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect({path!r})"
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    done = run(*nobody, sys.executable, "-c", script, may_fail=True)
+    checks.that("who may not is not", "PermissionError" in done.stderr, done.stderr or "it was heard")
+
+
 def check_priority(checks):
     facts = pathlib.Path("/proc/1/status").read_text()
     if not int(facts.split("CapEff:", 1)[1].split()[0], 16) >> CAP_SYS_RESOURCE & 1:
@@ -402,6 +421,7 @@ def main():
         check_units(checks)
         check_ready(checks, RELAY, "longrein-relay")
         check_ready(checks, AGENT, "longrein-agent")
+        check_local(checks)
         check_priority(checks)
         until("a path", lambda: "1 of 1 paths live" in show(AGENT, "StatusText"))
         driver = Driver(yard / "controller-alice")

@@ -202,6 +202,8 @@ impl BlackBox {
                 telemetry,
                 at,
             } => self.on_telemetry(*at, *channel, telemetry),
+            // The role tells of it, with its author.
+            ControlOutput::OwnStop { .. } => {}
             ControlOutput::AdapterUp { channel } => self.on_device(*channel, "up"),
             ControlOutput::AdapterDown { channel } => self.on_device(*channel, "down"),
         }

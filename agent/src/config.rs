@@ -2,6 +2,7 @@
 
 mod allow;
 mod function;
+mod local;
 mod watchdog;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use crate::adapter::{AdapterConfig, AdapterConfigError};
 use crate::mqtt::config::{BrokerSection, OperatorSection};
 pub use allow::{AllowSection, RightText, WhoText};
 pub use function::{FunctionKindWord, FunctionSection, LimitsSection};
+pub use local::{LocalLevel, LocalSection, Mode};
 pub use watchdog::{WatchdogSection, WatchdogTimes};
 
 /// Everything an agent is set to.
@@ -51,6 +53,8 @@ pub struct Config {
     pub function: Vec<FunctionSection>,
     /// Who may do what; what none of these allows is refused.
     pub allow: Vec<AllowSection>,
+    /// Sockets for the vehicle's own software.
+    pub local: Vec<LocalSection>,
     /// What makes messages smaller.
     pub dictionary: Vec<DictionarySection>,
     /// Brokers of MQTT, whose devices are behind functions.
@@ -141,6 +145,7 @@ impl Config {
             return wrong("[[allow]]".to_string(), format!("at most {RULES_MAX}"));
         }
         self.check_brokers()?;
+        local::check(&self.local, &self.function)?;
         let named = self
             .dictionary
             .iter()
@@ -251,6 +256,7 @@ impl Default for Config {
             link: Vec::new(),
             function: Vec::new(),
             allow: Vec::new(),
+            local: Vec::new(),
             dictionary: Vec::new(),
             mqtt: Vec::new(),
             operator: Vec::new(),

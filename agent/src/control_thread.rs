@@ -22,6 +22,7 @@ use tracing::{error, info};
 
 use crate::adapter::Adapter;
 use crate::applied_log::{AppliedLog, Journey};
+use crate::local::{Server, Wish};
 use function::{Function, Order};
 use handle::{Numbered, Shared};
 
@@ -35,6 +36,8 @@ pub struct ControlConfig {
     pub functions: Vec<FunctionConfig>,
     /// Whether the emergency stop is latched at the start.
     pub stopped: bool,
+    /// Where the vehicle's own software is heard; its functions are those above, in their order.
+    pub local: Option<Server>,
     /// Where applied commands and stages are recorded.
     pub applied_log: Option<AppliedLog>,
     /// The clock of all deadlines: `CLOCK_BOOTTIME`.
@@ -73,8 +76,11 @@ pub enum ControlInput {
     },
     /// The emergency stop is latched. Overtakes everything that waits.
     Stop,
-    /// The emergency stop is cleared. Has no effect on a stop that was sent after it.
-    Reset,
+    /// The emergency stop is cleared. Has no effect on a stop that was sent after it, or that the role did not know of.
+    Reset {
+        /// How many stops of the vehicle's own software the role had heard of when it reset.
+        own_stops: u64,
+    },
     /// The function's lease was handed over: what was sent under an earlier token is void.
     HandedOver {
         /// The function.
@@ -121,6 +127,11 @@ pub enum ControlOutput {
         /// When.
         at: MonoTime,
     },
+    /// The vehicle's own software has latched the emergency stop, which is in effect: [`ControlHandle::own_stops`] has grown.
+    OwnStop {
+        /// When.
+        at: MonoTime,
+    },
     /// A device sent something.
     Telemetry {
         /// The function.
@@ -161,6 +172,7 @@ pub fn spawn(config: ControlConfig, sink: Sink) -> io::Result<ControlThread> {
         .collect();
     let runner = Runner {
         functions,
+        local: config.local,
         inputs,
         shared: Arc::clone(&shared),
         stops_done: 0,
@@ -179,6 +191,7 @@ pub fn spawn(config: ControlConfig, sink: Sink) -> io::Result<ControlThread> {
 
 struct Runner {
     functions: Vec<Function>,
+    local: Option<Server>,
     inputs: Receiver<Numbered>,
     shared: Arc<Shared>,
     /// Number of the last stop that was carried out.
@@ -215,10 +228,50 @@ impl Runner {
             self.on_input(input);
         }
         self.carry_out_stop();
+        self.hear_own_software();
         for function in &mut self.functions {
             let now = (self.clock)();
             function.run(now, self.log.as_mut(), &mut self.sink);
             self.shared.note_stage(function.channel(), function.stage());
+        }
+        if let Some(local) = &mut self.local {
+            let standings = self.functions.iter().map(Function::standing);
+            local.tell((self.clock)(), standings);
+        }
+    }
+
+    fn hear_own_software(&mut self) {
+        let Some(mut local) = self.local.take() else {
+            return;
+        };
+        let now = (self.clock)();
+        local.turn(now, &mut |wish| self.on_wish(now, wish));
+        self.local = Some(local);
+    }
+
+    fn on_wish(&mut self, now: MonoTime, wish: Wish) -> Result<(), Refusal> {
+        match wish {
+            // [SAFE-131] In effect before anybody else hears of it.
+            Wish::Stop => {
+                self.shared.stop_by_vehicle();
+                self.carry_out_stop();
+                (self.sink)(ControlOutput::OwnStop { at: now });
+                Ok(())
+            }
+            // [SAFE-130]
+            Wish::MinimalRisk(channel) => {
+                let mut functions = self.functions.iter_mut();
+                let function = functions.find(|f| f.channel() == channel);
+                function.ok_or(Refusal::NoSuchFunction)?.on_own_request(now)
+            }
+            Wish::Telemetry(channel, telemetry) => {
+                (self.sink)(ControlOutput::Telemetry {
+                    channel,
+                    telemetry,
+                    at: now,
+                });
+                Ok(())
+            }
         }
     }
 
@@ -248,8 +301,9 @@ impl Runner {
                     }),
                 }
             }
-            ControlInput::Reset => {
-                if number > self.stops_done {
+            // [SAFE-132]
+            ControlInput::Reset { own_stops } => {
+                if number > self.stops_done && own_stops == self.shared.own_stops() {
                     for function in &mut self.functions {
                         function.on_reset(now);
                     }
@@ -298,6 +352,9 @@ impl Runner {
         let mut fds = vec![PollFd::new(&self.shared.waker, PollFlags::IN)];
         for function in &self.functions {
             function.wake_on(&mut fds);
+        }
+        if let Some(local) = &self.local {
+            local.wake_on(now, &mut fds);
         }
         // An interruption is as good as a wake-up: the next turn looks at everything.
         let _ = poll(&mut fds, Some(&timeout));

@@ -1,6 +1,6 @@
 //! Between the role and the control thread: commands and stops go one way, verdicts, stages and telemetry the other.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -36,6 +36,8 @@ pub(crate) struct Dispatch {
     /// The bridges to MQTT, if there are any, and the functions of commands that go there, by ticket.
     bridges: Option<Workers>,
     bridged: RefCell<BTreeMap<u64, Channel>>,
+    /// Stops of the vehicle's own software that the role knows of.
+    own_stops: Cell<u64>,
 }
 
 impl Dispatch {
@@ -56,6 +58,7 @@ impl Dispatch {
             classes: RefCell::default(),
             bridges,
             bridged: RefCell::default(),
+            own_stops: Cell::new(0),
         }
     }
 
@@ -75,7 +78,9 @@ impl Dispatch {
             }
             AgentEvent::StopReset { author, generation } => {
                 tracing::warn!(operator = %author, generation, "emergency stop is reset");
-                self.give(driver, ControlInput::Reset);
+                // [SAFE-132]
+                let own_stops = self.own_stops.get();
+                self.give(driver, ControlInput::Reset { own_stops });
             }
             AgentEvent::LeaseEnded {
                 channel,
@@ -219,7 +224,10 @@ impl Dispatch {
 
     fn on_output(&self, driver: &Driver<Agent>, output: ControlOutput) {
         self.black_box.on_output(&output);
+        self.hear_own_stops(driver);
         match output {
+            // Heard already.
+            ControlOutput::OwnStop { .. } => {}
             ControlOutput::Verdict { ticket, result, at } => {
                 let channel = self.bridged.borrow_mut().remove(&ticket);
                 if let Err(why) = &result {
@@ -252,6 +260,15 @@ impl Dispatch {
         }
     }
 
+    /// Looked at with every word of the control thread, so that none that was dropped matters.
+    // [SAFE-131]
+    fn hear_own_stops(&self, driver: &Driver<Agent>) {
+        let own_stops = self.control.own_stops();
+        if own_stops != self.own_stops.replace(own_stops) {
+            driver.with(|agent, now| agent.stop_by_vehicle(now));
+        }
+    }
+
     fn apply(&self, driver: &Driver<Agent>, apply: Apply) {
         if !apply.rehearsal {
             self.classes.borrow_mut().insert(apply.channel, apply.class);
@@ -278,7 +295,7 @@ impl Dispatch {
     /// Hands over what must arrive. Only a control thread that is far behind has no room for it.
     fn give(self: &Rc<Self>, driver: &Driver<Agent>, input: ControlInput) {
         let again = match &input {
-            ControlInput::Reset => Insist::Reset,
+            ControlInput::Reset { own_stops } => Insist::Reset(*own_stops),
             ControlInput::LeaseEnded { channel } => Insist::LeaseEnded(*channel),
             ControlInput::HandedOver { channel, token } => Insist::HandedOver(*channel, *token),
             // Both always have room.
@@ -297,8 +314,8 @@ impl Dispatch {
                 sleep(INSIST_EVERY).await;
                 let input = match again {
                     // A stop that came meanwhile must not be cleared by an older reset.
-                    Insist::Reset if role.with(|agent, _| agent.is_stopped()) => return,
-                    Insist::Reset => ControlInput::Reset,
+                    Insist::Reset(_) if role.with(|agent, _| agent.is_stopped()) => return,
+                    Insist::Reset(own_stops) => ControlInput::Reset { own_stops },
                     Insist::LeaseEnded(channel) => ControlInput::LeaseEnded { channel },
                     Insist::HandedOver(channel, token) => {
                         ControlInput::HandedOver { channel, token }
@@ -376,7 +393,7 @@ fn tell_metered(driver: &Driver<Agent>, link: &Name, news: MeterNews) {
 /// What is handed over again when there was no room.
 #[derive(Clone, Copy, Debug)]
 enum Insist {
-    Reset,
+    Reset(u64),
     LeaseEnded(Channel),
     HandedOver(Channel, FencingToken),
     Never,

@@ -56,6 +56,14 @@ pub enum AgentError {
         /// What the system said.
         source: io::Error,
     },
+    /// A socket of the local API cannot be opened.
+    #[error("[[local]] {}: {source}", .path.display())]
+    Local {
+        /// The socket's file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The identity's key is of no use to TLS.
     #[error("identity: its key cannot be used for TLS: {0}")]
     Key(String),
@@ -99,6 +107,7 @@ impl AgentError {
             | AgentError::Unwell { .. }
             | AgentError::Credentials(_)
             | AgentError::AppliedLog { .. }
+            | AgentError::Local { .. }
             | AgentError::ControlEnded
             | AgentError::ControlStuck
             | AgentError::NetworkEnded

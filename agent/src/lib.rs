@@ -21,6 +21,7 @@ mod doctor;
 mod error;
 mod flags;
 mod ledger;
+pub mod local;
 mod metering;
 #[cfg(feature = "modem-manager")]
 pub mod modem_manager;

@@ -23,8 +23,7 @@ pub struct ModemSignal {
 /// The newest signals, and the links that they are of.
 pub(crate) struct Modems {
     told: Receiver<Vec<ModemSignal>>,
-    /// By interface.
-    links: BTreeMap<String, Name>,
+    links: Vec<LinkSection>,
     logged: BTreeMap<String, u8>,
 }
 
@@ -42,15 +41,15 @@ impl Modems {
     }
 
     fn new(told: Receiver<Vec<ModemSignal>>, links: &[LinkSection]) -> Modems {
-        let by_interface = links.iter().filter_map(|link| {
-            let interface = link.interface.clone()?;
-            Some((interface, link.name.clone()))
-        });
         Modems {
             told,
-            links: by_interface.collect(),
+            links: links.to_vec(),
             logged: BTreeMap::new(),
         }
+    }
+
+    fn link_on(&self, interface: &str) -> Option<Name> {
+        self.links.iter().find_map(|link| link.link_on(interface))
     }
 
     /// Waits for news, and logs what is much better or worse than before.
@@ -60,7 +59,7 @@ impl Modems {
         }
         let signals = self.told.borrow_and_update().clone();
         for signal in signals {
-            let Some(link) = self.links.get(&signal.interface) else {
+            let Some(link) = self.link_on(&signal.interface) else {
                 continue;
             };
             let before = self.logged.get(&signal.interface);
@@ -76,7 +75,7 @@ impl Modems {
     pub(crate) fn shown(&self) -> String {
         let mut shown = String::new();
         for signal in self.told.borrow().iter() {
-            if let Some(link) = self.links.get(&signal.interface) {
+            if let Some(link) = self.link_on(&signal.interface) {
                 // A String takes everything.
                 let _ = write!(shown, "; {link} hears {} %", signal.percent);
             }
@@ -100,6 +99,7 @@ mod tests {
         let link = LinkSection {
             name: "modem-1".parse().unwrap(),
             interface: Some("wwan0".to_string()),
+            count_max: None,
             address: None,
             budget_kbit_s: 1_000,
             daily_mb: None,
@@ -108,14 +108,23 @@ mod tests {
             relay_addresses: BTreeMap::new(),
         };
         let (tell, told) = channel(Vec::new());
-        let modems = Modems::new(told, &[link]);
+        let pattern = LinkSection {
+            name: "spare".parse().unwrap(),
+            interface: Some("usb*".to_string()),
+            ..link.clone()
+        };
+        let modems = Modems::new(told, &[link, pattern]);
         assert_eq!(modems.shown(), "");
         let signal = |interface: &str, percent| ModemSignal {
             interface: interface.to_string(),
             percent,
             is_recent: true,
         };
-        tell.send_replace(vec![signal("wwan0", 43), signal("wwan1", 80)]);
-        assert_eq!(modems.shown(), "; modem-1 hears 43 %");
+        tell.send_replace(vec![
+            signal("wwan0", 43),
+            signal("wwan1", 80),
+            signal("usb7", 9),
+        ]);
+        assert_eq!(modems.shown(), "; modem-1 hears 43 %; spare-usb7 hears 9 %");
     }
 }

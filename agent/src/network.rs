@@ -1,13 +1,12 @@
 //! The network thread: the role, its connections, and what they carry to and from the control thread.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use longrein_io::dial::{Route, dial};
+use longrein_io::dial::{Dialers, Route, dial};
 use longrein_io::drive::Driver;
 use longrein_io::enrol::keep_renewed;
 use longrein_io::entropy::SystemEntropy;
@@ -31,6 +30,7 @@ use crate::control_thread::{ControlInput, ControlOutput, ControlThread};
 use crate::dispatch::Dispatch;
 use crate::error::AgentError;
 use crate::ledger::Ledger;
+use crate::local::board::Board;
 use crate::metering::{COUNTED_EVERY, Metering, Plans};
 use crate::modems::Modems;
 use crate::mqtt::{Mqtt, Report, Workers};
@@ -50,6 +50,8 @@ pub(crate) struct Network {
     pub(crate) _state: State,
     pub(crate) record: AgentRecord,
     pub(crate) slots: Slots,
+    /// Where the local API reads of leases and paths.
+    pub(crate) board: Board,
     pub(crate) control: ControlThread,
     pub(crate) outputs: Receiver<ControlOutput>,
     /// The bridges to MQTT, if there are any.
@@ -79,18 +81,15 @@ impl Network {
         let store = Store::start(self.slots, move |ticket| {
             written.send_replace(ticket);
         })?;
-        let functions: BTreeMap<_, _> = self
-            .config
-            .functions()
-            .map(|(channel, section)| (channel, section.name.clone()))
-            .collect();
+        let functions = self.config.functions();
+        let functions = functions.map(|(channel, section)| (channel, section.name.clone()));
         let (bridges, reports, bridges_ended) = split(self.mqtt);
         let dispatch = Rc::new(Dispatch::new(
             self.control.handle().clone(),
             store,
             black_box,
             RevocationFile::open(&self.config.state_directory, self.identity.fleet()),
-            functions,
+            functions.collect(),
             bridges,
         ));
         let driver = Driver::start(role, {
@@ -103,31 +102,17 @@ impl Network {
             driver.on_arrival(move || control.wake_ahead(clock::now()));
         }
         driver.spawn(tell_persisted(driver.clone(), on_disk));
-        let control_ended = Rc::new(Notify::new());
-        driver.spawn({
-            let carried = Rc::clone(&dispatch).carry(driver.clone(), self.outputs);
-            let control_ended = Rc::clone(&control_ended);
-            async move {
-                carried.await;
-                control_ended.notify_one();
-            }
-        });
-        if let Some(reports) = reports {
-            driver.spawn(Rc::clone(&dispatch).carry_reports(driver.clone(), reports));
+        if !self.config.local.is_empty() {
+            driver.spawn(self.board.keep(driver.clone()));
         }
-        let renewed_over = Rc::new(RefCell::new(routes.clone()));
-        keep_certificate(&driver, &self.identity, &self.config, &renewed_over);
+        let control_ended = carry(&driver, &dispatch, self.outputs, reports);
         tell_ready(&self.config, &self.identity, &routes);
-        // The dialler logs what becomes of each route.
-        let mut dialers = dial(&driver, &self.identity, routes, |_, _| {})
-            .map_err(|error| AgentError::Key(error.to_string()))?;
-        dialers.on_routes({
-            let (driver, plans) = (driver.clone(), metering.plans());
-            move |routes| {
-                renewed_over.replace(routes.to_vec());
-                set_link_budgets(&driver, routes, &plans.borrow());
-            }
-        });
+        let dialers = keep_paths(
+            &driver,
+            (&self.identity, &self.config),
+            routes,
+            metering.plans(),
+        )?;
         let mut reload = Reload::new(self.config, self.reread, dialers, metering.plans());
         self.manager.ready();
         // Whoever started the agent may have given up already, and dropping its handle ends it.
@@ -207,6 +192,50 @@ impl Network {
         agent.set_dictionaries(std::mem::take(&mut self.dictionaries));
         agent
     }
+}
+
+/// Carries what the control thread and the bridges to MQTT say; told when the control thread has ended.
+fn carry(
+    driver: &Driver<Agent>,
+    dispatch: &Rc<Dispatch>,
+    outputs: Receiver<ControlOutput>,
+    reports: Option<Receiver<Report>>,
+) -> Rc<Notify> {
+    let control_ended = Rc::new(Notify::new());
+    driver.spawn({
+        let carried = Rc::clone(dispatch).carry(driver.clone(), outputs);
+        let control_ended = Rc::clone(&control_ended);
+        async move {
+            carried.await;
+            control_ended.notify_one();
+        }
+    });
+    if let Some(reports) = reports {
+        driver.spawn(Rc::clone(dispatch).carry_reports(driver.clone(), reports));
+    }
+    control_ended
+}
+
+/// Keeps the paths up, and the certificate that they are made with; the role knows what each link may carry.
+fn keep_paths(
+    driver: &Driver<Agent>,
+    (identity, config): (&Identity, &Config),
+    routes: Vec<Route>,
+    plans: Rc<RefCell<Plans>>,
+) -> Result<Dialers<Agent>, AgentError> {
+    let renewed_over = Rc::new(RefCell::new(routes.clone()));
+    keep_certificate(driver, identity, config, &renewed_over);
+    // The dialler logs what becomes of each route.
+    let mut dialers = dial(driver, identity, routes, |_, _| {})
+        .map_err(|error| AgentError::Key(error.to_string()))?;
+    dialers.on_routes({
+        let driver = driver.clone();
+        move |routes| {
+            renewed_over.replace(routes.to_vec());
+            set_link_budgets(&driver, routes, &plans.borrow());
+        }
+    });
+    Ok(dialers)
 }
 
 /// Nobody waits for the control thread: the devices hear nothing from it, and end of file with the process.

@@ -20,6 +20,8 @@ use crate::control_thread::{
     self, ControlConfig, ControlHandle, ControlThread, Sink, bounded_outputs,
 };
 use crate::error::AgentError;
+use crate::local::board::Board;
+use crate::local::{LocalFunction, Server};
 use crate::mqtt::{self, Lines};
 use crate::network::Network;
 use crate::state::State;
@@ -113,8 +115,11 @@ pub fn start(
     let state = State::open(&config.state_directory)?;
     let (record, slots) = state.load()?;
     let (sink, outputs) = bounded_outputs();
+    let board = Board::default();
+    let local = open_local(config, &identity, &board)?;
     let (mqtt, lines) = mqtt::start(config, &identity.node().name)?.unzip();
-    let control = guard(config, record.stop.latched, lines.unwrap_or_default(), sink)?;
+    let lines = lines.unwrap_or_default();
+    let control = guard(config, record.stop.latched, (local, lines), sink)?;
     let handle = control.handle().clone();
     let (end, ending) = oneshot::channel();
     let (tell, told) = mpsc::channel();
@@ -125,6 +130,7 @@ pub fn start(
         _state: state,
         record,
         slots,
+        board,
         control,
         outputs,
         mqtt,
@@ -149,11 +155,29 @@ pub fn start(
     })
 }
 
+/// Opens the sockets of the local API, when there are any.
+fn open_local(
+    config: &Config,
+    identity: &Identity,
+    board: &Board,
+) -> Result<Option<Server>, AgentError> {
+    if config.local.is_empty() {
+        return Ok(None);
+    }
+    let vehicle = identity.node().name.clone();
+    Server::open(&config.local, vehicle, board.clone(), clock::now())
+        .map(Some)
+        .map_err(|(section, source)| AgentError::Local {
+            path: section.path().to_path_buf(),
+            source,
+        })
+}
+
 /// Opens the devices and has the control thread guard them.
 fn guard(
     config: &Config,
     stopped: bool,
-    mut lines: Lines,
+    (mut local, mut lines): (Option<Server>, Lines),
     sink: Sink,
 ) -> Result<ControlThread, AgentError> {
     let applied_log = match &config.record.applied {
@@ -165,7 +189,7 @@ fn guard(
         ),
         None => None,
     };
-    let mut functions = Vec::new();
+    let (mut functions, mut local_functions) = (Vec::new(), Vec::new());
     for (channel, section) in config.functions() {
         let line = lines.remove(&channel);
         let opened = adapter::open(&section.adapter, section.kind.into(), line, clock::now());
@@ -173,15 +197,25 @@ fn guard(
             function: section.name.to_string(),
             source,
         })?;
+        local_functions.push(LocalFunction {
+            channel,
+            name: section.name.clone(),
+            kind: section.kind.into(),
+            seat: adapter.seat(),
+        });
         functions.push(control_thread::FunctionConfig {
             channel,
             actuation: section.actuation()?,
             adapter,
         });
     }
+    if let Some(local) = &mut local {
+        local.set_functions(local_functions);
+    }
     let guarded = ControlConfig {
         functions,
         stopped,
+        local,
         applied_log,
         clock: clock::now,
     };

@@ -111,6 +111,7 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
         dictionary,
         mqtt,
         operator,
+        local,
         reset_by_two: _,
         revocations_max_age_h: _,
         log: _,
@@ -126,6 +127,7 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
         ("dictionary", *dictionary != new.dictionary),
         ("mqtt", *mqtt != new.mqtt),
         ("operator", *operator != new.operator),
+        ("local", *local != new.local),
     ]
     .into_iter()
     .filter_map(|(section, changed)| changed.then_some(section))

@@ -224,7 +224,7 @@ fn can_be_link(interface: Option<&Interface>, pattern: &str) -> bool {
 }
 
 /// `modem` and `wwan0` are `modem-wwan0`. The kernel allows characters that no name has.
-fn link_name(section: &Name, interface: &str) -> Option<Name> {
+pub(crate) fn link_name(section: &Name, interface: &str) -> Option<Name> {
     let plain = |c: char| match c.to_ascii_lowercase() {
         c @ ('a'..='z' | '0'..='9' | '.' | '_' | '-') => c,
         _ => '_',

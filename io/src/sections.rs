@@ -2,8 +2,9 @@
 
 use crate::config::{ConfigError, as_text};
 use crate::dial::Route;
+use crate::link_plan::link_name;
 use crate::log::Level;
-use crate::pattern::is_pattern;
+use crate::pattern::{self, is_pattern};
 use crate::socket::Bind;
 use longrein_proto::base::limits::{
     DAILY_MB_MAX, DAILY_MB_MIN, LINK_BUDGET_BITS_PER_S, LINK_BUDGET_BITS_PER_S_MAX,
@@ -77,6 +78,16 @@ impl LinkSection {
             (Some(rest), Some(pattern)) => rest.starts_with('-') && is_pattern(pattern),
             (None, _) | (_, None) => false,
         }
+    }
+
+    /// The link that an interface is by this section, if it is meant.
+    pub fn link_on(&self, interface: &str) -> Option<Name> {
+        let own = self.interface.as_deref()?;
+        if own == interface {
+            return Some(self.name.clone());
+        }
+        let fits = is_pattern(own) && pattern::matches(own, interface);
+        fits.then(|| link_name(&self.name, interface)).flatten()
     }
 
     /// Links that it may stand for.

@@ -7,6 +7,11 @@ usage: mavlink_peer.py ground HOST:PORT SUMMARY
            answers the first message with ATTITUDE at 50 Hz and HEARTBEAT at 1 Hz for 8 s
        mavlink_peer.py vehicle SUMMARY
            the same until its standard input ends, and answers requests for parameters
+       mavlink_peer.py pilot HOST:PORT SUMMARY
+           resumes with empty datagrams, changes to mode 15, and sends MANUAL_CONTROL at 50 Hz, until its standard input ends
+       mavlink_peer.py rover SUMMARY
+           an autopilot that is in the mode that it was told last, but misses the agent's first two commands each time, and tells in a line of JSON
+           which mode it is in, by whose commands, and which channels and sticks have changed; until its standard input ends
 
 ground and autopilot end when they have sent everything and heard nothing for 2 s. SUMMARY gets one JSON object.
 Standard output tells the address and each 10th message.
@@ -27,6 +32,8 @@ mavlink = mavutil.mavlink
 SECONDS = 8
 RATE_HZ = 50
 SILENCE_S = 2.0
+GUIDED = 15
+AGENT = [255, 191]
 PARAMETERS = {"SYSID_THISMAV": 1.0, "WP_RADIUS": 2.5, "CRUISE_SPEED": 1.5, "FS_THR_ENABLE": 1.0}
 
 
@@ -138,11 +145,71 @@ def talk(peer, stream, heartbeat, quota_s):
             return
 
 
+def pilot(where):
+    link = mavutil.mavlink_connection(f"udpout:{where}", source_system=255, source_component=190)
+    sticks, slow = Pace(RATE_HZ), Pace(2)
+    while not is_over():
+        if slow.due():
+            link.port.sendto(b"", link.destination_addr)
+            command = mavlink.MAV_CMD_DO_SET_MODE
+            link.mav.command_long_send(1, 1, command, 0, 1, GUIDED, 0, 0, 0, 0, 0)
+        if sticks.due():
+            manual_control(link.mav, 700)
+        select.select([sys.stdin], [], [], max(0.0, sticks.due_at() - time.monotonic()))
+
+
+class Rover:
+    """What the autopilot is in, and what it told last of itself."""
+
+    def __init__(self):
+        self.mode, self.told = 0, {}
+
+    def tell(self, **fact):
+        for key, value in fact.items():
+            if self.told.get(key) != value:
+                self.told[key] = value
+                say(json.dumps({key: value}))
+
+    def on_message(self, mav, message):
+        kind, by = message.get_type(), [message.get_srcSystem(), message.get_srcComponent()]
+        if kind == "COMMAND_LONG" and message.command == mavlink.MAV_CMD_DO_SET_MODE:
+            if by == AGENT and message.confirmation < 2:
+                return
+            self.mode = int(message.param2)
+            mav.command_ack_send(message.command, mavlink.MAV_RESULT_ACCEPTED)
+            self.tell(mode=[self.mode, *by])
+        elif kind == "RC_CHANNELS_OVERRIDE":
+            self.tell(channels=[message.chan1_raw, message.chan2_raw, message.chan3_raw, *by])
+        elif kind == "MANUAL_CONTROL":
+            self.tell(sticks=[message.x, message.y, message.z, message.r, *by])
+
+
+def rover(peer):
+    state, beat = Rover(), Pace(10)
+    while not is_over():
+        if peer.heard_at is not None and beat.due():
+            flag = mavlink.MAV_MODE_FLAG_CUSTOM_MODE_ENABLED
+            kind, make = mavlink.MAV_TYPE_GROUND_ROVER, mavlink.MAV_AUTOPILOT_ARDUPILOTMEGA
+            peer.link.mav.heartbeat_send(kind, make, flag, state.mode, mavlink.MAV_STATE_ACTIVE)
+        for message in peer.listen(0.02):
+            state.on_message(peer.link.mav, message)
+
+
+def is_over():
+    return bool(select.select([sys.stdin], [], [], 0)[0]) and not sys.stdin.read(1)
+
+
 def main():
     role, *where, summary = sys.argv[1:]
     if role == "ground":
         peer = Peer(f"udpout:{where[0]}", 255, 190)
         talk(peer, manual_control, heartbeat_of_ground, SECONDS)
+    elif role == "pilot":
+        return pilot(where[0])
+    elif role == "rover":
+        peer = Peer("udpin:127.0.0.1:0", 1, 1)
+        say("listens on {}:{}".format(*peer.link.port.getsockname()))
+        return rover(peer)
     else:
         peer = Peer("udpin:127.0.0.1:0", 1, 1)
         say("listens on {}:{}".format(*peer.link.port.getsockname()))

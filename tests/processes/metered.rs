@@ -82,7 +82,7 @@ fn what_an_agent_counts_is_what_its_network_carried_and_links_behind_one_address
     plan.functions += "[[link]]\nname = \"twin\"\ninterface = \"lte\"\ndaily_mb = 500\n";
     let mut fleet = WanFleet::start(wan, plan).unwrap();
     let said = "two links leave through the same public address";
-    assert!(fleet.agent().wait_for(said, PATIENCE));
+    assert!(fleet.agent_mut().wait_for(said, PATIENCE));
     let settings = fleet.settings("desk").unwrap();
     fleet.wan().node(CONTROLLER).enter(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -106,7 +106,7 @@ fn what_an_agent_counts_is_what_its_network_carried_and_links_behind_one_address
             connection.close().await;
         });
     });
-    fleet.agent().terminate().unwrap();
+    fleet.agent_mut().terminate().unwrap();
     let log = fleet.agent().log();
     let told: Vec<&str> = log.lines().filter(|line| line.contains(said)).collect();
     assert_eq!(told.len(), 1, "once, and not of Wi-Fi: {log}");

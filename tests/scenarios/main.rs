@@ -30,6 +30,7 @@ mod link_flap;
 mod lying_relay;
 mod metered;
 mod one_way_cut;
+mod own_software;
 mod policer;
 mod policy;
 mod preempt;

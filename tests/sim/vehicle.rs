@@ -36,6 +36,8 @@ pub struct Vehicle {
     pub lease_ends: Vec<(MonoTime, Channel)>,
     /// Every loss of a device.
     pub device_losses: Vec<(MonoTime, Channel)>,
+    /// Every request of the vehicle's own software for MinimalRisk.
+    pub own_requests: Vec<(MonoTime, Channel)>,
     /// Functions whose devices are there and take nothing.
     pub full: Vec<Channel>,
     /// Every command that took effect, in order.
@@ -150,6 +152,7 @@ impl Vehicle {
             clocks: Vec::new(),
             lease_ends: Vec::new(),
             device_losses: Vec::new(),
+            own_requests: Vec::new(),
             full: Vec::new(),
             applied: Vec::new(),
             refused: Vec::new(),
@@ -277,6 +280,13 @@ impl Vehicle {
             self.device_losses.push((now, channel));
         }
         self.functions[usize::from(channel.number()) - 1].on_device(now, up);
+        self.tell_stages(now, role);
+    }
+
+    pub(crate) fn own_request(&mut self, now: MonoTime, channel: Channel, role: &mut Agent) {
+        let function = &mut self.functions[usize::from(channel.number()) - 1];
+        function.on_own_request(now).expect("it has a watchdog");
+        self.own_requests.push((now, channel));
         self.tell_stages(now, role);
     }
 

@@ -336,6 +336,23 @@ impl World {
         self.collect(station);
     }
 
+    /// The vehicle's own software latches the emergency stop: the devices first, then the role.
+    pub fn stop_by_vehicle(&mut self, station: Station) {
+        let now = self.time_of(station);
+        let body = self.agent_body_mut(station);
+        body.vehicle.stop(now, &mut body.role);
+        body.role.stop_by_vehicle(now);
+        self.collect(station);
+    }
+
+    /// The vehicle's own software asks for MinimalRisk of a function.
+    pub fn request_minimal_risk(&mut self, station: Station, channel: Channel) {
+        let now = self.time_of(station);
+        let body = self.agent_body_mut(station);
+        body.vehicle.own_request(now, channel, &mut body.role);
+        self.collect(station);
+    }
+
     /// Whether the device of an agent's function takes no command though it is there.
     pub fn set_full(&mut self, station: Station, channel: Channel, full: bool) {
         let vehicle = &mut self.agent_body_mut(station).vehicle;

@@ -156,8 +156,8 @@ impl WanFleet {
         Ok(settings)
     }
 
-    /// Its agent.
-    pub fn agent(&mut self) -> &mut Program {
+    /// Its agent, to be ended.
+    pub fn agent_mut(&mut self) -> &mut Program {
         &mut self.agent
     }
 

@@ -1,4 +1,4 @@
-//! Configuration of adapters: `kind = "sim"`, `"udp"`, `"process"` or `"mqtt"`, and the keys of that kind.
+//! Configuration of adapters: `kind = "sim"`, `"udp"`, `"process"`, `"local"` or `"mqtt"`, and the keys of that kind.
 
 use std::net::SocketAddr;
 
@@ -6,6 +6,7 @@ use longrein_proto::base::Name;
 use longrein_proto::wire::FunctionKind;
 use serde::{Deserialize, Serialize};
 
+use super::mavlink::MavlinkConfig;
 use crate::mqtt::config::DevicesConfig;
 
 /// Which device is behind a function.
@@ -18,6 +19,8 @@ pub enum AdapterConfig {
     Udp(UdpConfig),
     /// A child process with JSON lines on its standard input and output, for both.
     Process(ProcessConfig),
+    /// A client of the local API, for both.
+    Local(LocalConfig),
     /// All devices behind a broker of MQTT whose topics fit templates, for opaque commands.
     Mqtt(DevicesConfig),
 }
@@ -72,6 +75,9 @@ pub struct UdpConfig {
     /// How often the stage is sent, in ms.
     #[serde(default = "feed_ms")]
     pub feed_ms: u16,
+    /// What an autopilot that speaks MAVLink is told when commands end or are stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mavlink: Option<Box<MavlinkConfig>>,
 }
 
 /// A child process.
@@ -131,12 +137,21 @@ const fn stop_ms() -> u32 {
     2_000
 }
 
+/// A client of the local API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalConfig {
+    /// How often stage and command are sent to it, in ms.
+    #[serde(default = "feed_ms")]
+    pub feed_ms: u16,
+}
+
 /// Why a function cannot have its adapter: a configuration to be corrected.
 #[derive(Debug, thiserror::Error)]
 pub enum AdapterConfigError {
     /// The adapter takes the other kind of command.
     #[error(
-        "adapter \"{adapter}\" takes {takes} commands only; use adapter \"process\" or another function kind"
+        "adapter \"{adapter}\" takes {takes} commands only; use adapter \"process\", \"local\" or another function kind"
     )]
     Kind {
         /// The configured adapter.
@@ -152,7 +167,7 @@ pub enum AdapterConfigError {
         /// The key.
         key: &'static str,
         /// What it may be.
-        allowed: &'static str,
+        allowed: String,
     },
     /// The broker that it names is none.
     #[error("adapter \"mqtt\": `broker` names {broker}, which is no [[mqtt]]")]
@@ -187,17 +202,18 @@ impl AdapterConfig {
             ),
             AdapterConfig::Udp(udp) => ("udp", "opaque", kind == FunctionKind::Opaque, udp.feed_ms),
             AdapterConfig::Process(process) => ("process", "all", true, process.feed_ms),
+            AdapterConfig::Local(local) => ("local", "all", true, local.feed_ms),
             // It has no feed: its own keys are checked where its broker is known.
             AdapterConfig::Mqtt(_) => ("mqtt", "opaque", kind == FunctionKind::Opaque, 1),
         };
         if !fits {
             return Err(AdapterConfigError::Kind { adapter, takes });
         }
-        let wrong = |key, allowed| {
+        let wrong = |key, allowed: &str| {
             Err(AdapterConfigError::Value {
                 adapter,
                 key,
-                allowed,
+                allowed: allowed.to_string(),
             })
         };
         // Half the silence after which devices fail safe: one lost turn does not stop the vehicle.
@@ -220,9 +236,16 @@ impl AdapterConfig {
             AdapterConfig::Process(process) if process.unresponsive_ms < 1_000 => {
                 wrong("unresponsive_ms", "at least 1000")
             }
+            AdapterConfig::Udp(UdpConfig {
+                mavlink: Some(mavlink),
+                ..
+            }) => mavlink
+                .check()
+                .or_else(|(key, allowed)| wrong(key, &allowed)),
             AdapterConfig::Sim(_)
             | AdapterConfig::Udp(_)
             | AdapterConfig::Process(_)
+            | AdapterConfig::Local(_)
             | AdapterConfig::Mqtt(_) => Ok(()),
         }
     }
@@ -247,8 +270,11 @@ mod tests {
         let process = read(r#"{"kind":"process","command":["child","-v"]}"#).unwrap();
         let expected = ProcessConfig::new(vec!["child".into(), "-v".into()]);
         assert_eq!(process, AdapterConfig::Process(expected));
+        let local = read(r#"{"kind":"local"}"#).unwrap();
+        assert_eq!(local, AdapterConfig::Local(LocalConfig { feed_ms: 20 }));
         for kind in [FunctionKind::Drive, FunctionKind::Opaque] {
             assert!(process.check(kind).is_ok());
+            assert!(local.check(kind).is_ok());
         }
     }
 
@@ -294,7 +320,9 @@ mod tests {
         for json in [
             r#"{"kind":"sim","speed_max_mm_s":900}"#,
             r#"{"kind":"udp","send_to":"127.0.0.1:1","stage_to":"127.0.0.1:2"}"#,
+            r#"{"kind":"udp","send_to":"127.0.0.1:1","mavlink":{"on_hold":{"mode":4,"channels":[1500]}}}"#,
             r#"{"kind":"process","command":["x"]}"#,
+            r#"{"kind":"local","feed_ms":10}"#,
         ] {
             let config = read(json).unwrap();
             let printed = serde_json::to_string(&config).unwrap();

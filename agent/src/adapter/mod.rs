@@ -4,13 +4,15 @@
 //! slow or gone costs its own function only.
 
 pub mod config;
+mod local;
+pub mod mavlink;
 mod mqtt;
 mod pipe;
 mod process;
 mod sim;
 mod sim_vehicle;
 mod udp;
-mod word;
+pub(crate) mod word;
 
 use std::time::Duration;
 
@@ -19,9 +21,11 @@ use longrein_proto::control::{Applied, Output};
 use longrein_proto::wire::{FunctionKind, Telemetry};
 use rustix::event::PollFd;
 
+use crate::local::seat::Seat;
 use crate::mqtt::Line;
 
 pub use config::{AdapterConfig, AdapterConfigError};
+pub use local::LocalAdapter;
 pub use mqtt::MqttAdapter;
 pub use process::ProcessAdapter;
 pub use sim::SimAdapter;
@@ -73,6 +77,11 @@ pub trait Adapter: Send {
     /// How often [`Adapter::on_output`] is wanted at least.
     fn feed_interval(&self) -> Duration;
 
+    /// Where a client of the local API sits down as the device.
+    fn seat(&self) -> Option<Seat> {
+        None
+    }
+
     /// Tells the device that no word follows. The adapter is dropped next, and may wait for the device then (SAFE-67).
     fn close(&mut self);
 }
@@ -116,6 +125,7 @@ pub(crate) fn open(
         },
         AdapterConfig::Sim(sim) => Box::new(SimAdapter::new(sim, now)),
         AdapterConfig::Udp(udp) => Box::new(UdpAdapter::open(udp)?),
+        AdapterConfig::Local(local) => Box::new(LocalAdapter::new(local, now)),
         AdapterConfig::Process(process) => Box::new(ProcessAdapter::new(process.clone(), now)),
     })
 }

@@ -11,11 +11,12 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
 use super::config::{AdapterConfigError, UdpConfig};
+use super::mavlink::Failsafe;
 use super::word::Word;
 use super::{Adapter, READS_PER_TURN_MAX, Taken};
 
 /// Sends each opaque command as one datagram, also an empty one (resume). The device learns of the end of commands by silence,
-/// and by the stage datagrams when it has an address for them (SAFE-65).
+/// by the stage datagrams when it has an address for them (SAFE-65), and by what the fail-safe tells an autopilot (SAFE-136).
 ///
 /// The system says with a later call that a datagram met a closed port. Then the device is lost until it sends something, or
 /// an empty datagram to it is not answered so (SAFE-68).
@@ -23,6 +24,7 @@ use super::{Adapter, READS_PER_TURN_MAX, Taken};
 pub struct UdpAdapter {
     socket: UdpSocket,
     stage: Option<UdpSocket>,
+    failsafe: Option<Failsafe>,
     feed_interval: Duration,
     device: Device,
     reads: usize,
@@ -58,6 +60,10 @@ impl UdpAdapter {
         Ok(UdpAdapter {
             socket: connected(bind, config.send_to)?,
             stage,
+            failsafe: config
+                .mavlink
+                .clone()
+                .map(|mavlink| Failsafe::new(*mavlink)),
             feed_interval: Duration::from_millis(config.feed_ms.into()),
             device: Device::There,
             reads: 0,
@@ -139,6 +145,15 @@ impl Adapter for UdpAdapter {
             // Without a listener the stage is of no use to anybody; the next one may be.
             let _ = socket.send(Word::new(None, now, output).to_json().as_bytes());
         }
+        // A device that is lost is told when it is back.
+        if self.is_up()
+            && let Some(failsafe) = &mut self.failsafe
+        {
+            for message in failsafe.on_output(now, output) {
+                // Its loss is noted, and what was not told is told again.
+                let _ = self.send(now, &message);
+            }
+        }
     }
 
     fn poll(&mut self, now: MonoTime) -> Option<Telemetry> {
@@ -148,6 +163,9 @@ impl Adapter for UdpAdapter {
                 Ok(length) => {
                     self.device = Device::There;
                     let bytes = self.buffer.get(..length).unwrap_or_default();
+                    if let Some(failsafe) = &mut self.failsafe {
+                        failsafe.on_datagram(bytes);
+                    }
                     return Some(Telemetry::Opaque(bytes.to_vec()));
                 }
                 // Also after a loss: what came meanwhile is for the next turn, so that nobody overlooks the loss.
@@ -229,6 +247,7 @@ mod tests {
             bind: None,
             stage_to,
             feed_ms: 20,
+            mavlink: None,
         };
         UdpAdapter::open(&config).unwrap()
     }

@@ -12,7 +12,7 @@
 
 use std::fmt::Write as _;
 
-use longrein_proto::base::{MonoTime, limits};
+use longrein_proto::base::{MonoTime, Name, limits};
 use longrein_proto::control::Output;
 use longrein_proto::wire::{Telemetry, VehicleState};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,9 @@ use serde::{Deserialize, Serialize};
 /// What the agent says to a device.
 #[derive(Debug, Serialize)]
 pub struct Word {
+    /// Where one connection carries the words for several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<String>,
     /// Grows by one; the device acknowledges it. Absent in datagrams.
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<u64>,
@@ -43,6 +46,7 @@ impl Word {
     /// Stage, stop and typed command.
     pub fn new(seq: Option<u64>, now: MonoTime, output: &Output) -> Word {
         Word {
+            function: None,
             seq,
             stage: output.stage.to_string(),
             stopped: output.stopped,
@@ -73,6 +77,12 @@ impl Word {
         }
     }
 
+    /// The same for a connection that carries the words for several functions.
+    pub fn of(self, function: &Name) -> Word {
+        let function = Some(function.to_string());
+        Word { function, ..self }
+    }
+
     /// The JSON object without a line end.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
@@ -95,7 +105,19 @@ impl Answer {
     /// When it is none of the known objects; what it is instead is for the log.
     pub fn from_json(line: &[u8]) -> Result<Answer, String> {
         let read: RawAnswer = serde_json::from_slice(line).map_err(|e| e.to_string())?;
-        match (read.ack, read.telemetry, read.telemetry_hex) {
+        Answer::new(read.ack, read.telemetry, read.telemetry_hex)
+    }
+
+    /// Of the one member that is there.
+    ///
+    /// # Errors
+    /// When not exactly one is, or the text is not hexadecimal.
+    pub fn new(
+        ack: Option<u64>,
+        telemetry: Option<RawState>,
+        telemetry_hex: Option<String>,
+    ) -> Result<Answer, String> {
+        match (ack, telemetry, telemetry_hex) {
             (Some(seq), None, None) => Ok(Answer::Ack(seq)),
             (None, Some(state), None) => Ok(Answer::Telemetry(Telemetry::Vehicle(VehicleState {
                 x_mm: state.x_mm,
@@ -121,9 +143,10 @@ struct RawAnswer {
     telemetry_hex: Option<String>,
 }
 
+/// A vehicle's state in JSON.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawState {
+pub struct RawState {
     x_mm: i32,
     y_mm: i32,
     heading_mrad: i16,

@@ -50,7 +50,12 @@ fn the_example_file_with_what_has_no_default_is_good_and_says_the_other_defaults
     let config = checked(&complete()).unwrap();
     assert_eq!((config.relay.len(), config.link.len()), (2, 2));
     let names: Vec<_> = config.function.iter().map(|f| f.name.as_str()).collect();
-    assert_eq!(names, ["drive", "mavlink", "arm", "valves"]);
+    assert_eq!(names, ["drive", "mavlink", "arm", "valves", "gripper"]);
+    let sockets = config.local.iter().map(|s| s.path().display().to_string());
+    let sockets: Vec<String> = sockets.collect();
+    let expected =
+        ["device.sock", "observer.sock"].map(|name| format!("/run/longrein/agent/{name}"));
+    assert_eq!(sockets, expected);
     assert_eq!(config.dictionary.len(), 2);
 
     let least = "[[relay]]\nname = \"a\"\naddress = \"a:1\"\n[[function]]\nname = \"drive\"\nadapter = { kind = \"sim\" }\n";
@@ -105,7 +110,7 @@ fn an_unknown_key_names_file_key_and_what_is_allowed() {
         (
             "state_directory",
             "state_folder",
-            "agent.toml:7: unknown key `state_folder`; allowed here: `state_directory`, `reset_by_two`, `revocations_max_age_h`, `identity`, `record`, `log`, `relay`, `link`, `function`, `allow`, `dictionary`, `mqtt`, `operator`",
+            "agent.toml:7: unknown key `state_folder`; allowed here: `state_directory`, `reset_by_two`, `revocations_max_age_h`, `identity`, `record`, `log`, `relay`, `link`, `function`, `allow`, `local`, `dictionary`, `mqtt`, `operator`",
         ),
         (
             "lease_ttl_ms",
@@ -135,7 +140,7 @@ fn an_unknown_key_names_file_key_and_what_is_allowed() {
         (
             "kind = \"sim\"",
             "kind = \"can\"",
-            "unknown value `can`, expected one of `sim`, `udp`, `process`, `mqtt`",
+            "unknown value `can`, expected one of `sim`, `udp`, `process`, `local`, `mqtt`",
         ),
         (
             "\"group/night-shift\"",
@@ -203,6 +208,40 @@ fn what_makes_no_sense_is_refused() {
             "[[allow]]: `functions` names wings, which is no [[function]]",
         ),
         (
+            "level = \"device\"",
+            "level = \"observer\"",
+            "[[local]] /run/longrein/agent/device.sock: `functions` is for level = \"device\" only",
+        ),
+        (
+            "\nlevel = \"observer\"",
+            "\nlevel = \"device\"",
+            "[[local]]: the path /run/longrein/agent/device.sock is used twice",
+        ),
+        (
+            "functions = [\"gripper\"]",
+            "functions = [\"arm\"]",
+            "[[function]] gripper: adapter \"local\" needs a [[local]] with level = \"device\" for it",
+        ),
+        (
+            "path = \"/run/longrein",
+            "path = \"run/longrein",
+            "`path` must be absolute and of at most 107 bytes",
+        ),
+        (
+            "name = \"west\"",
+            "name = \"east\"",
+            "the name east is used twice",
+        ),
+    ] {
+        let error = checked(&complete().replacen(from, to, 1)).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_of_mqtt_is_refused() {
+    for (from, to, expected) in [
+        (
             "broker = \"yard\", command",
             "broker = \"attic\", command",
             "[[function]] valves: adapter \"mqtt\": `broker` names attic, which is no [[mqtt]]",
@@ -236,11 +275,6 @@ fn what_makes_no_sense_is_refused() {
             "topic = \"panel/drive/set\"",
             "topic = \"panel/{function}/set\"",
             "[[operator]] panel: `topic` has `{vehicle}` and `{function}`, each unless its key is given",
-        ),
-        (
-            "name = \"west\"",
-            "name = \"east\"",
-            "the name east is used twice",
         ),
     ] {
         let error = checked(&complete().replacen(from, to, 1)).unwrap_err();

@@ -10,6 +10,7 @@ use rustix::event::PollFd;
 use super::{ControlOutput, FunctionConfig, Sink};
 use crate::adapter::{Adapter, Taken};
 use crate::applied_log::{AppliedLog, Journey};
+use crate::local::FunctionStanding;
 
 pub struct Function {
     channel: Channel,
@@ -68,6 +69,15 @@ impl Function {
         self.actuation.stage()
     }
 
+    /// For the local API.
+    pub fn standing(&self) -> FunctionStanding {
+        FunctionStanding {
+            stage: self.stage(),
+            stopped: self.actuation.is_stopped(),
+            device_up: self.adapter.is_up(),
+        }
+    }
+
     /// Applies a command, or lets it wait for the device when it is opaque (SAFE-63): a typed one is told again and again, and
     /// the newest wins.
     pub fn on_command(&mut self, now: MonoTime, order: Order) {
@@ -103,6 +113,14 @@ impl Function {
         self.actuation.on_end(now);
         self.refuse_waiting(now, &Refusal::AdapterDown);
         self.feed(now);
+    }
+
+    /// SAFE-130
+    pub fn on_own_request(&mut self, now: MonoTime) -> Result<(), Refusal> {
+        self.actuation.on_own_request(now)?;
+        self.collect(now);
+        self.feed(now);
+        Ok(())
     }
 
     pub fn on_reset(&mut self, now: MonoTime) {

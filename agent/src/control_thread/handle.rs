@@ -87,7 +87,7 @@ impl ControlHandle {
                 true
             }
             ControlInput::Command { .. }
-            | ControlInput::Reset
+            | ControlInput::Reset { .. }
             | ControlInput::HandedOver { .. }
             | ControlInput::LeaseEnded { .. } => false,
         };
@@ -127,6 +127,11 @@ impl ControlHandle {
         MonoTime::from_us(self.shared.last_turn_us.load(Ordering::Acquire))
     }
 
+    /// How often the vehicle's own software has latched the emergency stop; the role is to hear of each (SAFE-131).
+    pub fn own_stops(&self) -> u64 {
+        self.shared.own_stops()
+    }
+
     #[cfg(test)]
     pub(super) fn shared_commands_waiting(&self) -> usize {
         self.shared.commands_waiting.load(Ordering::Acquire)
@@ -151,6 +156,7 @@ pub struct Shared {
     pub waker: Waker,
     inputs: AtomicU64,
     newest_stop: AtomicU64,
+    own_stops: AtomicU64,
     shutdown: AtomicBool,
     ended: AtomicBool,
     commands_waiting: AtomicUsize,
@@ -169,6 +175,7 @@ impl Shared {
             waker: Waker::new()?,
             inputs: AtomicU64::new(u64::from(stopped)),
             newest_stop: AtomicU64::new(u64::from(stopped)),
+            own_stops: AtomicU64::new(0),
             shutdown: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             commands_waiting: AtomicUsize::new(0),
@@ -179,6 +186,17 @@ impl Shared {
 
     pub fn newest_stop(&self) -> u64 {
         self.newest_stop.load(Ordering::Acquire)
+    }
+
+    /// The vehicle's own software latches the emergency stop.
+    pub fn stop_by_vehicle(&self) {
+        let number = self.inputs.fetch_add(1, Ordering::AcqRel) + 1;
+        self.newest_stop.fetch_max(number, Ordering::AcqRel);
+        self.own_stops.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub fn own_stops(&self) -> u64 {
+        self.own_stops.load(Ordering::Acquire)
     }
 
     pub fn is_shut_down(&self) -> bool {

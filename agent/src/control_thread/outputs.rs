@@ -17,6 +17,7 @@ fn push(sender: &Sender<ControlOutput>, output: ControlOutput) {
         ControlOutput::Telemetry { .. } => OUTPUTS_WAITING_MAX / 2,
         ControlOutput::Verdict { .. } | ControlOutput::Limited { .. } => OUTPUTS_WAITING_MAX / 8,
         ControlOutput::Stage { .. }
+        | ControlOutput::OwnStop { .. }
         | ControlOutput::AdapterUp { .. }
         | ControlOutput::AdapterDown { .. } => 0,
     };
@@ -62,6 +63,7 @@ mod tests {
                 ControlOutput::Verdict { .. } => counts.1 += 1,
                 ControlOutput::Stage { .. } => counts.2 += 1,
                 ControlOutput::Limited { .. }
+                | ControlOutput::OwnStop { .. }
                 | ControlOutput::AdapterUp { .. }
                 | ControlOutput::AdapterDown { .. } => {}
             }

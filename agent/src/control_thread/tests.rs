@@ -8,9 +8,15 @@ use std::time::Duration;
 use longrein_proto::control::{Applied, Output, WatchdogConfig};
 use longrein_proto::wire::{Body, VehicleState};
 
+use rustix::net::{
+    AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send, socket_with,
+};
+
 use super::*;
 use crate::adapter::Taken;
 use crate::adapter::{AdapterConfig, config::SimConfig, open};
+use crate::config::{LocalLevel, LocalSection, Mode};
+use crate::local::board::Board;
 use crate::testing::{accepted, drive, now, until};
 
 const DRIVE: Channel = match Channel::new(1) {
@@ -89,6 +95,10 @@ struct Rig {
 
 impl Rig {
     fn new(watchdog: WatchdogConfig, log: Option<AppliedLog>) -> Rig {
+        Rig::with_local(watchdog, log, None)
+    }
+
+    fn with_local(watchdog: WatchdogConfig, log: Option<AppliedLog>, local: Option<Server>) -> Rig {
         let (facts, told) = channel();
         let gate = Arc::new(Mutex::new(()));
         let up = Arc::new(AtomicBool::new(true));
@@ -110,6 +120,7 @@ impl Rig {
         let config = ControlConfig {
             functions: vec![function],
             stopped: false,
+            local,
             applied_log: log,
             clock: now,
         };
@@ -244,7 +255,7 @@ fn a_stop_overtakes_commands_that_wait_and_an_earlier_reset_does_not_clear_it() 
         (rig.thread.handle().shared_commands_waiting() == 0).then_some(())
     });
     rig.command(2, drive(200), false).unwrap();
-    rig.send(ControlInput::Reset).unwrap();
+    rig.send(ControlInput::Reset { own_stops: 0 }).unwrap();
     rig.send(ControlInput::Stop).unwrap();
     drop(held_up);
     assert_eq!(rig.verdict(1), Ok(()));
@@ -253,7 +264,7 @@ fn a_stop_overtakes_commands_that_wait_and_an_earlier_reset_does_not_clear_it() 
     rig.command(4, drive(0), true).unwrap();
     assert_eq!(rig.verdict(4), Err(Refusal::Stopped), "not cleared by it");
 
-    rig.send(ControlInput::Reset).unwrap();
+    rig.send(ControlInput::Reset { own_stops: 0 }).unwrap();
     rig.told(Fact::Output(Stage::MinimalRisk, false, None));
     rig.command(3, drive(300), false).unwrap();
     assert_eq!(rig.verdict(3), Err(Refusal::NeedsResume));
@@ -378,6 +389,43 @@ fn what_waits_for_a_busy_device_is_refused_when_it_is_void_or_over() {
     assert_eq!(rig.verdict(4), Err(Refusal::Stopped));
 }
 
+/// SAFE-131, SAFE-132
+#[test]
+fn a_reset_that_was_decided_before_a_stop_of_the_vehicles_own_software_does_not_clear_it() {
+    let path = std::env::temp_dir().join(format!("control-{}.sock", std::process::id()));
+    let section = LocalSection {
+        level: LocalLevel::Device,
+        path: Some(path.clone()),
+        group: None,
+        mode: Mode::default(),
+        functions: Vec::new(),
+    };
+    let name = "truck-17".parse().unwrap();
+    let server = Server::open(&[section], name, Board::default(), now()).unwrap();
+    let mut rig = Rig::with_local(patient(), None, Some(server));
+    rig.resume();
+    let kind = SocketType::SEQPACKET;
+    let client = socket_with(AddressFamily::UNIX, kind, SocketFlags::empty(), None).unwrap();
+    connect(&client, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+    send(&client, br#"{"do":"stop"}"#, SendFlags::empty()).unwrap();
+    rig.told(Fact::Output(Stage::MinimalRisk, true, None));
+    until("told", || match rig.outputs.try_recv() {
+        Ok(ControlOutput::OwnStop { .. }) => Some(()),
+        Ok(_) | Err(_) => None,
+    });
+
+    // The role resets another stop, and has not heard of this one.
+    let stands = |rig: &mut Rig, ticket, expected| {
+        rig.command(ticket, drive(0), true).unwrap();
+        assert_eq!(rig.verdict(ticket), expected);
+    };
+    rig.send(ControlInput::Reset { own_stops: 0 }).unwrap();
+    stands(&mut rig, 1, Err(Refusal::Stopped));
+    assert_eq!(rig.thread.handle().own_stops(), 1);
+    rig.send(ControlInput::Reset { own_stops: 1 }).unwrap();
+    stands(&mut rig, 2, Ok(()));
+}
+
 /// SAFE-70
 #[test]
 fn a_thread_that_is_held_up_is_seen_to_be_stuck_and_can_be_left_behind() {
@@ -457,6 +505,7 @@ fn the_simulated_vehicle_drives_and_stops_when_commands_end() {
     let config = ControlConfig {
         functions: vec![function],
         stopped: false,
+        local: None,
         applied_log: None,
         clock: now,
     };

@@ -5,9 +5,11 @@
     unused_imports,
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm
 )]
 
+pub mod local_client;
 pub mod relay;
 
 #[path = "../../../relay/tests/support/mod.rs"]

@@ -135,6 +135,11 @@ impl Actuation {
         }
     }
 
+    /// Whether the emergency stop is latched.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
     /// Commands that the limits changed so far.
     pub fn clamped(&self) -> u64 {
         self.clamped
@@ -277,6 +282,21 @@ impl Actuation {
             watchdog.on_end();
         }
         self.tell_if_changed(now, before);
+    }
+
+    /// The vehicle's own software asks for MinimalRisk: nothing stays in force, and motion needs a resume (SAFE-130).
+    ///
+    /// # Errors
+    /// `NoSuchFunction` without a watchdog: nothing could resume.
+    pub fn on_own_request(&mut self, now: MonoTime) -> Result<(), Refusal> {
+        self.on_timeout(now);
+        let Some(watchdog) = &mut self.watchdog else {
+            return Err(Refusal::NoSuchFunction);
+        };
+        let change = watchdog.on_own_request();
+        self.void();
+        self.tell(now, change);
+        Ok(())
     }
 
     /// The function's lease has ended (lapse, release, end of session): its last command is void at once (SAFE-26).

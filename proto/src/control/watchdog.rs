@@ -137,6 +137,11 @@ impl Watchdog {
         self.enter(next(self.state, Fact::AgentEnd))
     }
 
+    /// The vehicle's own software asks for MinimalRisk: at once (SAFE-130).
+    pub fn on_own_request(&mut self) -> Option<Stage> {
+        self.enter(next(self.state, Fact::OwnRequest))
+    }
+
     /// Enters the next stage that is due (SAFE-21). Late calls enter one stage each: call it until it gives none (SAFE-23).
     pub fn on_timeout(&mut self, now: MonoTime) -> Option<Stage> {
         let (at, fact) = self.due()?;
@@ -204,6 +209,8 @@ enum Fact {
     DeviceLoss,
     Stop,
     AgentEnd,
+    /// The vehicle's own software saw a reason to stand.
+    OwnRequest,
 }
 
 const fn next(state: State, fact: Fact) -> State {
@@ -235,7 +242,7 @@ const fn next(state: State, fact: Fact) -> State {
             State::Nominal | State::Hold => State::Parted,
             State::Parted | State::Ramp | State::MinimalRisk => state,
         },
-        Fact::Stop | Fact::AgentEnd => State::MinimalRisk,
+        Fact::Stop | Fact::AgentEnd | Fact::OwnRequest => State::MinimalRisk,
     }
 }
 
@@ -328,6 +335,7 @@ mod tests {
             (Fact::DeviceLoss, "device loss"),
             (Fact::Stop, "stop"),
             (Fact::AgentEnd, "agent end"),
+            (Fact::OwnRequest, "own request"),
         ];
         let mut edges = Vec::new();
         for state in states {

@@ -148,6 +148,7 @@ impl Body {
     pub fn is_neutral(&self) -> bool {
         match self {
             Body::Drive(drive) => drive.speed_mm_s == 0,
+            // SAFE-137 Whatever nobody here can read may be a wish to move.
             Body::Opaque(bytes) => bytes.is_empty(),
         }
     }

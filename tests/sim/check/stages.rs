@@ -64,7 +64,7 @@ fn check_life(life: &Vehicle, end: MonoTime, stopped: &[(MonoTime, MonoTime)]) {
         };
         let by_command = *to == Stage::Nominal && fed.contains(when);
         let by_stop = life.stops.iter().any(|(at, _)| at == when) || life.ended == Some(*when);
-        let by_stop = by_stop && *to == Stage::MinimalRisk;
+        let by_stop = (by_stop || was_asked_for(life, *when)) && *to == Stage::MinimalRisk;
         assert!(
             by_command || by_stop || *to as u8 == *from as u8 + 1,
             "{from} then {to} at {when}: {entered:?}"
@@ -90,9 +90,18 @@ fn check_not_early(life: &Vehicle, fed: &[MonoTime], when: MonoTime, stage: Stag
     };
     let last = fed.iter().copied().filter(cause).max();
     assert!(
-        stopped || parted || last.is_none_or(|last| when.since(last) >= *limit),
+        stopped
+            || was_asked_for(life, when)
+            || parted
+            || last.is_none_or(|last| when.since(last) >= *limit),
         "{stage} at {when} is too early after {last:?}"
     );
+}
+
+/// Whether the vehicle's own software asked for MinimalRisk at this moment.
+fn was_asked_for(life: &Vehicle, when: MonoTime) -> bool {
+    let mut requests = life.own_requests.iter();
+    requests.any(|(at, channel)| *channel == Vehicle::DRIVE && *at == when)
 }
 
 /// A stopped process enters nothing: what was due then is due when it goes on.

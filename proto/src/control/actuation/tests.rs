@@ -465,3 +465,82 @@ fn after_a_handover_commands_of_the_holder_before_are_refused_at_the_place_of_us
         Refusal::OldToken
     );
 }
+
+/// SAFE-130
+#[test]
+fn at_the_vehicles_own_request_the_stage_is_minimal_risk_and_motion_needs_a_resume() {
+    let desk = Desk::new();
+    let mut actuation = resumed(&desk);
+    let command = desk.accepted(at(0), drive(&desk, 500), 400);
+    apply(&mut actuation, at(0), command.clone()).unwrap();
+    assert_eq!(actuation.on_own_request(at(5)), Ok(()));
+    let output = actuation.output(at(5));
+    assert_eq!(
+        (output.stage, output.stopped, output.drive),
+        (Stage::MinimalRisk, false, None)
+    );
+    assert_eq!(
+        apply(&mut actuation, at(6), command.clone()),
+        Err(Refusal::NeedsResume)
+    );
+    assert_eq!(actuation.on_own_request(at(7)), Ok(()), "again");
+    let again = desk.accepted(at(20), resume(&desk), 200);
+    apply(&mut actuation, at(20), again).unwrap();
+    apply(&mut actuation, at(30), command).unwrap();
+    assert_eq!(speed(actuation.output(at(30))), Some(500));
+    assert_eq!(
+        stages(&mut actuation),
+        [Stage::MinimalRisk, Stage::Nominal],
+        "it is entered once"
+    );
+}
+
+/// SAFE-130
+#[test]
+fn a_function_that_nothing_could_resume_does_not_enter_minimal_risk_by_request() {
+    let config = ActuationConfig {
+        watchdog: None,
+        limits: None,
+    };
+    let mut actuation = Actuation::new(config, false);
+    actuation.on_device(at(0), true);
+    assert_eq!(
+        actuation.on_own_request(at(1)),
+        Err(Refusal::NoSuchFunction)
+    );
+    assert_eq!(actuation.stage(), Stage::Nominal);
+}
+
+/// SAFE-137
+#[test]
+fn opaque_commands_feed_whatever_they_say_and_only_an_empty_resume_ends_minimal_risk() {
+    let desk = Desk::new();
+    let config = ActuationConfig {
+        watchdog: Some(WatchdogConfig::default()),
+        limits: None,
+    };
+    let mut actuation = Actuation::new(config, false);
+    actuation.on_device(at(0), true);
+    let resumes = |bytes: &[u8]| Command {
+        resume: true,
+        ..opaque(&desk, bytes)
+    };
+    for command in [opaque(&desk, &[]), opaque(&desk, &[1]), resumes(&[1])] {
+        let command = desk.accepted(at(0), command, 200);
+        let result = apply(&mut actuation, at(0), command);
+        assert_eq!(result, Err(Refusal::NeedsResume));
+    }
+    let resume = desk.accepted(at(0), resumes(&[]), 200);
+    apply(&mut actuation, at(0), resume).unwrap();
+    for ms in [150, 300, 450] {
+        let command = desk.accepted(at(ms), opaque(&desk, &[9]), 200);
+        apply(&mut actuation, at(ms), command).unwrap();
+    }
+    actuation.on_timeout(at(649));
+    assert_eq!(stages(&mut actuation), [Stage::Nominal]);
+    actuation.on_timeout(at(1_950));
+    assert_eq!(
+        stages(&mut actuation),
+        [Stage::Hold, Stage::Ramp, Stage::MinimalRisk]
+    );
+}

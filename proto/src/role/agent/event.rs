@@ -19,7 +19,7 @@ pub enum AgentEvent {
     Apply(Box<Apply>),
     /// The emergency stop is latched: stop everything now.
     Stop {
-        /// Who said it; unknown when it was latched before the agent's start.
+        /// Who said it, the agent itself for the vehicle's own software; unknown when it was latched before the agent's start.
         author: Option<NodeName>,
         /// The generation that it stops.
         generation: u32,

@@ -4,7 +4,7 @@ use super::persisting::Pending;
 use super::stops::{Heard, Verdict};
 use super::{Agent, AgentEvent};
 use crate::base::limits::STOP_TTL;
-use crate::base::{MonoTime, NodeName, Right};
+use crate::base::{MonoTime, NodeName, Right, StopId};
 use crate::control::StopOutcome;
 use crate::crypto::sign_statement;
 use crate::wire::{Parcel, Signed, Statement};
@@ -13,6 +13,25 @@ impl Agent {
     /// Whether the emergency stop is latched.
     pub fn is_stopped(&self) -> bool {
         self.latch.is_latched()
+    }
+
+    /// The vehicle's own software has latched the emergency stop, which is in effect already. From here on it is a stop as any
+    /// other, and its author is the vehicle itself.
+    // [SAFE-131]
+    pub fn stop_by_vehicle(&mut self, now: MonoTime) {
+        if self.latch.is_latched() {
+            return;
+        }
+        let mut id = StopId([0; 16]);
+        self.entropy.fill(&mut id.0);
+        self.latch.on_stop(id, Some(self.latch.generation()));
+        self.events.push_back(AgentEvent::Stop {
+            author: Some(self.me.clone()),
+            generation: self.latch.generation(),
+        });
+        self.hasten_beats(now);
+        self.record.stop = self.latch.record();
+        self.persist(None);
     }
 
     pub(super) fn on_statement(&mut self, now: MonoTime, relay: &NodeName, body: &[u8]) {

@@ -1,0 +1,86 @@
+//! One client of the local API.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use longrein_proto::base::MonoTime;
+use longrein_proto::leg::Budget;
+use rustix::net::{UCred, sockopt::socket_peercred};
+
+use super::answer::{self, Trouble};
+use super::socket;
+
+/// A connection, and what it may still send.
+#[derive(Debug)]
+pub struct Client {
+    /// Its number, for the log.
+    pub id: u64,
+    /// The place of its door.
+    pub door: usize,
+    /// The connection; a seat that the client has holds it too.
+    pub socket: Arc<OwnedFd>,
+    /// Whether it is to go.
+    pub ended: bool,
+    messages: Budget,
+    bytes: Budget,
+    wrong: u32,
+}
+
+impl Client {
+    /// A client that has just come in.
+    pub fn new(id: u64, door: usize, socket: OwnedFd, now: MonoTime) -> Client {
+        Client {
+            id,
+            door,
+            socket: Arc::new(socket),
+            ended: false,
+            messages: Budget::new(now, MESSAGES_PER_S, MESSAGES_BURST),
+            bytes: Budget::new(now, BYTES_PER_S, BYTES_BURST),
+            wrong: 0,
+        }
+    }
+
+    /// Process, user and group at the other end, as they were when it connected.
+    pub fn peer(&self) -> Option<UCred> {
+        socket_peercred(&self.socket).ok()
+    }
+
+    /// Whether it may send this too.
+    // [SAFE-135]
+    pub fn may_send(&mut self, now: MonoTime, bytes: usize) -> bool {
+        self.messages.try_spend(now, 1) && self.bytes.try_spend(now, bytes)
+    }
+
+    /// Sends a message; a client that does not take it has not read for long, and goes (SAFE-135).
+    pub fn send(&mut self, message: &str) {
+        if !self.ended && !socket::send(&self.socket, message) {
+            tracing::debug!(client = self.id, "local client does not read");
+            self.ended = true;
+        }
+    }
+
+    /// Tells what went wrong. A client that does wrong again and again goes.
+    pub fn complain(&mut self, id: Option<u64>, trouble: &Trouble) {
+        self.send(&answer::error(id, trouble));
+        self.wrong += 1;
+        if self.wrong >= WRONG_MAX {
+            self.ended = true;
+        }
+    }
+
+    /// What it said was right.
+    pub fn praise(&mut self) {
+        self.wrong = 0;
+    }
+}
+
+/// Messages a second: acknowledgements of two functions at 50 Hz, and telemetry at hundreds a second.
+const MESSAGES_PER_S: u64 = 1_000;
+/// Messages at once.
+const MESSAGES_BURST: u64 = 250;
+/// Bytes a second: several times what links can carry.
+const BYTES_PER_S: u64 = 1_048_576;
+/// Bytes at once: one longest message and a half.
+const BYTES_BURST: u64 = 196_608;
+/// Wrong messages in a row after which the connection ends.
+const WRONG_MAX: u32 = 16;
