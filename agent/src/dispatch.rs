@@ -166,22 +166,20 @@ impl Dispatch {
     }
 
     /// Carries what devices behind brokers say, until their bridges end. Whoever observes gets all of it, as far as it reads: a session
-    /// that takes no more is waited for, once and for a moment.
+    /// that takes no more is waited for while little waits behind, and for a moment.
     pub(crate) async fn carry_reports(
         self: Rc<Self>,
         driver: Driver<Agent>,
         mut reports: Receiver<Report>,
     ) {
-        let mut patient = true;
         while let Some(report) = reports.recv().await {
             let flow = Flow::new(report.channel, report.class);
             let has_room = || driver.with(|agent, _| agent.has_room(flow, REPORT_ENVELOPES));
             let mut waited = Duration::ZERO;
-            while !has_room() && patient && waited < REPORT_WAIT {
+            while reports.len() < REPORTS_BEHIND_MAX && waited < REPORT_WAIT && !has_room() {
                 sleep(INSIST_EVERY).await;
                 waited += INSIST_EVERY;
             }
-            patient = has_room();
             let telemetry = Telemetry::Opaque(report.lines);
             self.black_box
                 .on_telemetry(clock::now(), report.channel, &telemetry);
@@ -437,6 +435,8 @@ fn journey(apply: &Apply) -> Journey {
 const INSIST_EVERY: Duration = Duration::from_millis(10);
 /// How long a session that takes no more is waited for before reports are lost to it.
 const REPORT_WAIT: Duration = Duration::from_secs(2);
+/// Reports that may wait behind one that waits for a session: a second of the busiest bridge.
+const REPORTS_BEHIND_MAX: usize = 50;
 /// Envelopes of the longest report but those of one long message: 8 KiB.
 const REPORT_ENVELOPES: u64 = 16;
 /// What devices say is worth hearing for as long as a message can live.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use longrein_io::dial::Route;
 use longrein_io::drive::Driver;
 use longrein_io::files::{FileError, write_atomic};
 use longrein_io::sections::LinkSection;
@@ -43,9 +44,9 @@ struct Kept {
 }
 
 impl Plans {
-    /// These are the sections of links now.
-    pub(crate) fn set_links(&mut self, links: &[LinkSection]) {
-        self.links = links.to_vec();
+    /// These are the sections of links now; those before.
+    pub(crate) fn replace_links(&mut self, links: &[LinkSection]) -> Vec<LinkSection> {
+        std::mem::replace(&mut self.links, links.to_vec())
     }
 
     /// Whether a link has a budget for each day.
@@ -55,10 +56,14 @@ impl Plans {
 
     /// Puts the plans of these links in force. Each interface that a pattern stands for has the whole of it: a modem has a contract of
     /// its own.
-    pub(crate) fn apply(&self, now: MonoTime, agent: &mut Agent, links: &[Name]) {
-        for link in links {
-            let mut sections = self.links.iter();
-            let section = sections.find(|section| section.stands_for(link));
+    pub(crate) fn apply(&self, now: MonoTime, agent: &mut Agent, routes: &[Route]) {
+        for Route { link, bind, .. } in routes {
+            let is_on = |section: &&LinkSection| {
+                let on = bind.interface().and_then(|name| section.link_on(name));
+                on.as_ref() == Some(link)
+            };
+            let named = self.links.iter().find(|section| section.name == *link);
+            let section = named.or_else(|| self.links.iter().find(is_on));
             // It was checked as the configuration was.
             let plan = section.and_then(|section| section.daily_plan().ok().flatten());
             let kept = self.kept.get(link).copied();

@@ -279,14 +279,13 @@ async fn farewell(bridges_ended: Option<oneshot::Receiver<()>>) {
 
 /// What each link may carry; a pattern is as many links as interfaces match.
 fn set_link_budgets(driver: &Driver<Agent>, routes: &[Route], plans: &Plans) {
-    let mut links: Vec<Name> = routes.iter().map(|route| route.link.clone()).collect();
-    links.dedup();
+    let links: Vec<Name> = routes.iter().map(|route| route.link.clone()).collect();
     driver.with(|agent, now| {
         agent.keep_link_budgets(&links);
         for route in routes {
             agent.set_link_budget(route.link.clone(), route.budget_kbit_s);
         }
-        plans.apply(now, agent, &links);
+        plans.apply(now, agent, routes);
     });
 }
 

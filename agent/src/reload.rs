@@ -72,11 +72,11 @@ impl Reload {
         let new = (self.reread)()?;
         new.check()?;
         let routes = new.routes()?;
-        self.plans.borrow_mut().set_links(&new.link);
-        let (begun, ended) = self
-            .dialers
-            .set_routes(identity, routes)
-            .map_err(|error| AgentError::Key(error.to_string()))?;
+        let before = self.plans.borrow_mut().replace_links(&new.link);
+        let (begun, ended) = self.dialers.set_routes(identity, routes).map_err(|error| {
+            self.plans.borrow_mut().replace_links(&before);
+            AgentError::Key(error.to_string())
+        })?;
         driver.with(|agent, now| {
             agent.set_revocations_max_age(new.revocations_max_age());
             agent.set_policy(now, new.policy());

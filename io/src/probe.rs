@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::entropy::SystemEntropy;
 use crate::keys::Identity;
 use crate::repeats::Effort;
-use crate::socket::{self, SocketError};
+use crate::socket::{self, Bind, SocketError};
 use crate::tls;
 use crate::transport::transport;
 use longrein_proto::base::Entropy;
@@ -54,19 +54,28 @@ pub struct Handshake {
 /// # Errors
 /// Why no packet could be sent at all.
 pub async fn probe(route: &Route, identity: Option<&Identity>) -> Result<Probe, DialOutcome> {
+    if let Bind::Pattern { pattern, .. } = &route.bind {
+        let pattern = pattern.clone();
+        return Err(DialOutcome::NoSocket(SocketError::NoInterfaceMatches {
+            pattern,
+        }));
+    }
     let addresses = resolve(route, |_| true).await?;
-    let mut found = None;
+    let mut found = Err(DialOutcome::NoAnswer);
     for remote in addresses {
-        let heard = knock(route, remote).await?;
-        let is_answered = !heard.round_trips.is_empty();
-        found = Some(heard);
+        let heard = knock(route, remote).await;
+        let is_answered = heard
+            .as_ref()
+            .is_ok_and(|heard| !heard.round_trips.is_empty());
+        // An address of a family that the link does not speak says nothing of the others.
+        if heard.is_ok() || found.is_err() {
+            found = heard;
+        }
         if is_answered {
             break;
         }
     }
-    let Some(mut found) = found else {
-        return Err(DialOutcome::NoAnswer);
-    };
+    let mut found = found?;
     if let Some(identity) = identity {
         found.handshake = Some(shake(route, found.remote, identity).await);
     }

@@ -70,16 +70,6 @@ pub struct LinkSection {
 }
 
 impl LinkSection {
-    /// Whether a link is this one, or one of those that its pattern stands for.
-    pub fn stands_for(&self, link: &Name) -> bool {
-        let own = link.as_str().strip_prefix(self.name.as_str());
-        match (own, &self.interface) {
-            (Some(""), _) => true,
-            (Some(rest), Some(pattern)) => rest.starts_with('-') && is_pattern(pattern),
-            (None, _) | (_, None) => false,
-        }
-    }
-
     /// The link that an interface is by this section, if it is meant.
     pub fn link_on(&self, interface: &str) -> Option<Name> {
         let own = self.interface.as_deref()?;

@@ -11,7 +11,7 @@ use super::client::{Client, ClientEvent, Hello, Message, PublishError};
 use super::config::{DEVICE, DevicesConfig, Qos, Version};
 use super::devices::{Devices, Presence, PresenceChange};
 use super::duplicates::Duplicates;
-use super::outbox::{DeviceCommand, Outbox, Settled, Voids};
+use super::outbox::{Again, DeviceCommand, Outbox, Settled, Voids};
 use super::template::{Template, is_device};
 use super::word::{self, CommandWord};
 
@@ -22,12 +22,13 @@ pub(crate) struct Bridge {
     version: Version,
     keep_alive: Duration,
     groups: Vec<Group>,
-    duplicates: Duplicates,
     /// When the broker was heard last, and when a sign of life was asked for that has not come.
     heard_at: MonoTime,
     sent_at: MonoTime,
     asked_at: Option<MonoTime>,
     up: bool,
+    /// Whether what arrives was said just now: a broker that kept the session first sends what it kept of the time between.
+    is_current: bool,
     /// Milliseconds since 1970.
     wall: fn() -> u64,
     events: VecDeque<BridgeEvent>,
@@ -44,6 +45,7 @@ pub(crate) struct Group {
     /// Devices are to be in their safe state, and who was told so.
     fail_safe: bool,
     told: BTreeSet<String>,
+    duplicates: Duplicates,
     /// What the broker keeps of the devices, newest, as lines.
     attributes: BTreeMap<String, String>,
     attribute_bytes: usize,
@@ -97,6 +99,7 @@ impl Group {
         voids: Arc<Voids>,
     ) -> Group {
         let silent = Duration::from_secs(config.silent_s.into());
+        let within = Duration::from_secs(config.duplicate_s.into());
         let qos = config.qos.unwrap_or(match version {
             Version::V5 => Qos::AtLeastOnce,
             Version::V311 => Qos::AtMostOnce,
@@ -110,6 +113,7 @@ impl Group {
             voids,
             fail_safe: false,
             told: BTreeSet::new(),
+            duplicates: Duplicates::new(within),
             attributes: BTreeMap::new(),
             attribute_bytes: 0,
             counts: BTreeMap::new(),
@@ -143,6 +147,15 @@ impl Group {
 
     /// What a message says of a device that is known to this group; none when it is not from one.
     fn device_of<'a>(&self, message: &'a Message) -> Option<(&'a str, Option<bool>)> {
+        // Its own commands come back where a wildcard covers them.
+        if self
+            .config
+            .command
+            .capture(&message.topic, [DEVICE])
+            .is_some()
+        {
+            return None;
+        }
         if let Some(presence) = &self.config.presence
             && let Some([device]) = presence.topic.capture(&message.topic, [DEVICE])
         {
@@ -232,19 +245,17 @@ impl Bridge {
         groups: Vec<Group>,
         wall: fn() -> u64,
     ) -> Bridge {
-        let within = groups.iter().map(|group| group.config.duplicate_s).max();
-        let within = Duration::from_secs(within.unwrap_or_default().into());
         Bridge {
             client: Client::new(version),
             keep_alive: Duration::from_secs(hello.keep_alive_s.into()),
             hello,
             version,
             groups,
-            duplicates: Duplicates::new(within),
             heard_at: MonoTime::ZERO,
             sent_at: MonoTime::ZERO,
             asked_at: None,
             up: false,
+            is_current: false,
             wall,
             events: VecDeque::new(),
         }
@@ -349,8 +360,8 @@ impl Bridge {
     }
 
     /// Reports all that is known, for somebody who has come to watch.
-    pub(crate) fn on_watcher(&mut self, now: MonoTime) {
-        for group in &mut self.groups {
+    pub(crate) fn on_watcher(&mut self, now: MonoTime, channel: Channel) {
+        for group in self.groups.iter_mut().filter(|g| g.channel == channel) {
             let here: Vec<String> = group
                 .devices
                 .all()
@@ -392,6 +403,10 @@ impl Bridge {
     /// Ends in good order: devices in their safe state, then the connection.
     pub(crate) fn on_end(&mut self, now: MonoTime) {
         self.work(now);
+        // Nobody waits for acknowledgements any more.
+        for index in 0..self.groups.len() {
+            self.tell_safe(index, Some(Qos::AtMostOnce));
+        }
         if let Some((topic, payload)) = self.hello.will.clone() {
             self.say_availability(topic, payload);
         }
@@ -442,6 +457,7 @@ impl Bridge {
                     again,
                     ..
                 } => self.on_message(now, &message, qos, again),
+                ClientEvent::Alive => self.is_current = true,
                 ClientEvent::Again { packet_id } => self.on_again(now, packet_id),
                 ClientEvent::Published { packet_id, heard } => {
                     let settled = if heard {
@@ -487,6 +503,9 @@ impl Bridge {
         if let Some((topic, _)) = self.hello.will.clone() {
             self.say_availability(topic, AVAILABLE.to_string());
         }
+        // Its answer comes behind all that the broker had kept.
+        self.is_current = !session_present;
+        self.ask(now);
         self.work(now);
     }
 
@@ -513,21 +532,25 @@ impl Bridge {
                 group.count("malformed");
                 continue;
             }
+            // [SAFE-123] What was said before the connection stood tells nothing of who is there now.
+            let tells = message.retained || self.is_current;
             if let Some(online) = says {
-                let change = group.devices.on_presence(now, device, online);
-                group.on_change(now, change);
+                if tells || !online {
+                    let change = group.devices.on_presence(now, device, online);
+                    group.on_change(now, change);
+                }
                 continue;
+            }
+            if !message.retained && self.is_current {
+                let change = group.devices.on_heard(now, device);
+                group.on_change(now, change);
             }
             if qos == Qos::AtLeastOnce
                 && !message.retained
-                && self.duplicates.is_duplicate(now, message, again)
+                && group.duplicates.is_duplicate(now, message, again)
             {
                 group.count("duplicates");
                 continue;
-            }
-            if !message.retained {
-                let change = group.devices.on_heard(now, device);
-                group.on_change(now, change);
             }
             let line = word::telemetry(device, message, qos);
             if line.len() > LINE_BYTES_MAX {
@@ -547,18 +570,23 @@ impl Bridge {
         }
     }
 
-    /// The broker may not have what was published under this id before the connection was lost.
-    // [SAFE-121] [SAFE-122]
+    /// The broker may not have what was published under this id before the connection was lost. With QoS 1 it waits anew until its device
+    /// is heard of; with QoS 2 it goes again under the same id, or could be twice.
+    // [SAFE-121] [SAFE-122] [SAFE-123]
     fn on_again(&mut self, now: MonoTime, packet_id: u16) {
         for group in &mut self.groups {
-            match group.outbox.again(now, packet_id, &group.voids) {
-                Ok(command) => {
-                    let message =
-                        message(&group.config, self.version, (now, (self.wall)()), command);
+            let devices = &group.devices;
+            let presence = |device: &str| devices.presence(now, device);
+            match group.outbox.again(now, packet_id, &group.voids, presence) {
+                Again::Unknown => {}
+                Again::Waits => return self.client.again(packet_id, None),
+                Again::Goes(command) => {
+                    let wall = (now, (self.wall)());
+                    let message = message(&group.config, self.version, wall, command);
                     let message = message.as_ref().map(|message| (message, group.qos));
                     return self.client.again(packet_id, message);
                 }
-                Err(Some(ticket)) => {
+                Again::Over(ticket) => {
                     let settled = Settled::Unsaid;
                     group.count_settled(&settled);
                     self.events.push_back(BridgeEvent::Settled {
@@ -568,7 +596,6 @@ impl Bridge {
                     });
                     return self.client.again(packet_id, None);
                 }
-                Err(None) => {}
             }
         }
         self.client.again(packet_id, None);
@@ -591,7 +618,7 @@ impl Bridge {
     /// Publishes what can be, and reports what is due.
     fn work(&mut self, now: MonoTime) {
         for index in 0..self.groups.len() {
-            self.tell_safe(index);
+            self.tell_safe(index, None);
             self.publish(now, index);
         }
         for group in &mut self.groups {
@@ -617,7 +644,7 @@ impl Bridge {
     }
 
     // [SAFE-124]
-    fn tell_safe(&mut self, index: usize) {
+    fn tell_safe(&mut self, index: usize, qos: Option<Qos>) {
         while self.up
             && let Some(group) = self.groups.get_mut(index)
             && let Some(device) = group.next_to_be_safe()
@@ -628,7 +655,8 @@ impl Bridge {
                 payload: group.config.fail_safe.clone().unwrap_or_default().into(),
                 ..Message::default()
             };
-            if self.client.publish(&message, group.qos) == Err(PublishError::Busy) {
+            let qos = qos.unwrap_or(group.qos);
+            if self.client.publish(&message, qos) == Err(PublishError::Busy) {
                 return;
             }
             group.told.insert(device);
@@ -669,9 +697,17 @@ impl Bridge {
             let settled = match published {
                 Ok(Some(packet_id)) => {
                     group.outbox.sent(packet_id, group.qos, command);
+                    // Its acknowledgement is a sign of life like any.
+                    self.asked_at.get_or_insert(now);
                     continue;
                 }
-                Ok(None) => Settled::Published,
+                Ok(None) => {
+                    if self.asked_at.is_none() {
+                        self.asked_at = Some(now);
+                        self.client.ping();
+                    }
+                    Settled::Published
+                }
                 Err(PublishError::Busy) => Settled::Refused(Refusal::TooOften),
                 Err(PublishError::Wrong) => Settled::Refused(Refusal::Malformed),
             };

@@ -52,7 +52,7 @@ pub(crate) enum Work {
         count: u64,
     },
     /// Somebody has come to watch.
-    Watcher,
+    Watcher { channel: Channel },
 }
 
 /// What became of a command.
@@ -105,8 +105,6 @@ impl Broker {
             }
             let wait = self.bridge.next_timeout(now).map(|at| at.since(now));
             let wait = wait.map_or(WAIT_MAX, |wait| wait.min(WAIT_MAX));
-            // What nobody takes is not read: the broker keeps it.
-            let may_read = self.reports.capacity() > REPORTS_RESERVE;
             let turn = tokio::select! {
                 work = self.work.recv() => match work {
                     Some(work) => Turn::Work(work),
@@ -114,8 +112,7 @@ impl Broker {
                 },
                 () = self.news.notified() => Turn::Look,
                 () = sleep(wait) => Turn::Look,
-                _ = self.reports.reserve_many(REPORTS_RESERVE + 1), if !may_read => Turn::Look,
-                fact = self.connection.step(may_read) => Turn::Fact(fact),
+                fact = self.connection.step() => Turn::Fact(fact),
             };
             match turn {
                 Turn::Work(work) => self.on_work(work),
@@ -158,7 +155,7 @@ impl Broker {
                 what,
                 count,
             } => self.bridge.on_counted(channel, what, count),
-            Work::Watcher => self.bridge.on_watcher(now),
+            Work::Watcher { channel } => self.bridge.on_watcher(now, channel),
         }
     }
 
@@ -189,8 +186,9 @@ impl Broker {
                         class,
                         lines,
                     };
+                    // Who does not take it must not hold up commands.
                     if self.reports.try_send(report).is_err() {
-                        tracing::warn!(broker = %self.name, "telemetry of devices is dropped: nobody takes it");
+                        self.bridge.on_refused(channel, "reports_dropped");
                     }
                 }
                 BridgeEvent::Up => {
@@ -231,8 +229,6 @@ enum Turn {
     Look,
 }
 
-/// Places that have to be free for reports before more is read.
-const REPORTS_RESERVE: usize = 64;
 /// Reports that wait for the network thread: with 8 KiB each, 4 MiB.
 pub(crate) const REPORTS_MAX: usize = 512;
 /// Nobody waits longer than this: what waits on nothing is looked at as often.

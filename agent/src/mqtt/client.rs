@@ -89,6 +89,8 @@ pub(crate) enum ClientEvent {
     Again { packet_id: u16 },
     /// The broker does not let it subscribe to one of its topics.
     NotSubscribed { why: String },
+    /// The broker gave the sign of life that it was asked for.
+    Alive,
     /// The connection is of no use any more.
     Broken { why: String },
 }
@@ -150,6 +152,7 @@ impl Client {
     pub(crate) fn on_closed(&mut self) {
         self.up = false;
         self.transmits.clear();
+        self.events.clear();
         // Everything that it tells is known: whoever published looks after it when the broker is back.
         self.connection.notify_closed();
     }
@@ -285,21 +288,24 @@ impl Client {
         self.unacknowledged += usize::from(packet_id.is_some());
         let sends = |event: &Event| matches!(event, Event::RequestSendPacket { .. });
         let sent = events.iter().any(sends);
-        // What the broker does not take, as it is too long, goes no way.
         for event in events {
             match event {
                 Event::RequestSendPacket { packet, .. } => {
                     self.transmits.push_back(packet.to_continuous_buffer());
                 }
+                // Longer than the broker takes: nothing went, and the connection stands.
+                Event::NotifyError(_) => {}
                 other => self.take(vec![other]),
             }
         }
         if sent {
-            Ok(packet_id)
-        } else {
-            self.unacknowledged -= usize::from(packet_id.is_some());
-            Err(PublishError::Wrong)
+            return Ok(packet_id);
         }
+        self.unacknowledged -= usize::from(packet_id.is_some());
+        if let Some(id) = packet_id {
+            self.connection.release_packet_id(id);
+        }
+        Err(PublishError::Wrong)
     }
 
     /// Publishes once more what a lost connection may have swallowed, with what is left of its time; without a message it is given
@@ -399,6 +405,10 @@ impl Client {
     }
 
     fn on_packet(&mut self, packet: Packet) {
+        // It answers a connection once.
+        if self.up && matches!(packet, Packet::V5_0Connack(_) | Packet::V3_1_1Connack(_)) {
+            return self.broken(&MqttError::ProtocolError);
+        }
         let event = match packet {
             Packet::V5_0Connack(packet) => {
                 let reason = packet.reason_code();
@@ -463,6 +473,7 @@ impl Client {
                 self.unacknowledged = self.unacknowledged.saturating_sub(1);
                 return;
             }
+            Packet::V5_0Pingresp(_) | Packet::V3_1_1Pingresp(_) => ClientEvent::Alive,
             Packet::V5_0Suback(packet) => {
                 let refused = packet
                     .reason_codes()

@@ -78,9 +78,14 @@ impl Connection {
         }
     }
 
+    /// Whether there is one now.
+    pub(crate) fn stands(&self) -> bool {
+        matches!(self.state, State::Up(..))
+    }
+
     /// Has these bytes sent, if it stands.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        if matches!(self.state, State::Up(..)) {
+        if self.stands() {
             self.unsent.extend_from_slice(bytes);
         }
     }
@@ -112,7 +117,7 @@ impl Connection {
     }
 
     /// The next thing that happens. Dropping the future loses nothing.
-    pub(crate) async fn step(&mut self, may_read: bool) -> Fact {
+    pub(crate) async fn step(&mut self) -> Fact {
         loop {
             let lost = match &mut self.state {
                 State::Away { until } => {
@@ -134,7 +139,7 @@ impl Connection {
                     "the broker takes nothing".to_string()
                 }
                 State::Up(reader, writer) => tokio::select! {
-                    read = reader.read(&mut self.read), if may_read => match read {
+                    read = reader.read(&mut self.read) => match read {
                         Ok(0) => "the broker has closed the connection".to_string(),
                         Ok(count) => return Fact::Read(count),
                         Err(error) => error.to_string(),
@@ -147,7 +152,6 @@ impl Connection {
                         }
                         Err(error) => error.to_string(),
                     },
-                    else => std::future::pending().await,
                 },
             };
             self.lose(&lost);
@@ -157,12 +161,16 @@ impl Connection {
 
     /// Sends what is left, for a moment, and ends the connection.
     pub(crate) async fn end(self) {
-        let State::Up(_, mut writer) = self.state else {
+        let State::Up(mut reader, mut writer) = self.state else {
             return;
         };
+        let mut rest = self.read;
         let said = async {
             writer.write_all(&self.unsent).await?;
-            writer.shutdown().await
+            writer.shutdown().await?;
+            // Until the broker has it all and ends its side.
+            while reader.read(&mut rest).await? > 0 {}
+            Ok::<(), std::io::Error>(())
         };
         if timeout(FAREWELL_MAX, said).await.is_err() {
             tracing::warn!(broker = %self.broker, "broker did not take the farewell");
@@ -221,6 +229,8 @@ impl Dial {
         let connected = timeout(CONNECT_MAX, async {
             let tcp = TcpStream::connect(&self.address).await?;
             tcp.set_nodelay(true)?;
+            // What was not sent when the connection is given up must not be sent later by the system.
+            tcp.set_zero_linger()?;
             Ok::<Box<dyn Stream>, std::io::Error>(match self.tls {
                 Some((connector, name)) => Box::new(connector.connect(name, tcp).await?),
                 None => Box::new(tcp),

@@ -46,6 +46,7 @@ use self::link::{Connection, Dial};
 use self::operator::Operator;
 use self::operator_task::OperatorTask;
 use self::outbox::COMMANDS_MAX;
+use self::template::Template;
 use crate::adapter::AdapterConfig;
 use crate::config::Config;
 use crate::control_thread::Waker;
@@ -83,7 +84,7 @@ pub struct Line {
 /// Which section cannot be used, or that the system gives no thread.
 pub(crate) fn start(config: &Config, agent: &Name) -> Result<Option<(Mqtt, Lines)>, AgentError> {
     let (reports, reported) = mpsc::channel(REPORTS_MAX);
-    let operators = operators(config)?;
+    let operators = operators(config, agent)?;
     let mut brokers = Vec::new();
     let mut workers = BTreeMap::new();
     let mut lines = BTreeMap::new();
@@ -179,7 +180,7 @@ pub(crate) fn start(config: &Config, agent: &Name) -> Result<Option<(Mqtt, Lines
 
 /// The operators of MQTT, each with its own connection: of what was said while it was away a broker keeps nothing for it.
 // [SAFE-127]
-fn operators(config: &Config) -> Result<Vec<OperatorTask>, AgentError> {
+fn operators(config: &Config, agent: &Name) -> Result<Vec<OperatorTask>, AgentError> {
     let mut tasks = Vec::new();
     for section in &config.operator {
         let brokers = config.mqtt.iter();
@@ -193,7 +194,7 @@ fn operators(config: &Config) -> Result<Vec<OperatorTask>, AgentError> {
         };
         let identity = Identity::load(&section.identity)?;
         let mut hello = hello(broker, &section.name).map_err(failed)?;
-        hello.client_id = format!("longrein-operator-{}", section.name);
+        hello.client_id = format!("longrein-{agent}-operator-{}", section.name);
         hello.session_s = 0;
         hello.will = None;
         tasks.push(OperatorTask {
@@ -205,10 +206,26 @@ fn operators(config: &Config) -> Result<Vec<OperatorTask>, AgentError> {
             hello,
             filter: section.topic.filter(),
             connection: Connection::new(broker.name.clone(), Dial::new(broker).map_err(failed)?),
-            operator: Operator::new(section.clone()),
+            operator: Operator::new(section.clone(), kept_from_answers(config, broker)),
         });
     }
     Ok(tasks)
+}
+
+/// Topics that no answer goes to: the agent may write there, and whoever asks may not.
+fn kept_from_answers(config: &Config, broker: &BrokerSection) -> Vec<Template> {
+    let commands = config
+        .function
+        .iter()
+        .filter_map(|function| match &function.adapter {
+            AdapterConfig::Mqtt(devices) if devices.broker == broker.name => {
+                Some(devices.command.clone())
+            }
+            _ => None,
+        });
+    let availability = broker.availability.as_deref();
+    let availability = availability.and_then(|topic| Template::parse(topic).ok());
+    commands.chain(availability).collect()
 }
 
 fn hello(section: &BrokerSection, agent: &Name) -> Result<Hello, BrokerError> {
@@ -244,7 +261,7 @@ impl Workers {
     /// Somebody has come to watch.
     pub(crate) fn on_watcher(&self) {
         for channel in self.0.keys() {
-            self.give(*channel, Work::Watcher);
+            self.give(*channel, Work::Watcher { channel: *channel });
         }
     }
 

@@ -18,10 +18,13 @@ use serde::{Deserialize, Serialize};
 
 use super::client::Message;
 use super::config::{FUNCTION, OperatorSection, Qos, VEHICLE};
+use super::template::Template;
 
 /// What an operator of MQTT wants, and what it waits for.
 pub(crate) struct Operator {
     section: OperatorSection,
+    /// Topics that no answer goes to.
+    kept: Vec<Template>,
     wanted: BTreeMap<(Name, Name), Wanted>,
     /// Commands that were sent and have no receipt, the oldest first.
     sent: VecDeque<Sent>,
@@ -71,6 +74,8 @@ struct Sent {
 pub(crate) enum OperatorEvent {
     /// Keep a session with this vehicle.
     Open { vehicle: Name },
+    /// No session with it is needed any more.
+    Close { vehicle: Name },
     /// Take the lease of a function.
     Take { vehicle: Name, function: Name },
     /// Give it back.
@@ -97,9 +102,10 @@ pub(crate) struct CommandTicket(Option<Answer>);
 
 impl Operator {
     /// An operator that has heard nothing.
-    pub(crate) fn new(section: OperatorSection) -> Operator {
+    pub(crate) fn new(section: OperatorSection, kept: Vec<Template>) -> Operator {
         Operator {
             section,
+            kept,
             wanted: BTreeMap::new(),
             sent: VecDeque::new(),
             events: VecDeque::new(),
@@ -116,10 +122,14 @@ impl Operator {
         let Some([vehicle, function]) = captured else {
             return;
         };
-        let answer = message.response_topic.clone().map(|topic| Answer {
-            topic,
-            correlation: message.correlation.clone(),
-        });
+        let answer_to = message.response_topic.clone();
+        let is_kept = |topic: &String| self.kept.iter().any(|kept| kept.covers(topic));
+        let answer = answer_to
+            .filter(|topic| !is_kept(topic))
+            .map(|topic| Answer {
+                topic,
+                correlation: message.correlation.clone(),
+            });
         let name = |given: &Option<Name>, text: &str| given.clone().or_else(|| text.parse().ok());
         let vehicle = name(&self.section.vehicle, vehicle);
         let function = name(&self.section.function, function);
@@ -233,7 +243,13 @@ impl Operator {
                 }
             }
             Ok(None) => self.answer(answer, "sent", None),
-            Err(why) => self.answer(answer, "refused", Some(&why)),
+            Err(why) => {
+                // Whatever is wrong with the lease, it is asked for anew.
+                if let Some(wanted) = self.get(vehicle, function) {
+                    wanted.lease = LeaseState::None;
+                }
+                self.answer(answer, "refused", Some(&why));
+            }
         }
     }
 
@@ -266,11 +282,10 @@ impl Operator {
         let idle = Duration::from_millis(self.section.idle_ms.into());
         let mut expired = Vec::new();
         for ((vehicle, function), wanted) in &mut self.wanted {
-            while let Some(order) = wanted.waiting.front()
-                && order.deadline <= now
-            {
-                expired.extend(wanted.waiting.pop_front());
-            }
+            let waiting = std::mem::take(&mut wanted.waiting).into_iter();
+            let (over, rest): (Vec<_>, _) = waiting.partition(|order| order.deadline <= now);
+            wanted.waiting = rest;
+            expired.extend(over);
             if wanted.lease == LeaseState::Held && now.since(wanted.used_at) >= idle {
                 wanted.lease = LeaseState::None;
                 self.events.push_back(OperatorEvent::Release {
@@ -282,6 +297,7 @@ impl Operator {
         for order in expired {
             self.answer(order.answer, "expired", None);
         }
+        self.forget_unused(now, idle);
         self.work(now);
     }
 
@@ -290,7 +306,11 @@ impl Operator {
         let idle = Duration::from_millis(self.section.idle_ms.into());
         let each = self.wanted.values().flat_map(|wanted| {
             let waiting = wanted.waiting.iter().map(|order| order.deadline).min();
-            let lease = (wanted.lease == LeaseState::Held).then(|| wanted.used_at + idle);
+            let lease = match wanted.lease {
+                LeaseState::Held => Some(wanted.used_at + idle),
+                LeaseState::None => Some(wanted.used_at + idle.max(KEPT)),
+                LeaseState::Asked => None,
+            };
             [waiting, lease]
         });
         each.flatten().min()
@@ -343,6 +363,25 @@ impl Operator {
         }
         for (answer, outcome, why) in wrong {
             self.answer(answer, outcome, why);
+        }
+    }
+
+    /// Names that nobody uses take no place.
+    fn forget_unused(&mut self, now: MonoTime, idle: Duration) {
+        let mut closed = Vec::new();
+        self.wanted.retain(|(vehicle, _), wanted| {
+            let unused = wanted.lease == LeaseState::None
+                && wanted.waiting.is_empty()
+                && now.since(wanted.used_at) >= idle.max(KEPT);
+            if unused {
+                closed.push(vehicle.clone());
+            }
+            !unused
+        });
+        for vehicle in closed {
+            if !self.wanted.keys().any(|(of, _)| *of == vehicle) {
+                self.events.push_back(OperatorEvent::Close { vehicle });
+            }
         }
     }
 
@@ -432,6 +471,8 @@ fn time_left(message: &Message, unix_ms: u64, ttl_ms: u16) -> Option<Duration> {
     (left > 0).then(|| Duration::from_millis(left))
 }
 
+/// A session is kept for so long after the last command.
+const KEPT: Duration = Duration::from_secs(60);
 /// Functions that one operator commands at once.
 const FUNCTIONS_MAX: usize = 256;
 /// Commands that wait for one lease: a second of 50 a second, and some.
@@ -441,7 +482,6 @@ const SENT_MAX: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
-    use super::super::template::Template;
     use super::*;
 
     const UNIX_MS: u64 = 1_700_000_000_000;
@@ -455,16 +495,19 @@ mod tests {
     }
 
     fn operator() -> Operator {
-        Operator::new(OperatorSection {
-            name: name("panel"),
-            broker: name("yard"),
-            identity: "panel".into(),
-            topic: Template::parse("site/{vehicle}/{function}/set").unwrap(),
-            vehicle: None,
-            function: None,
-            ttl_ms: 1_000,
-            idle_ms: 5_000,
-        })
+        Operator::new(
+            OperatorSection {
+                name: name("panel"),
+                broker: name("yard"),
+                identity: "panel".into(),
+                topic: Template::parse("site/{vehicle}/{function}/set").unwrap(),
+                vehicle: None,
+                function: None,
+                ttl_ms: 1_000,
+                idle_ms: 5_000,
+            },
+            vec![Template::parse("devices/{device}/cmd").unwrap()],
+        )
     }
 
     fn message(payload: &str) -> Message {
@@ -660,6 +703,33 @@ mod tests {
             events(&mut operator)[..],
             [OperatorEvent::Take { .. }]
         ));
+    }
+
+    #[test]
+    fn no_answer_goes_where_only_the_agent_may_write() {
+        let mut operator = operator();
+        let sly = Message {
+            response_topic: Some("devices/valve-3/cmd".to_string()),
+            retained: true,
+            ..message("open")
+        };
+        operator.on_message(at(0), UNIX_MS, &sly, Qos::AtLeastOnce);
+        assert_eq!(events(&mut operator), []);
+    }
+
+    #[test]
+    fn what_nobody_uses_is_forgotten_and_its_session_closed() {
+        let mut operator = operator();
+        operator.on_message(at(0), UNIX_MS, &message("open"), Qos::AtLeastOnce);
+        for _ in 0..10 {
+            let Some(due) = operator.next_timeout() else {
+                break;
+            };
+            operator.on_timeout(due);
+        }
+        assert!(operator.wanted.is_empty());
+        let vehicle = name("truck-17");
+        assert!(events(&mut operator).contains(&OperatorEvent::Close { vehicle }));
     }
 
     #[test]

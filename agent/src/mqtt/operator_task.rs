@@ -90,7 +90,7 @@ impl OperatorTask {
                     if now >= alive {
                         pinged_at = now;
                         client.ping();
-                        if now.since(heard_at) >= KEEP_ALIVE * 3 && client.is_up() {
+                        if now.since(heard_at) >= KEEP_ALIVE * 3 && connection.stands() {
                             connection.lose("the broker does not answer");
                             client.on_closed();
                         }
@@ -98,7 +98,7 @@ impl OperatorTask {
                     continue;
                 }
                 _ = ending.changed() => break,
-                fact = connection.step(true) => fact,
+                fact = connection.step() => fact,
             };
             heard_at = clock::now();
             match fact {
@@ -146,12 +146,13 @@ fn drive(
                 revocations.keep();
                 return;
             }
-            let mut events = heard.events.borrow_mut();
-            // Only what an operator needs; its task hears it at once.
-            if events.len() < HEARD_MAX {
-                events.push_back(event);
+            if concerns_operator(&event) {
+                let mut events = heard.events.borrow_mut();
+                if events.len() < HEARD_MAX {
+                    events.push_back(event);
+                }
+                heard.news.notify_one();
             }
-            heard.news.notify_one();
         }
     });
     let driver = match driver {
@@ -181,6 +182,20 @@ fn drive(
         return None;
     }
     Some(driver)
+}
+
+/// Sessions, leases and receipts; what vehicles tell otherwise is of no interest.
+fn concerns_operator(event: &ControllerEvent) -> bool {
+    matches!(
+        event,
+        ControllerEvent::SessionUp { .. }
+            | ControllerEvent::Described { .. }
+            | ControllerEvent::SessionDown { .. }
+            | ControllerEvent::Granted { .. }
+            | ControllerEvent::Refused { .. }
+            | ControllerEvent::LeaseLost { .. }
+            | ControllerEvent::Receipt { .. }
+    )
 }
 
 /// Leases that were asked for, and what the vehicles' functions are called.
@@ -286,6 +301,9 @@ fn carry_out(
             OperatorEvent::Open { vehicle } => {
                 driver.with(|controller, now| controller.open(now, &node(&vehicle)));
             }
+            OperatorEvent::Close { vehicle } => {
+                driver.with(|controller, now| controller.close(now, &node(&vehicle)));
+            }
             OperatorEvent::Take { vehicle, function } => {
                 let asked = driver.with(|controller, now| {
                     let channel = controller.channel(&node(&vehicle), function.as_str())?;
@@ -366,6 +384,7 @@ fn take_messages(
             ClientEvent::Refused { why } | ClientEvent::Broken { why } => close = Some(why),
             ClientEvent::Published { .. }
             | ClientEvent::NotPublished { .. }
+            | ClientEvent::Alive
             | ClientEvent::Again { .. } => {}
         }
     }

@@ -138,25 +138,41 @@ impl Outbox {
         self.in_flight.insert(packet_id, InFlight { command, qos });
     }
 
-    /// The command under this packet id, to be published again on another connection; none when it is over. What was void or
-    /// expired after it was sent may have arrived all the same.
-    // [SAFE-121] [SAFE-122]
+    /// What becomes of the command under this packet id on another connection. What is over may have arrived all the same.
+    // [SAFE-121] [SAFE-122] [SAFE-123]
     pub(crate) fn again(
         &mut self,
         now: MonoTime,
         packet_id: u16,
         voids: &Voids,
-    ) -> Result<&DeviceCommand, Option<u64>> {
-        let InFlight { command, .. } = self.in_flight.get(&packet_id).ok_or(None)?;
-        if voids.is_void(command) || command.deadline <= now {
-            let ticket = command.ticket;
-            self.in_flight.remove(&packet_id);
-            return Err(Some(ticket));
+        presence: impl Fn(&str) -> Presence,
+    ) -> Again<'_> {
+        let Some(InFlight { command, qos }) = self.in_flight.remove(&packet_id) else {
+            return Again::Unknown;
+        };
+        let is_gone = presence(&command.device) == Presence::Offline;
+        if voids.is_void(&command) || command.deadline <= now || is_gone {
+            return Again::Over(command.ticket);
         }
-        self.in_flight
-            .get(&packet_id)
-            .map(|sent| &sent.command)
-            .ok_or(None)
+        if qos == Qos::AtLeastOnce {
+            let before = |other: &DeviceCommand| other.ticket < command.ticket;
+            let place = self
+                .waiting
+                .iter()
+                .take_while(|other| before(other))
+                .count();
+            self.waiting.insert(place, command);
+            return Again::Waits;
+        }
+        let sent = InFlight { command, qos };
+        Again::Goes(
+            &self
+                .in_flight
+                .entry(packet_id)
+                .insert_entry(sent)
+                .into_mut()
+                .command,
+        )
     }
 
     /// The broker has acknowledged the packet, or refused it.
@@ -183,6 +199,19 @@ impl Outbox {
     pub(crate) fn next_timeout(&self) -> Option<MonoTime> {
         self.waiting.iter().map(|command| command.deadline).min()
     }
+}
+
+/// What becomes of a command that was not acknowledged.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Again<'a> {
+    /// There is none under this packet id.
+    Unknown,
+    /// It waits for its device like a new one.
+    Waits,
+    /// It goes once more under the same packet id.
+    Goes(&'a DeviceCommand),
+    /// It is void or expired, or its device has gone.
+    Over(u64),
 }
 
 /// Commands of one function that wait for their broker: three seconds of 200 a second, fewer than an agent keeps open.
@@ -264,22 +293,52 @@ mod tests {
         assert_eq!(swept, [(2, Settled::Void)]);
     }
 
-    /// SAFE-121 SAFE-122
+    /// SAFE-121 SAFE-122 SAFE-123
     #[test]
     fn what_was_not_acknowledged_is_published_again_only_while_it_is_in_force() {
         let mut outbox = Outbox::default();
         let voids = Voids::default();
-        for (packet_id, deadline_ms) in [(1, 100), (2, 500), (3, 500)] {
+        for (packet_id, deadline_ms) in [(1, 100), (2, 500), (3, 500), (4, 500)] {
             let ticket = u64::from(packet_id);
-            outbox.sent(packet_id, Qos::AtLeastOnce, command(ticket, deadline_ms));
+            outbox.sent(packet_id, Qos::ExactlyOnce, command(ticket, deadline_ms));
         }
-        assert_eq!(outbox.again(at(200), 1, &voids), Err(Some(1)));
-        assert_eq!(outbox.again(at(200), 2, &voids).unwrap().ticket, 2);
-        assert_eq!(outbox.again(at(200), 9, &voids), Err(None));
+        let mut again = |id, presence: fn(&str) -> Presence| match outbox.again(
+            at(200),
+            id,
+            &voids,
+            presence,
+        ) {
+            Again::Goes(command) => Ok(command.ticket),
+            Again::Over(ticket) => Err(ticket),
+            Again::Unknown | Again::Waits => Err(0),
+        };
+        assert_eq!(again(1, unsure), Err(1));
+        assert_eq!(again(2, unsure), Ok(2));
+        assert_eq!(again(4, offline), Err(4));
+        assert_eq!(again(9, unsure), Err(0));
         assert_eq!(outbox.acknowledged(2), Some(2));
         voids.all();
-        assert_eq!(outbox.again(at(200), 3, &voids), Err(Some(3)));
+        assert_eq!(outbox.again(at(200), 3, &voids, online), Again::Over(3));
         assert_eq!(outbox.acknowledged(3), None);
+    }
+
+    /// SAFE-123
+    #[test]
+    fn with_qos_1_what_was_not_acknowledged_waits_for_its_device_in_its_place() {
+        let mut outbox = Outbox::default();
+        let voids = Voids::default();
+        for packet_id in [1, 2] {
+            outbox.sent(packet_id, Qos::AtLeastOnce, command(packet_id.into(), 500));
+        }
+        outbox.push(command(3, 500), Presence::Unsure).unwrap();
+        for packet_id in [2, 1] {
+            assert_eq!(outbox.again(at(0), packet_id, &voids, unsure), Again::Waits);
+        }
+        assert_eq!(outbox.pop(unsure), None);
+        let order: Vec<u64> = std::iter::from_fn(|| outbox.pop(online))
+            .map(|c| c.ticket)
+            .collect();
+        assert_eq!(order, [1, 2, 3]);
     }
 
     #[test]

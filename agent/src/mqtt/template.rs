@@ -127,6 +127,11 @@ impl Template {
         parts.next().is_none().then_some(captured)
     }
 
+    /// Whether a topic is one of those that it stands for.
+    pub fn covers(&self, topic: &str) -> bool {
+        self.capture(topic, []).is_some()
+    }
+
     /// The names in it, in their order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.levels.iter().filter_map(|level| match level {
