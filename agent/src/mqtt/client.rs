@@ -127,11 +127,6 @@ impl Client {
         }
     }
 
-    /// Whether the broker let it in.
-    pub(crate) fn is_up(&self) -> bool {
-        self.up
-    }
-
     /// A connection stands; the first packet goes.
     ///
     /// # Errors

@@ -214,15 +214,15 @@ fn operators(config: &Config, agent: &Name) -> Result<Vec<OperatorTask>, AgentEr
 
 /// Topics that no answer goes to: the agent may write there, and whoever asks may not.
 fn kept_from_answers(config: &Config, broker: &BrokerSection) -> Vec<Template> {
-    let commands = config
-        .function
-        .iter()
-        .filter_map(|function| match &function.adapter {
-            AdapterConfig::Mqtt(devices) if devices.broker == broker.name => {
-                Some(devices.command.clone())
-            }
-            _ => None,
-        });
+    let devices = config.function.iter().filter_map(|function| {
+        let AdapterConfig::Mqtt(devices) = &function.adapter else {
+            return None;
+        };
+        Some(devices)
+    });
+    let commands = devices
+        .filter(|devices| devices.broker == broker.name)
+        .map(|devices| devices.command.clone());
     let availability = broker.availability.as_deref();
     let availability = availability.and_then(|topic| Template::parse(topic).ok());
     commands.chain(availability).collect()

@@ -283,7 +283,7 @@ impl Operator {
         let mut expired = Vec::new();
         for ((vehicle, function), wanted) in &mut self.wanted {
             let waiting = std::mem::take(&mut wanted.waiting).into_iter();
-            let (over, rest): (Vec<_>, _) = waiting.partition(|order| order.deadline <= now);
+            let (over, rest): (VecDeque<_>, _) = waiting.partition(|order| order.deadline <= now);
             wanted.waiting = rest;
             expired.extend(over);
             if wanted.lease == LeaseState::Held && now.since(wanted.used_at) >= idle {

@@ -164,15 +164,8 @@ impl Outbox {
             self.waiting.insert(place, command);
             return Again::Waits;
         }
-        let sent = InFlight { command, qos };
-        Again::Goes(
-            &self
-                .in_flight
-                .entry(packet_id)
-                .insert_entry(sent)
-                .into_mut()
-                .command,
-        )
+        let sent = self.in_flight.entry(packet_id);
+        Again::Goes(&sent.or_insert(InFlight { command, qos }).command)
     }
 
     /// The broker has acknowledged the packet, or refused it.

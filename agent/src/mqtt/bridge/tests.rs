@@ -22,6 +22,7 @@ struct Rig {
     connected: bool,
     /// Whether the broker answers pings and acknowledges publishes.
     answers: bool,
+    answers_pings: bool,
     session_present: bool,
     subscribers: bool,
     now: MonoTime,
@@ -73,6 +74,7 @@ impl Rig {
             broker: broker(),
             connected: false,
             answers: true,
+            answers_pings: true,
             session_present: false,
             subscribers: true,
             now: MonoTime::from_us(1_000_000),
@@ -264,7 +266,7 @@ impl Rig {
                     packet::Qos::AtMostOnce | packet::Qos::ExactlyOnce => Vec::new(),
                 }
             }
-            Packet::V5_0Pingreq(_) => self
+            Packet::V5_0Pingreq(_) if self.answers_pings => self
                 .broker
                 .checked_send(v5_0::Pingresp::builder().build().unwrap()),
             _ => Vec::new(),
@@ -391,32 +393,94 @@ fn after_an_outage_only_commands_with_time_left_are_published_to_devices_that_ar
     );
 }
 
-/// SAFE-121
+/// SAFE-121 SAFE-123
 #[test]
-fn what_the_broker_did_not_acknowledge_goes_again_with_the_time_that_is_left_or_not_at_all() {
+fn what_the_broker_did_not_acknowledge_goes_again_to_a_device_that_is_there_with_the_time_that_is_left()
+ {
+    for qos in [Qos::AtLeastOnce, Qos::ExactlyOnce] {
+        let mut rig = Rig::new(DevicesConfig {
+            qos: Some(qos),
+            ..config()
+        });
+        rig.connect();
+        rig.device_says("devices/valve-3/online", b"1", Qos::AtLeastOnce, true);
+        rig.answers = false;
+        rig.session_present = true;
+        let short = rig.command("valve-3", 1_000);
+        rig.command("valve-3", 30_000);
+        assert_eq!(rig.commands().len(), 2);
+        rig.disconnect();
+        rig.wait(10_000);
+        rig.published.clear();
+        rig.answers = true;
+        rig.connect();
+        rig.device_says("devices/valve-3/online", b"1", Qos::AtLeastOnce, true);
+        assert_eq!(rig.commands(), ["devices/valve-3/cmd open"]);
+        let mut again = rig.published.iter();
+        let again = again.find(|p| p.topic_name().ends_with("cmd")).unwrap();
+        assert_eq!(Message::from_v5(again).expiry_s, Some(20));
+        assert_eq!(rig.settled[0], (short, Settled::Unsaid));
+    }
+}
+
+/// SAFE-123
+#[test]
+fn what_a_broker_kept_from_before_tells_nothing_of_who_is_there() {
     let mut rig = Rig::up(&["valve-3"]);
-    rig.answers = false;
     rig.session_present = true;
-    let short = rig.command("valve-3", 1_000);
-    let long = rig.command("valve-3", 30_000);
-    assert_eq!(rig.commands().len(), 2);
     rig.disconnect();
-    rig.wait(10_000);
-    rig.published.clear();
-    rig.answers = true;
+    let waits = rig.command("valve-3", 30_000);
+    rig.answers_pings = false;
     rig.connect();
-    assert_eq!(rig.commands(), ["devices/valve-3/cmd open"]);
-    let again = Message::from_v5(
-        rig.published
-            .iter()
-            .find(|p| p.topic_name().ends_with("cmd"))
-            .unwrap(),
+    rig.device_says("devices/valve-3/state", b"old", Qos::AtLeastOnce, false);
+    rig.device_says("devices/valve-3/online", b"1", Qos::AtLeastOnce, false);
+    assert_eq!(rig.commands(), [""; 0]);
+    rig.answers_pings = true;
+    rig.bridge.on_bytes(
+        rig.now,
+        &v5_0::Pingresp::builder()
+            .build()
+            .unwrap()
+            .to_continuous_buffer(),
     );
-    assert_eq!(again.expiry_s, Some(20));
+    rig.device_says("devices/valve-3/state", b"new", Qos::AtLeastOnce, false);
+    assert_eq!(rig.settled, [(waits, Settled::Published)]);
+    rig.wait(100);
     assert_eq!(
-        rig.settled,
-        [(short, Settled::Unsaid), (long, Settled::Published)]
+        rig.said("\"payload\":\"old\""),
+        1,
+        "it is telemetry all the same"
     );
+}
+
+/// SAFE-124
+#[test]
+fn at_the_end_every_device_is_told_to_be_safe_however_few_the_broker_takes_at_once() {
+    let names: Vec<String> = (0..60).map(|number| format!("valve-{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut rig = Rig::up(&names);
+    rig.answers = false;
+    rig.bridge.on_fail_safe(rig.now, VALVES, true);
+    rig.bridge.on_end(rig.now);
+    rig.pump();
+    assert_eq!(rig.commands().len(), 60);
+}
+
+/// SAFE-123
+#[test]
+fn a_device_is_not_heard_by_its_own_commands() {
+    let mut config = config();
+    config.presence = None;
+    config.silent_s = 10;
+    config.telemetry = vec![Template::parse("devices/{device}/#").unwrap()];
+    let mut rig = Rig::new(config);
+    rig.connect();
+    rig.device_says("devices/pump/state", b"1", Qos::AtMostOnce, false);
+    rig.wait(6_000);
+    rig.device_says("devices/pump/cmd", b"open", Qos::AtMostOnce, false);
+    rig.wait(6_000);
+    rig.command("pump", 1_000);
+    assert_eq!(rig.settled, [(1, Settled::Refused(Refusal::Absent))]);
 }
 
 #[test]
@@ -602,7 +666,7 @@ fn who_comes_to_watch_hears_of_every_device_and_what_the_broker_keeps() {
     rig.device_says("devices/valve-3/state", b"live", Qos::AtLeastOnce, false);
     rig.wait(2_000);
     rig.lines.clear();
-    rig.bridge.on_watcher(rig.now);
+    rig.bridge.on_watcher(rig.now, VALVES);
     rig.wait(100);
     let lines: Vec<&str> = rig.lines.iter().map(|(_, line)| line.as_str()).collect();
     assert!(lines.contains(&r#"{"device":"pump","online":true,"why":"known"}"#));
@@ -615,7 +679,7 @@ fn who_comes_to_watch_hears_of_every_device_and_what_the_broker_keeps() {
     rig.device_says("devices/pump/state", b"", Qos::AtLeastOnce, true);
     rig.wait(2_000);
     rig.lines.clear();
-    rig.bridge.on_watcher(rig.now);
+    rig.bridge.on_watcher(rig.now, VALVES);
     rig.wait(100);
     assert_eq!(rig.said("42"), 0);
 }
