@@ -367,7 +367,7 @@ mod tests {
             .collect()
     }
 
-    /// The addresses that a node is told.
+    /// The addresses that a node is told, copies counted once.
     fn seen(packets: &[Packet]) -> Vec<String> {
         let chunks = packets.iter().flat_map(|packet| &packet.chunks);
         let notices = chunks.filter_map(|chunk| {
@@ -382,7 +382,9 @@ mod tests {
             };
             Some(format!("{link} {address}"))
         });
-        seen.collect()
+        let mut seen: Vec<String> = seen.collect();
+        seen.dedup();
+        seen
     }
 
     /// [WIRE-169]
