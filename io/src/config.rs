@@ -338,7 +338,7 @@ relay_addresses = { east = "10.0.0.1:4433" }
         let text = TEXT.replace("interface =", "interfce =");
         assert_eq!(
             error(&text),
-            "agent.toml:18: unknown key `interfce`; allowed here: `name`, `interface`, `count_max`, `address`, `budget_kbit_s`, `relay_addresses`"
+            "agent.toml:18: unknown key `interfce`; allowed here: `name`, `interface`, `count_max`, `address`, `budget_kbit_s`, `daily_mb`, `daily_telemetry_percent`, `daily_warn_percent`, `relay_addresses`"
         );
         let text = TEXT.replace("[log]\nlevel", "[log]\nlvl");
         assert_eq!(
