@@ -122,7 +122,7 @@ mod tests {
             (-1, Level::Fail),
             (0, Level::Ok),
             (59, Level::Ok),
-            (60, Level::Warn),
+            (61, Level::Warn),
             (90, Level::Warn),
             (91, Level::Fail),
         ] {

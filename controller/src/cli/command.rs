@@ -53,7 +53,7 @@ pub struct CommandArgs {
     pub lines: bool,
 
     /// Lines a second at most; without it as many as the vehicle answers
-    #[arg(long, value_name = "HZ", requires = "lines", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    #[arg(long, value_name = "HZ", conflicts_with_all = ["payload", "file"], value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub rate_hz: Option<u16>,
 
     /// The payload, or each line, is bytes in hexadecimal digits
