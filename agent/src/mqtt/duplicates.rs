@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use longrein_proto::base::MonoTime;
 
-use super::client::Message;
+use super::message::Message;
 
 /// Remembers messages of QoS 1, which may arrive more than once: from the broker after a lost connection, and from a device that sent
 /// it to the broker twice.

@@ -20,9 +20,10 @@ use longrein_proto::wire::{Description, FunctionKind};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Duration, sleep};
 
-use super::client::{Client, ClientEvent, Hello, Message};
+use super::client::{Client, ClientEvent};
 use super::config::{Qos, Version};
 use super::link::{Connection, Fact};
+use super::message::{Hello, Message};
 use super::operator::{Operator, OperatorEvent};
 
 /// An operator that has everything it needs.

@@ -14,9 +14,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::client::Message;
 use super::config::Qos;
 use super::devices::PresenceChange;
+use super::message::Message;
 
 /// A command to one device.
 #[derive(Debug, Deserialize)]

@@ -11,6 +11,10 @@ use mqtt_protocol_core::mqtt::result_code::{
 use mqtt_protocol_core::mqtt::{Connection, packet, role};
 
 use super::*;
+use crate::mqtt::config::DevicesConfig;
+use crate::mqtt::outbox::Voids;
+use crate::mqtt::template::Template;
+use std::sync::Arc;
 
 const VALVES: Channel = Channel::new(1).unwrap();
 
