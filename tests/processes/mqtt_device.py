@@ -1,10 +1,10 @@
 """Legacy devices: real clients of MQTT (paho) that know nothing of longrein.
 
-    mqtt_device.py PORT VERSION COUNT SEND_HZ QOS [SECONDS]
+    mqtt_device.py PORT VERSION COUNT SEND_HZ QOS
 
 COUNT devices named device-0, device-1, .. on one connection each, with a will, subscribe to devices/NAME/cmd, say that they are
-there, and send numbered states at SEND_HZ in all. Prints one JSON object a line: what each received and, at the end of the input,
-what was sent. They speak on until their standard input ends.
+there, and from the first line of their standard input until its end send numbered states at SEND_HZ in all. Prints one JSON object
+a line: what each received and, at the end of the input, what was sent.
 """
 
 import json
@@ -56,17 +56,20 @@ def device(name):
 
 
 clients = [(f"device-{number}", device(f"device-{number}")) for number in range(count)]
-ended = threading.Event()
+begun, ended = threading.Event(), threading.Event()
 
 
 def wait_for_end():
+    sys.stdin.readline()
+    begun.set()
     sys.stdin.read()
     ended.set()
 
 
 threading.Thread(target=wait_for_end, daemon=True).start()
 sent = 0
-begun = time.monotonic()
+begun.wait()
+begun_at = time.monotonic()
 while not ended.is_set():
     if send_hz <= 0:
         ended.wait(0.05)
@@ -74,7 +77,7 @@ while not ended.is_set():
     name, client = clients[sent % count]
     client.publish(f"devices/{name}/state", f"state {sent}", qos=qos)
     sent += 1
-    ended.wait(max(0.0, begun + sent / send_hz - time.monotonic()))
+    ended.wait(max(0.0, begun_at + sent / send_hz - time.monotonic()))
 for _, client in clients:
     deadline = time.monotonic() + 20
     while client.want_write() or len(client._out_messages) > 0:

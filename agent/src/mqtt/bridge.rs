@@ -374,7 +374,7 @@ impl Bridge {
                 let change = group.devices.on_heard(now, device);
                 group.on_change(now, change);
             }
-            if qos == Qos::AtLeastOnce
+            if qos != Qos::AtMostOnce
                 && !message.retained
                 && group.duplicates.is_duplicate(now, message, again)
             {

@@ -100,7 +100,7 @@ pub struct DevicesConfig {
     /// Seconds that the broker may be away before the function's device counts as lost.
     #[serde(default = "outage_max_s")]
     pub outage_max_s: u16,
-    /// Seconds within which a message of QoS 1 that is the same again counts as a duplicate; 0 for none.
+    /// Seconds within which a message of QoS 1 or 2 that is the same again counts as a duplicate; 0 for none.
     #[serde(default = "duplicate_s")]
     pub duplicate_s: u16,
 }
