@@ -74,6 +74,12 @@ impl Client {
     }
 }
 
+impl Drop for Client {
+    fn drop(&mut self) {
+        socket::end(&self.socket);
+    }
+}
+
 /// Messages a second: acknowledgements of two functions at 50 Hz, and telemetry at hundreds a second.
 const MESSAGES_PER_S: u64 = 1_000;
 /// Messages at once.

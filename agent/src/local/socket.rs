@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use longrein_proto::base::limits::MESSAGE_BYTES_MAX;
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with,
-    bind, connect, listen, recv, send as send_to, socket_with,
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType,
+    accept_with, bind, connect, listen, recv, send as send_to, shutdown, socket_with,
 };
 
 use crate::config::LocalSection;
@@ -96,6 +96,18 @@ pub fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> Heard {
     }
 }
 
+/// Ends a connection. Its client still reads all that it was told, and then the end: a socket that is closed with unread
+/// messages would have the client's next call fail instead.
+pub fn end(socket: &OwnedFd) {
+    // Nothing comes in any more. That it fails means that the client has gone.
+    let _ = shutdown(socket, Shutdown::Both);
+    for _ in 0..UNREAD_MAX {
+        if matches!(receive(socket, &mut []), Heard::End | Heard::Nothing) {
+            break;
+        }
+    }
+}
+
 fn new_socket() -> io::Result<OwnedFd> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let kind = SocketType::SEQPACKET;
@@ -143,12 +155,36 @@ fn group_id(group: &str) -> io::Result<u32> {
 
 /// Clients that may wait at a door for the next turn.
 const BACKLOG: i32 = 8;
+/// Messages that can wait in a connection: a socket takes 212,992 bytes by default, and a message costs at least 256 of them.
+const UNREAD_MAX: usize = 1_024;
 /// Bytes of the longest message of a client: the largest telemetry as hexadecimal text, and what stands around it.
 pub const MESSAGE_MAX: usize = 2 * MESSAGE_BYTES_MAX + 256;
 
 #[cfg(test)]
 mod tests {
+    use rustix::net::socketpair;
+
     use super::*;
+
+    #[test]
+    fn who_is_told_why_and_let_go_reads_it_although_more_was_said() {
+        let (ours, theirs) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .unwrap();
+        while send(&theirs, "unread") {}
+        assert!(send(&ours, "why"));
+        end(&ours);
+        drop(ours);
+        let mut buffer = [0; 16];
+        assert_eq!(receive(&theirs, &mut buffer), Heard::Message(3));
+        assert_eq!(buffer.get(..3), Some(b"why".as_slice()));
+        assert_eq!(receive(&theirs, &mut buffer), Heard::End);
+        assert!(!send(&theirs, "more"));
+    }
 
     #[test]
     fn a_group_is_found_by_its_name_or_number() {
