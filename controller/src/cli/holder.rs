@@ -5,10 +5,12 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use longrein_io::backoff::Backoff;
+use longrein_io::exit::Exit;
 use longrein_proto::base::Name;
 use tokio::time::sleep;
 
-use crate::{Claim, Lease, LeaseLoss, RequestError, Vehicle};
+use super::failure::Failure;
+use crate::{Claim, Lease, LeaseLoss, RemoteError, RequestError, Vehicle};
 
 /// Holds the lease of a function, and takes it again when its verb wants that.
 pub struct Holder {
@@ -16,6 +18,8 @@ pub struct Holder {
     function: Name,
     state: State,
     backoff: Backoff,
+    /// What `insist` said last.
+    trouble: String,
 }
 
 enum State {
@@ -51,6 +55,7 @@ impl Holder {
             function: function.clone(),
             state: State::Held(lease),
             backoff: Backoff::new(),
+            trouble: String::new(),
         })
     }
 
@@ -99,6 +104,38 @@ impl Holder {
     pub fn take_later(&mut self) {
         let pause = self.backoff.pause();
         self.take_after(pause);
+    }
+
+    /// Takes it again after a change that took it away, and says on standard error why, each trouble once.
+    ///
+    /// # Errors
+    /// Somebody else has it, the function is gone, or the connection has ended.
+    pub fn insist(&mut self, change: Change) -> Result<(), Failure> {
+        match change {
+            Change::Taken => self.trouble.clear(),
+            Change::Lost(loss @ (LeaseLoss::Taken { .. } | LeaseLoss::Removed(_))) => {
+                return Err(Failure::new(Exit::Refused, loss));
+            }
+            Change::Lost(loss @ (LeaseLoss::Lapsed | LeaseLoss::SessionEnded)) => {
+                self.say(format!("{loss}; taking it again"));
+                self.take_later();
+            }
+            Change::NotGiven(RequestError::Connection(why @ RemoteError::Ended)) => {
+                return Err(why.into());
+            }
+            Change::NotGiven(why) => {
+                self.say(format!("the lease is not given: {why}; trying again"));
+                self.take_later();
+            }
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, trouble: String) {
+        if trouble != self.trouble {
+            eprintln!("{trouble}");
+            self.trouble = trouble;
+        }
     }
 
     fn take_after(&mut self, pause: Duration) {

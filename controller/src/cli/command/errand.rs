@@ -17,11 +17,11 @@ use super::payload::Payload;
 use super::source::Source;
 use super::{CommandArgs, CommandClass};
 use crate::cli::failure::Failure;
-use crate::cli::holder::{Change, Holder};
+use crate::cli::holder::Holder;
 use crate::cli::output::{self, Reader};
 use crate::cli::report;
 use crate::cli::tally::Tally;
-use crate::{Events, LeaseLoss, RemoteError, RequestError, SendError, Vehicle, VehicleEvent};
+use crate::{Events, RemoteError, SendError, Vehicle, VehicleEvent};
 
 /// Sends commands under a lease, and hears what becomes of them.
 pub(super) struct Errand {
@@ -40,8 +40,6 @@ pub(super) struct Errand {
     overdue: Instant,
     tally: Tally,
     counts: Counts,
-    /// What was said last about the lease, so that it is said once.
-    trouble: String,
 }
 
 /// A command, as it is reported.
@@ -82,7 +80,6 @@ impl Errand {
             overdue: Instant::now(),
             tally: Tally::default(),
             counts: Counts::default(),
-            trouble: String::new(),
         }
     }
 
@@ -120,7 +117,7 @@ impl Errand {
                     },
                     None => return Err(RemoteError::Ended.into()),
                 },
-                change = self.holder.change() => self.on_change(change)?,
+                change = self.holder.change() => self.holder.insist(change)?,
                 () = at(until) => self.give_up()?,
                 () = at(overdue) => break,
                 signal = shutdown.wait() => return Err(Failure::interrupted(signal)),
@@ -248,34 +245,6 @@ impl Errand {
         let mut reports = status.beat.flows.iter();
         if let Some(report) = reports.find(|report| Some(report.flow) == flow) {
             self.tally.on_report(report);
-        }
-    }
-
-    fn on_change(&mut self, change: Change) -> Result<(), Failure> {
-        match change {
-            Change::Taken => self.trouble.clear(),
-            Change::Lost(loss @ (LeaseLoss::Taken { .. } | LeaseLoss::Removed(_))) => {
-                return Err(Failure::new(Exit::Refused, loss));
-            }
-            Change::Lost(loss @ (LeaseLoss::Lapsed | LeaseLoss::SessionEnded)) => {
-                self.say(format!("{loss}; taking it again"));
-                self.holder.take_later();
-            }
-            Change::NotGiven(RequestError::Connection(why @ RemoteError::Ended)) => {
-                return Err(why.into());
-            }
-            Change::NotGiven(why) => {
-                self.say(format!("the lease is not given: {why}; trying again"));
-                self.holder.take_later();
-            }
-        }
-        Ok(())
-    }
-
-    fn say(&mut self, trouble: String) {
-        if trouble != self.trouble {
-            eprintln!("{trouble}");
-            self.trouble = trouble;
         }
     }
 

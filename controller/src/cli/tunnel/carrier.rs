@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use longrein_io::exit::Exit;
 use longrein_io::shutdown::Shutdown;
 use longrein_proto::role::{Order, VehicleStatus};
 use longrein_proto::wire::{Body, Telemetry};
@@ -17,7 +16,7 @@ use crate::cli::holder::{Change, Holder};
 use crate::cli::output::{self, Reader};
 use crate::cli::report;
 use crate::cli::tally::Tally;
-use crate::{Events, LeaseLoss, RemoteError, RequestError, SendError, Vehicle, VehicleEvent};
+use crate::{Events, RemoteError, SendError, Vehicle, VehicleEvent};
 
 /// Carries datagrams to a function whose lease is held, and telemetry back.
 pub(super) struct Carrier {
@@ -33,8 +32,6 @@ pub(super) struct Carrier {
     tally: Tally,
     /// Why datagrams were not sent, so that each reason is said once.
     unsent: Vec<SendError>,
-    /// What was said last about the lease, so that it is said once.
-    trouble: String,
 }
 
 /// Datagrams here, and receipts of reliable messages.
@@ -69,7 +66,6 @@ impl Carrier {
             counts: Counts::default(),
             tally: Tally::default(),
             unsent: Vec::new(),
-            trouble: String::new(),
         }
     }
 
@@ -211,34 +207,10 @@ impl Carrier {
     }
 
     fn on_change(&mut self, change: Change) -> Result<(), Failure> {
-        match change {
-            Change::Taken => {
-                self.trouble.clear();
-                eprintln!("the lease of {} is held again", self.args.function);
-            }
-            Change::Lost(loss @ (LeaseLoss::Taken { .. } | LeaseLoss::Removed(_))) => {
-                return Err(Failure::new(Exit::Refused, loss));
-            }
-            Change::Lost(loss @ (LeaseLoss::Lapsed | LeaseLoss::SessionEnded)) => {
-                self.say(format!("{loss}; taking it again"));
-                self.holder.take_later();
-            }
-            Change::NotGiven(RequestError::Connection(why @ RemoteError::Ended)) => {
-                return Err(why.into());
-            }
-            Change::NotGiven(why) => {
-                self.say(format!("the lease is not given: {why}; trying again"));
-                self.holder.take_later();
-            }
+        if matches!(change, Change::Taken) {
+            eprintln!("the lease of {} is held again", self.args.function);
         }
-        Ok(())
-    }
-
-    fn say(&mut self, trouble: String) {
-        if trouble != self.trouble {
-            eprintln!("{trouble}");
-            self.trouble = trouble;
-        }
+        self.holder.insist(change)
     }
 
     fn print_counts(&self) -> Result<Reader, Failure> {
