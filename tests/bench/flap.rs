@@ -1,12 +1,10 @@
 //! Question: what does a link that comes and goes cost whoever drives, while another link stands?
 
-use std::time::Duration;
-
 use longrein::local_fleet::Plan;
 use longrein_io::entropy::SystemEntropy;
 use longrein_proto::base::Entropy;
 use longrein_tests::Chance;
-use longrein_tests::wan::{FlappedDrive, Flaps, Interface, Profile, Wan, WanFleet, fleet_nodes};
+use longrein_tests::wan::{FlappedDrive, Flaps, Wan, WanFleet};
 
 use super::spread::Spread;
 
@@ -55,22 +53,13 @@ pub fn run(args: &FlapArgs) -> anyhow::Result<()> {
 }
 
 fn drive(seed: u64, commands: usize, flaps: u64) -> anyhow::Result<FlappedDrive> {
-    let steady = Profile::delayed(Duration::from_millis(15));
-    let nodes = fleet_nodes(
-        vec![
-            Interface::new("wwan0", steady),
-            Interface::new("eth0", steady),
-        ],
-        &[("relay-a", Profile::CLEAR), ("relay-b", Profile::CLEAR)],
-        vec![Interface::new(
-            "office",
-            Profile::delayed(Duration::from_millis(5)),
-        )],
-    );
     let mut plan = Plan::demo(Plan::sibling_programs()?);
     plan.controllers = vec!["desk".into()];
-    let links = "[[link]]\nname = \"modem\"\ninterface = \"wwan*\"\n[[link]]\nname = \"cable\"\ninterface = \"eth0\"\n";
-    let fleet = WanFleet::start_with_links(Wan::start(seed, &nodes)?, plan, links)?;
+    let fleet = WanFleet::start_with_links(
+        Wan::start(seed, &FlappedDrive::nodes())?,
+        plan,
+        FlappedDrive::LINKS,
+    )?;
     let flaps = Flaps {
         interface: "wwan0".into(),
         chance: Chance::new(seed),

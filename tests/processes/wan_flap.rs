@@ -1,8 +1,6 @@
 //! A link comes and goes while somebody drives.
 
-use std::time::Duration;
-
-use longrein_tests::wan::{FlappedDrive, Flaps, Interface, Profile, WanFleet, fleet_nodes};
+use longrein_tests::wan::{FlappedDrive, Flaps, WanFleet};
 
 use super::fleet::plan;
 use super::network::network;
@@ -10,24 +8,11 @@ use super::rounds::rounds_or;
 
 #[test]
 fn a_link_that_flaps_costs_no_command_and_leaves_no_file_open() {
-    let steady = Profile::delayed(Duration::from_millis(15));
-    let nodes = fleet_nodes(
-        vec![
-            Interface::new("wwan0", steady),
-            Interface::new("eth0", steady),
-        ],
-        &[("relay-a", Profile::CLEAR), ("relay-b", Profile::CLEAR)],
-        vec![Interface::new(
-            "office",
-            Profile::delayed(Duration::from_millis(5)),
-        )],
-    );
-    let Some(wan) = network(&nodes) else {
+    let Some(wan) = network(&FlappedDrive::nodes()) else {
         return;
     };
     let (chance, flaps) = rounds_or(FLAPS);
-    let links = "[[link]]\nname = \"modem\"\ninterface = \"wwan*\"\n[[link]]\nname = \"cable\"\ninterface = \"eth0\"\n";
-    let fleet = WanFleet::start_with_links(wan, plan(), links).unwrap();
+    let fleet = WanFleet::start_with_links(wan, plan(), FlappedDrive::LINKS).unwrap();
     let flapping = Flaps {
         interface: "wwan0".into(),
         chance,

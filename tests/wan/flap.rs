@@ -11,7 +11,8 @@ use longrein_proto::base::Entropy;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::fleet::WanFleet;
-use super::plan::{CONTROLLER, VEHICLE};
+use super::plan::{CONTROLLER, Interface, NodePlan, VEHICLE, fleet_nodes};
+use super::profile::Profile;
 use super::wan::{Wan, WanError};
 use crate::Chance;
 
@@ -82,6 +83,25 @@ impl Flaps {
 }
 
 impl FlappedDrive {
+    /// The `[[link]]` sections of an agent that is at home in [`FlappedDrive::nodes`].
+    pub const LINKS: &str = "[[link]]\nname = \"modem\"\ninterface = \"wwan*\"\n[[link]]\nname = \"cable\"\ninterface = \"eth0\"\n";
+
+    /// A vehicle with a modem, which flaps, and a cable, 15 ms each; two relays, and an office 5 ms away.
+    pub fn nodes() -> Vec<NodePlan> {
+        let steady = Profile::delayed(Duration::from_millis(15));
+        fleet_nodes(
+            vec![
+                Interface::new("wwan0", steady),
+                Interface::new("eth0", steady),
+            ],
+            &[("relay-a", Profile::CLEAR), ("relay-b", Profile::CLEAR)],
+            vec![Interface::new(
+                "office",
+                Profile::delayed(Duration::from_millis(5)),
+            )],
+        )
+    }
+
     /// Drives at 50 Hz while a link flaps, for as long as `goes_on` says of the commands sent and the flaps so far. The agent's links
     /// all work when it begins; the fleet is stopped in the end.
     ///
