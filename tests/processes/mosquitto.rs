@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::mavlink_peer::python;
 use super::program::Program;
+use super::until::until;
 
 /// A broker that keeps what it has on disk, and can be stopped and started again at its port.
 pub struct Mosquitto {
@@ -32,7 +33,7 @@ impl Mosquitto {
         std::fs::create_dir(&kept).unwrap();
         let config = format!(
             "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\npersistence_location {}/\n\
-             max_queued_messages 100000\nlog_dest stderr\nlog_type information\nlog_type warning\nlog_type error\nlog_type notice\nset_tcp_nodelay true\n",
+             max_queued_messages 100000\nlog_dest stderr\nlog_type information\nlog_type warning\nlog_type error\nlog_type notice\nlog_type subscribe\nset_tcp_nodelay true\n",
             kept.display()
         );
         std::fs::write(folder.path().join("mosquitto.conf"), config).unwrap();
@@ -74,13 +75,22 @@ impl Mosquitto {
         assert_eq!(ended.code, Some(0), "{ended:?}");
     }
 
-    /// Prints what is published to a topic.
-    pub fn subscribe(&self, arguments: &[&str]) -> Program {
+    /// Prints what is published to a topic from now on; its client has this name.
+    pub fn subscribe(&self, name: &str, arguments: &[&str]) -> Program {
         let mut command = Command::new("mosquitto_sub");
         command
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-i", name])
             .args(arguments);
-        Program::run("mosquitto_sub", command)
+        let program = Program::run("mosquitto_sub", command);
+        until("the broker knows of the subscription", || {
+            let broker = self.program.as_ref().unwrap();
+            broker
+                .said()
+                .iter()
+                .any(|line| line.contains(&format!(": {name} ")))
+                .then_some(())
+        });
+        program
     }
 
     /// Legacy devices `device-0`, `device-1`, .., which send states.

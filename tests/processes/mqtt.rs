@@ -182,7 +182,7 @@ fn commands_reach_devices_that_are_there_with_their_deadline_and_nobody_else() {
         drop(again);
     })
     .unwrap();
-    let mut availability = broker.subscribe(&["-t", "longrein/truck-17", "-v"]);
+    let mut availability = broker.subscribe("availability", &["-t", "longrein/truck-17", "-v"]);
     availability.prints("longrein/truck-17 online");
     drop(fleet);
     availability.prints("longrein/truck-17 offline");
@@ -237,28 +237,14 @@ fn over_restarts_of_the_broker_what_has_time_left_arrives_and_counts_match() {
 fn over_restarts(restarts: u64, qos: u8) {
     let mut broker = Mosquitto::start();
     // What the broker passes on at all, as its own client hears it: of QoS 2 Mosquitto and paho lose some between them.
-    let mut audit = broker.subscribe(&[
-        "-V",
-        "mqttv311",
-        "-q",
-        "2",
-        "-c",
-        "-i",
+    let mut audit = broker.subscribe(
         "audit",
-        "-t",
-        "devices/+/state",
-    ]);
-    let commanded = broker.subscribe(&[
-        "-V",
-        "mqttv311",
-        "-q",
-        "2",
-        "-c",
-        "-i",
+        &["-V", "mqttv311", "-q", "2", "-c", "-t", "devices/+/state"],
+    );
+    let commanded = broker.subscribe(
         "commanded",
-        "-t",
-        "devices/+/cmd",
-    ]);
+        &["-V", "mqttv311", "-q", "2", "-c", "-t", "devices/+/cmd"],
+    );
     let mut devices = broker.devices("5", 4, 100, qos);
     let mut input = devices.stdin();
     let fleet = fleet::start(plan(&broker, "5", qos));
@@ -418,7 +404,7 @@ fn a_panel_commands_by_mqtt_under_an_identity_and_a_lease_of_its_own() {
     plan.functions += "[[operator]]\nname = \"panel\"\nbroker = \"yard\"\nidentity = \"$FLEET/controller-panel\"\n\
                        topic = \"panel/{vehicle}/{function}/set\"\nttl_ms = 20000\n";
     let fleet = fleet::start(plan);
-    let answers = broker.subscribe(&["-V", "mqttv5", "-t", "answers"]);
+    let answers = broker.subscribe("answers", &["-V", "mqttv5", "-t", "answers"]);
     let publish = |payload: &str, more: &[&str]| {
         let mut arguments = vec![
             "-V",
