@@ -40,6 +40,7 @@ mod relay_death;
 mod relay_return;
 mod reliable;
 mod repeat;
+mod reports;
 mod returning_node;
 mod revocation;
 mod routes;

@@ -151,24 +151,16 @@ impl Live {
     pub(super) fn take_deliveries(&mut self, now: MonoTime, events: &mut Events) {
         while let Some(delivery) = self.line.session.poll_delivery() {
             self.line.on_delivery(now, &delivery);
-            if delivery.flow.channel != Channel::SESSION {
-                self.on_telemetry(delivery, events);
-            } else if delivery.flow.class == Class::Latest {
-                self.on_beat(now, &delivery, events);
+            let (flow, number) = (delivery.flow, delivery.number);
+            let outcome = if flow.channel != Channel::SESSION {
+                self.on_telemetry(delivery, events)
+            } else if flow.class == Class::Latest {
+                self.on_beat(now, &delivery, events)
             } else {
-                let outcome = match SessionMessage::decode(&delivery.bytes) {
-                    Ok(SessionMessage::WallClock(unix_ms)) => {
-                        self.clock = delivery.age.map(|age| (unix_ms, age, now));
-                        Outcome::Applied
-                    }
-                    Ok(message) => self.on_message(now, message, events),
-                    Err(_) => Outcome::Refused(Refusal::Malformed),
-                };
-                // Without a receipt the agent keeps its answers and has no room for more.
-                self.line
-                    .session
-                    .on_outcome(delivery.flow, delivery.number, outcome);
-            }
+                self.on_session_message(now, &delivery, events)
+            };
+            // [WIRE-98] Without a receipt the agent keeps what it sent reliably, and has no room for more.
+            self.line.session.on_outcome(flow, number, outcome);
         }
         self.take_receipts(events);
     }
@@ -201,20 +193,38 @@ impl Live {
         self.line.flush(now, node);
     }
 
-    fn on_telemetry(&self, delivery: Delivery, events: &mut Events) {
-        if let Ok(telemetry) = Telemetry::decode(&delivery.bytes) {
-            events.push_back(ControllerEvent::Telemetry {
-                vehicle: self.vehicle.clone(),
-                channel: delivery.flow.channel,
-                telemetry,
-                age: delivery.age,
-            });
+    fn on_telemetry(&self, delivery: Delivery, events: &mut Events) -> Outcome {
+        let Ok(telemetry) = Telemetry::decode(&delivery.bytes) else {
+            return MALFORMED;
+        };
+        events.push_back(ControllerEvent::Telemetry {
+            vehicle: self.vehicle.clone(),
+            channel: delivery.flow.channel,
+            telemetry,
+            age: delivery.age,
+        });
+        Outcome::Applied
+    }
+
+    fn on_session_message(
+        &mut self,
+        now: MonoTime,
+        delivery: &Delivery,
+        events: &mut Events,
+    ) -> Outcome {
+        match SessionMessage::decode(&delivery.bytes) {
+            Ok(SessionMessage::WallClock(unix_ms)) => {
+                self.clock = delivery.age.map(|age| (unix_ms, age, now));
+                Outcome::Applied
+            }
+            Ok(message) => self.on_message(now, message, events),
+            Err(_) => MALFORMED,
         }
     }
 
-    fn on_beat(&mut self, now: MonoTime, delivery: &Delivery, events: &mut Events) {
+    fn on_beat(&mut self, now: MonoTime, delivery: &Delivery, events: &mut Events) -> Outcome {
         let Ok(beat) = AgentBeat::decode(&delivery.bytes) else {
-            return;
+            return MALFORMED;
         };
         self.line
             .session
@@ -245,6 +255,7 @@ impl Live {
                 age: delivery.age,
             },
         });
+        Outcome::Applied
     }
 
     // [WIRE-98]
@@ -282,7 +293,7 @@ impl Live {
             SessionMessage::Dictionaries(tags) => self.line.session.on_dictionaries(&tags),
             // Only controllers ask; the clock is read with its age.
             SessionMessage::Request { .. } | SessionMessage::WallClock(_) => {
-                return Outcome::Refused(Refusal::Malformed);
+                return MALFORMED;
             }
         }
         Outcome::Applied
@@ -432,3 +443,6 @@ impl Live {
         self.line.send_beat(now, &beat.encode());
     }
 }
+
+/// Of what cannot be read, or is not for a controller.
+const MALFORMED: Outcome = Outcome::Refused(Refusal::Malformed);
