@@ -196,6 +196,28 @@ impl Config {
             let checked = devices.check(broker.version);
             checked.map_err(|what| wrong(place(), format!("adapter \"mqtt\": {what}")))?;
         }
+        for section in &self.mqtt {
+            let place = format!("[[mqtt]] {}", section.name);
+            self.check_use(section).map_err(|what| wrong(place, what))?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is somebody to connect to a broker for.
+    fn check_use(&self, broker: &BrokerSection) -> Result<(), String> {
+        let is_behind = |function: &FunctionSection| matches!(&function.adapter, AdapterConfig::Mqtt(devices) if devices.broker == broker.name);
+        if self.function.iter().any(is_behind) {
+            return Ok(());
+        }
+        let commands = |operator: &OperatorSection| operator.broker == broker.name;
+        if !self.operator.iter().any(commands) {
+            return Err("no [[function]] and no [[operator]] uses it".to_string());
+        }
+        if broker.availability.is_some() {
+            return Err(
+                "`availability` is of devices, and no [[function]] has any there".to_string(),
+            );
+        }
         Ok(())
     }
 

@@ -22,7 +22,7 @@ use longrein_proto::role::{Agent, AgentConfig, AgentRecord};
 use longrein_proto::session::Dictionaries;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc::Receiver, oneshot, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::black_box::BlackBox;
 use crate::config::Config;
@@ -33,7 +33,7 @@ use crate::ledger::Ledger;
 use crate::local::board::Board;
 use crate::metering::{COUNTED_EVERY, Metering, Plans};
 use crate::modems::Modems;
-use crate::mqtt::{Mqtt, Report, Workers};
+use crate::mqtt::{Farewell, Mqtt, Report, Workers};
 use crate::program::Reread;
 use crate::reload::Reload;
 use crate::slots::Slots;
@@ -83,7 +83,7 @@ impl Network {
         })?;
         let functions = self.config.functions();
         let functions = functions.map(|(channel, section)| (channel, section.name.clone()));
-        let (bridges, reports, bridges_ended) = split(self.mqtt);
+        let (bridges, reports, farewell) = split(self.mqtt);
         let dispatch = Rc::new(Dispatch::new(
             self.control.handle().clone(),
             store,
@@ -161,7 +161,9 @@ impl Network {
                 signal = shutdown.wait() => tracing::info!(signal, "agent ends at once"),
             }
         }
-        farewell(bridges_ended).await;
+        if let Some(farewell) = farewell {
+            farewell.say().await;
+        }
         ledger.tell_all();
         driver.close().await;
         metering.finish(&driver, &reload.wire_bytes()).await;
@@ -255,26 +257,12 @@ async fn close_devices(control: ControlThread, driver: &Driver<Agent>) {
     let _ = tokio::task::spawn_blocking(move || drop(control)).await;
 }
 
-/// The bridges to MQTT, for whoever speaks with them.
-fn split(
-    mqtt: Option<Mqtt>,
-) -> (
-    Option<Workers>,
-    Option<Receiver<Report>>,
-    Option<oneshot::Receiver<()>>,
-) {
+/// What of the bridges to MQTT goes where.
+fn split(mqtt: Option<Mqtt>) -> (Option<Workers>, Option<Receiver<Report>>, Option<Farewell>) {
     let Some(mqtt) = mqtt else {
         return (None, None, None);
     };
-    (Some(mqtt.workers), Some(mqtt.reports), Some(mqtt.ended))
-}
-
-/// The bridges say farewell to their devices when their adapters are gone, and end with the process if not in time.
-async fn farewell(bridges_ended: Option<oneshot::Receiver<()>>) {
-    if let Some(ended) = bridges_ended {
-        // Whether they ended or not, the process does.
-        let _ = timeout(FAREWELL_MAX, ended).await;
-    }
+    (Some(mqtt.workers), Some(mqtt.reports), Some(mqtt.farewell))
 }
 
 /// What each link may carry; a pattern is as many links as interfaces match.
@@ -329,7 +317,5 @@ fn tell_ready(config: &Config, identity: &Identity, routes: &[Route]) {
     );
 }
 
-/// How long bridges to MQTT may take to say farewell.
-const FAREWELL_MAX: Duration = Duration::from_secs(1);
 /// How often counters are logged, when they changed.
 const COUNTS_EVERY: Duration = Duration::from_secs(60);

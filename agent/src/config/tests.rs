@@ -272,6 +272,11 @@ fn what_makes_no_sense_of_mqtt_is_refused() {
             "[[mqtt]] yard: `address`: \"broker.example\" is no `host:port`",
         ),
         (
+            "\n[[mqtt]]\n",
+            "\n[[mqtt]]\nname = \"attic\"\naddress = \"broker.example:1883\"\n[[mqtt]]\n",
+            "[[mqtt]] attic: no [[function]] and no [[operator]] uses it",
+        ),
+        (
             "topic = \"panel/drive/set\"",
             "topic = \"panel/{function}/set\"",
             "[[operator]] panel: `topic` has `{vehicle}` and `{function}`, each unless its key is given",
@@ -280,6 +285,23 @@ fn what_makes_no_sense_of_mqtt_is_refused() {
         let error = checked(&complete().replacen(from, to, 1)).unwrap_err();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn a_broker_of_operators_alone_has_no_devices_to_speak_for() {
+    let with_attic = |more: &str| {
+        let attic =
+            format!("\n[[mqtt]]\nname = \"attic\"\naddress = \"broker.example:1883\"\n{more}");
+        let text = complete().replacen("\n[[mqtt]]\n", &format!("{attic}[[mqtt]]\n"), 1);
+        let (before, operator) = text.split_once("[[operator]]").unwrap();
+        let operator = operator.replacen("\"yard\"", "\"attic\"", 1);
+        checked(&format!("{before}[[operator]]{operator}"))
+    };
+    with_attic("").unwrap();
+    assert_eq!(
+        with_attic("availability = \"attic\"\n").unwrap_err(),
+        "[[mqtt]] attic: `availability` is of devices, and no [[function]] has any there"
+    );
 }
 
 #[test]

@@ -39,6 +39,8 @@ use longrein_io::{clock, runtime};
 use longrein_proto::base::{Channel, FencingToken, MonoTime, Name, Refusal};
 use rustix::event::{PollFd, PollFlags};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use self::bridge::{Bridge, UNAVAILABLE};
 use self::broker::{Broker, Member, Outcome, REPORTS_MAX, Standing, Work};
@@ -60,11 +62,27 @@ pub(crate) use self::broker::Report;
 pub use self::link::BrokerError;
 pub(crate) use self::outbox::Settled;
 
-/// The bridges of an agent, and their thread. It ends when the adapters are gone, and is waited for then, for a moment.
+/// The bridges and operators of an agent.
 pub(crate) struct Mqtt {
     pub(crate) workers: Workers,
     pub(crate) reports: mpsc::Receiver<Report>,
-    pub(crate) ended: oneshot::Receiver<()>,
+    pub(crate) farewell: Farewell,
+}
+
+/// The end of the thread that serves them.
+pub(crate) struct Farewell {
+    operators: watch::Sender<bool>,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Farewell {
+    /// Ends the operators. The bridges end when their adapters are gone, with what they have to tell their devices; all of them are
+    /// waited for, for a moment.
+    pub(crate) async fn say(self) {
+        self.operators.send_replace(true);
+        // Whether they ended or not, the process does.
+        let _ = timeout(FAREWELL_MAX, self.ended).await;
+    }
 }
 
 /// Each function's end of its bridge.
@@ -132,6 +150,10 @@ pub(crate) fn start(config: &Config, agent: &Name) -> Result<Option<(Mqtt, Lines
             };
             lines.insert(channel, line);
         }
+        if groups.is_empty() {
+            // Of operators, who have connections of their own.
+            continue;
+        }
         let hello = hello(section, agent).map_err(failed)?;
         brokers.push(Broker {
             name: section.name.clone(),
@@ -143,29 +165,24 @@ pub(crate) fn start(config: &Config, agent: &Name) -> Result<Option<(Mqtt, Lines
             reports: reports.clone(),
         });
     }
-    if brokers.is_empty() {
+    if brokers.is_empty() && operators.is_empty() {
         return Ok(None);
     }
     let (end, ended) = oneshot::channel();
-    let (over, ending) = watch::channel(false);
+    let (farewell, ending) = watch::channel(false);
     std::thread::Builder::new()
         .name("mqtt".to_string())
         .spawn(move || {
             let served = runtime::run(async || {
-                let tasks = brokers.into_iter().map(Broker::serve);
-                let tasks: Vec<_> = tasks.map(tokio::task::spawn_local).collect();
-                let operators: Vec<_> = operators
-                    .into_iter()
-                    .map(|operator| tokio::task::spawn_local(operator.serve(ending.clone())))
-                    .collect();
-                for task in tasks {
-                    // A panic in there was logged by itself, and ends the process where it was built to.
-                    let _ = task.await;
+                let mut tasks = JoinSet::new();
+                for broker in brokers {
+                    tasks.spawn_local(broker.serve());
                 }
-                over.send_replace(true);
                 for operator in operators {
-                    let _ = operator.await;
+                    tasks.spawn_local(operator.serve(ending.clone()));
                 }
+                // A panic in there was logged by itself, and ends the process where it was built to.
+                while tasks.join_next().await.is_some() {}
             });
             if let Err(error) = served {
                 tracing::error!(%error, "bridges to MQTT cannot run");
@@ -176,7 +193,10 @@ pub(crate) fn start(config: &Config, agent: &Name) -> Result<Option<(Mqtt, Lines
     let mqtt = Mqtt {
         workers: Workers(workers),
         reports: reported,
-        ended,
+        farewell: Farewell {
+            operators: farewell,
+            ended,
+        },
     };
     Ok(Some((mqtt, lines)))
 }
@@ -402,5 +422,7 @@ impl Line {
 
 /// Words that may wait for a broker's task: five seconds of 200 commands a second.
 const WORK_MAX: usize = 1_024;
+/// How long the thread may take to say farewell.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
 /// How long a broker keeps what devices said while this agent was away: an hour.
 const SESSION_S: u32 = 3_600;

@@ -17,6 +17,7 @@ use longrein_proto::wire::{Body, Drive, FunctionKind};
 use serde::{Deserialize, Serialize};
 
 use super::config::{FUNCTION, OperatorSection, Qos, VEHICLE};
+use super::duplicates::Duplicates;
 use super::message::Message;
 use super::template::Template;
 
@@ -25,6 +26,8 @@ pub(crate) struct Operator {
     section: OperatorSection,
     /// Topics that no answer goes to.
     kept: Vec<Template>,
+    /// Messages that have an id.
+    seen: Duplicates,
     wanted: BTreeMap<(Name, Name), Wanted>,
     /// Commands that were sent and have no receipt, the oldest first.
     sent: VecDeque<Sent>,
@@ -106,6 +109,7 @@ impl Operator {
         Operator {
             section,
             kept,
+            seen: Duplicates::new(Duration::ZERO),
             wanted: BTreeMap::new(),
             sent: VecDeque::new(),
             events: VecDeque::new(),
@@ -142,6 +146,11 @@ impl Operator {
         let Some(ttl) = time_left(message, unix_ms, self.section.ttl_ms) else {
             return self.answer(answer, "expired", None);
         };
+        // [SAFE-128]
+        let has_id = message.properties.iter().any(|(key, _)| key == "id");
+        if has_id && self.seen.is_duplicate(now, message, false) {
+            return self.answer(answer, "refused", Some("it came before"));
+        }
         let key = (vehicle, function);
         if !self.wanted.contains_key(&key) {
             if self.wanted.len() >= FUNCTIONS_MAX {

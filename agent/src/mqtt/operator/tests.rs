@@ -146,6 +146,43 @@ fn a_kept_or_late_message_is_no_command() {
     assert!(operator.wanted.is_empty());
 }
 
+/// SAFE-128
+#[test]
+fn a_message_with_an_id_is_a_command_once_and_one_without_is_each_time() {
+    let mut operator = operator();
+    held(&mut operator, FunctionKind::Opaque);
+    let with = |id: &str| Message {
+        properties: vec![("id".to_string(), id.to_string())],
+        ..message("open")
+    };
+    // Commands at 50 Hz push no id out.
+    let others = std::iter::repeat_n(message("open"), 5_000);
+    let all = [with("a")].into_iter().chain(others);
+    for (number, message) in all.chain([with("a"), with("b")]).enumerate() {
+        let now = at(number as u64 * 20);
+        operator.on_message(now, UNIX_MS, &message, Qos::AtLeastOnce);
+        operator.on_session(
+            now,
+            &name("truck-17"),
+            &[(name("valves"), FunctionKind::Opaque)],
+        );
+        operator.on_granted(now, &name("truck-17"), &name("valves"));
+    }
+    let (mut commands, mut answers) = (0, Vec::new());
+    for event in events(&mut operator) {
+        match event {
+            OperatorEvent::Command { .. } => commands += 1,
+            OperatorEvent::Answer(message) => answers.push(message.payload),
+            _ => {}
+        }
+    }
+    assert_eq!(commands, 5_002);
+    assert_eq!(
+        answers,
+        [br#"{"outcome":"refused","why":"it came before"}"#]
+    );
+}
+
 /// SAFE-127
 #[test]
 fn a_command_waits_for_its_lease_no_longer_than_its_time_to_live() {
