@@ -17,29 +17,41 @@ use super::until::until;
 pub struct Mosquitto {
     folder: Folder,
     pub port: u16,
+    /// Of its second listener, when it has one.
+    pub guarded_port: u16,
     program: Option<Program>,
 }
 
 impl Mosquitto {
-    /// Starts one on a free port of the loopback.
+    /// Starts one on a free port of the loopback, where it wants nothing of its clients.
     pub fn start() -> Mosquitto {
+        Mosquitto::start_with("")
+    }
+
+    /// The same with a second listener that wants this, unless that is nothing.
+    pub fn start_with(wanted: &str) -> Mosquitto {
         let folder = Folder::new().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        // Both at once, so that they are two.
+        let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [port, guarded_port] = free.map(|free| free.local_addr().unwrap().port());
         let kept = folder.path().join("kept");
         std::fs::create_dir(&kept).unwrap();
+        let log = ["information", "warning", "error", "notice", "subscribe"];
+        let log = log.map(|what| format!("log_type {what}\n")).concat();
+        let guarded = match wanted {
+            "" => String::new(),
+            wanted => format!("listener {guarded_port} 127.0.0.1\n{wanted}"),
+        };
         let config = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\npersistence_location {}/\n\
-             max_queued_messages 100000\nlog_dest stderr\nlog_type information\nlog_type warning\nlog_type error\nlog_type notice\nlog_type subscribe\nset_tcp_nodelay true\n",
+            "per_listener_settings true\nuser root\nmax_queued_messages 100000\nset_tcp_nodelay true\nlog_dest stderr\n{log}\
+             listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {}/\n{guarded}",
             kept.display()
         );
         std::fs::write(folder.path().join("mosquitto.conf"), config).unwrap();
         let mut broker = Mosquitto {
             folder,
             port,
+            guarded_port,
             program: None,
         };
         broker.start_again();
