@@ -3,6 +3,7 @@
 mod compress;
 mod flap;
 mod flood;
+mod idle;
 mod latency;
 mod raw;
 mod redundancy;
@@ -36,6 +37,8 @@ enum What {
     Flood(flood::FloodArgs),
     /// What a link that comes and goes costs whoever drives over another one too; needs root
     Flap(flap::FlapArgs),
+    /// What an agent costs its device while nobody drives: processor, memory, storage
+    Idle(idle::IdleArgs),
     /// How exact the emulated wide-area network of the tests is; needs root
     Wan(wan::WanArgs),
     /// What a relay pays for a forwarded datagram and an idle connection, beside a plain quinn forwarder
@@ -61,6 +64,7 @@ fn main() -> anyhow::Result<()> {
         What::Watchdog(args) => watchdog::run(&args),
         What::Flood(args) => flood::run(&args),
         What::Flap(args) => flap::run(&args),
+        What::Idle(args) => idle::run(&args),
         What::Wan(args) => wan::run(&args),
         What::Relay(args) => relay::run(&args),
         What::Weak(args) => weak::run(&args),

@@ -215,7 +215,11 @@ fn open_files(process: u32) -> std::io::Result<usize> {
     Ok(std::fs::read_dir(format!("/proc/{process}/fd"))?.count())
 }
 
-fn resident_kib(process: u32) -> anyhow::Result<u64> {
+/// Resident memory of a process, in KiB.
+///
+/// # Errors
+/// When there is no such process.
+pub fn resident_kib(process: u32) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status
         .lines()

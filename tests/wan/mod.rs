@@ -31,7 +31,7 @@ mod shaper;
 )]
 mod wan;
 
-pub use flap::{Flap, FlappedDrive, Flaps};
+pub use flap::{Flap, FlappedDrive, Flaps, resident_kib};
 pub use fleet::{WanFleet, WanFleetError};
 pub use lateness::Lateness;
 pub use namespace::Namespace;
