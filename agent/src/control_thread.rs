@@ -1,7 +1,7 @@
 //! The thread that owns actuations and adapters. Nothing in it waits for the network, the disk or the async runtime (SAFE-28).
 //!
-//! It sleeps until a word for it, a device or the next timeout, and at most one [`TICK`]. Inputs come through a bounded queue:
-//! a command that finds it full is refused; an emergency stop does not queue at all. Outputs leave through a function that must
+//! It sleeps until a word for it, a device or the next timeout, and at most one [`TICK`], or [`REST`] while every function is in
+//! MinimalRisk, which time does not change. Inputs come through a bounded queue: a command that finds it full is refused; an emergency stop does not queue at all. Outputs leave through a function that must
 //! not wait; [`bounded_outputs`] makes one.
 
 mod function;
@@ -12,6 +12,7 @@ mod waker;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
 
 use longrein_proto::base::{Channel, FencingToken, MonoTime, Refusal, Stage};
 use longrein_proto::control::{Accepted, ActuationConfig, TICK};
@@ -338,11 +339,12 @@ impl Runner {
 
     fn wait(&self) {
         let now = (self.clock)();
+        let longest = if self.shared.is_at_rest() { REST } else { TICK };
         let until = self
             .functions
             .iter()
             .map(Function::next_timeout)
-            .chain([now + TICK])
+            .chain([now + longest])
             .min()
             .unwrap_or(now);
         let timeout = Timespec::try_from(until.since(now)).unwrap_or(Timespec {
@@ -382,6 +384,8 @@ fn raise_priority() {
     }
 }
 
+/// The longest sleep while nothing can be late: half of what [`longrein_proto::control::Progress`] looks for.
+const REST: Duration = Duration::from_millis(50);
 /// Nice value of the control thread.
 pub(crate) const NICE: i32 = -15;
 /// Commands that may wait: five seconds of 50 Hz, of which the deadlines will have refused most.

@@ -100,9 +100,9 @@ impl ControlHandle {
     }
 
     /// Has the thread make a turn, as a command may follow: it is awake when that comes, and does not have to wake up while the
-    /// command waits.
+    /// command waits. While nobody drives it is left to sleep.
     pub fn wake_ahead(&self, now: MonoTime) {
-        if now.since(self.last_turn()) >= AWAKE {
+        if !self.shared.is_at_rest() && now.since(self.last_turn()) >= AWAKE {
             self.shared.waker.wake();
         }
     }
@@ -199,6 +199,12 @@ impl Shared {
         self.own_stops.load(Ordering::Acquire)
     }
 
+    /// Whether every function was in MinimalRisk at the thread's last turn.
+    pub fn is_at_rest(&self) -> bool {
+        let mut stages = self.stages.iter();
+        stages.all(|(_, stage)| stage.load(Ordering::Acquire) == Stage::MinimalRisk as u8)
+    }
+
     pub fn is_shut_down(&self) -> bool {
         self.shutdown.load(Ordering::Acquire)
     }
@@ -244,9 +250,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_is_woken_ahead_unless_it_made_a_turn_just_before() {
+    fn a_thread_is_woken_ahead_while_somebody_drives_unless_it_made_a_turn_just_before() {
         let turned = MonoTime::from_us(5_000_000);
-        let shared = Arc::new(Shared::new([].into_iter(), false, turned).unwrap());
+        let channel = Channel::new(1).unwrap();
+        let shared = Arc::new(Shared::new([channel].into_iter(), false, turned).unwrap());
         let control = ControlHandle::new(sync_channel(1).0, Arc::clone(&shared));
         let is_woken = || {
             let mut fds = [PollFd::new(&shared.waker, PollFlags::IN)];
@@ -256,6 +263,9 @@ mod tests {
             };
             poll(&mut fds, Some(&at_once)).unwrap() == 1
         };
+        control.wake_ahead(turned + AWAKE);
+        assert!(!is_woken(), "nobody drives");
+        shared.note_stage(channel, Stage::Nominal);
         control.wake_ahead(turned + (AWAKE - Duration::from_micros(1)));
         assert!(!is_woken());
         control.wake_ahead(turned + AWAKE);
