@@ -114,7 +114,7 @@ pub const ACK_DELAY: Duration = Duration::from_millis(3);
 /// Packets that repeat one acknowledgement at most.
 pub const ACK_COPIES_MAX: u32 = 20;
 /// Probability that a `reliable` or `unordered` parcel has not arrived at which a leg stops to repeat it until the
-/// acknowledgement is overdue: half of 1 % end to end, as there are two legs (`research/quic-loss.md`, section 3).
+/// acknowledgement is overdue: half of 1 % end to end, as there are two legs.
 pub const DOUBT_MAX: f64 = 0.005;
 /// The same of a `latest` or `stop` parcel: half of 0.1 %.
 pub const DOUBT_MAX_URGENT: f64 = 0.0005;
@@ -122,8 +122,8 @@ pub const DOUBT_MAX_URGENT: f64 = 0.0005;
 pub const DOUBT_MAX_BEAT: f64 = 0.05;
 /// Copies of one parcel that count; an older one counts as lost when there are more (16 bytes each).
 pub const COPIES_REMEMBERED_MAX: usize = 128;
-/// Gap between pairs of packets of a path that repeat something: a packet each millisecond is best at random loss
-/// (`research/quic-loss.md`, section 3), and pairs cost both ends half as many wake-ups.
+/// Gap between pairs of packets of a path that repeat something: a packet each millisecond is best at random loss, and pairs
+/// cost both ends half as many wake-ups.
 pub const REPEAT_GAP: Duration = Duration::from_millis(2);
 /// Gap between single packets where losses come together: as good there, for a fraction of the bytes.
 pub const REPEAT_GAP_MAX: Duration = Duration::from_millis(4);
@@ -153,14 +153,14 @@ pub const CLOCKS_AGREE: Duration = Duration::from_secs(2 * 3_600);
 /// Sending at full rate for this long may happen at once, twice over when both compartments of a path's bucket are full: the
 /// copies of a command at 80 % loss, and no queue that harms (measured: 512 kbit/s with a deep queue stay below 30 ms).
 pub const BURST: Duration = Duration::from_millis(40);
-/// Share of a path's rate that is kept for what is not `latest` (`research/quic-loss.md`, section 8).
+/// Share of a path's rate that is kept for what is not `latest`.
 pub const PLAIN_SHARE_PERCENT: u8 = 30;
 /// Bits a second of a path that are kept for repeats of stops, beside its rate: ten of 600 bytes a second. The first copy of a
 /// stop costs nothing and waits for nothing.
 pub const STOP_RESERVE_BITS_PER_S: u32 = 48_000;
 /// A path's rate changes this often.
 pub const RATE_STEP: Duration = Duration::from_millis(100);
-/// A longer queue lowers the rate (`research/quic-loss.md`, section 8; jitter of 20 ms stays below).
+/// A longer queue lowers the rate (jitter of 20 ms stays below).
 pub const QUEUE_SLACK: Duration = Duration::from_millis(25);
 /// No queue lowers it further: a drive flow still fits.
 pub const RATE_FLOOR_BITS_PER_S: u32 = 64_000;

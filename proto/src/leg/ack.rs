@@ -94,7 +94,7 @@ impl Acks {
     }
 }
 
-/// Repeats stop when it is this improbable that all were lost (`research/quic-loss.md`, section 8).
+/// Repeats stop when it is this improbable that all were lost.
 const DOUBT_MAX: f64 = 0.05;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What to send where and when: the redundancy of a leg.
 //!
 //! Pure functions of what is known of the paths and of the copies that were sent, so that whatever is spent follows from
-//! their arguments. Method, constants and measured results: `research/quic-loss.md`, sections 3 and 8.
+//! their arguments. Why so, and what was measured: `docs/decisions/0005-copies-by-probability.md`.
 
 use std::time::Duration;
 

@@ -5,8 +5,6 @@ use crate::base::limits::DOWN_AFTER;
 
 /// Share of the sent packets that do not arrive, from what the peer reports: an average that forgets.
 ///
-/// Method and constants: `research/quic-loss.md`, section 8.
-///
 /// What gets lost while nothing arrives at all for [`DOWN_AFTER`] does not count: it says how long the path was dark, and not how
 /// many copies a path needs that is back. What comes then weighs as on a new path.
 #[derive(Clone, Debug)]

@@ -39,7 +39,7 @@ impl<T: Copy + Ord> Minimum<T> {
     }
 }
 
-/// A base delay is the least of the last 15 to 30 s (`research/quic-loss.md`, section 8).
+/// A base delay is the least of the last 15 to 30 s.
 const HALF_WINDOW: Duration = Duration::from_secs(15);
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::base::limits::{
 /// The rate of a path within its budget: falls when packets queue or the carrier polices, nearly stops when nothing gets
 /// through. Random loss does not lower it.
 ///
-/// Method and constants: `research/quic-loss.md`, section 8. It has no timer: whatever is sent asks it first.
+/// It has no timer: whatever is sent asks it first.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
     /// Bits a second that are never exceeded.

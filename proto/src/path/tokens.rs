@@ -145,7 +145,7 @@ fn cost(bytes: usize) -> f64 {
     u32::try_from(bytes).map_or(f64::MAX, f64::from)
 }
 
-/// 1.5 full packets: a bucket that never holds a whole packet would stop everything (`research/quic-loss.md`, section 8).
+/// 1.5 full packets: a bucket that never holds a whole packet would stop everything.
 const DEPTH_MIN: f64 = (PACKET_BYTES_MAX + WIRE_OVERHEAD_BYTES) as f64 * 1.5;
 /// Stops at once: two full packets, or a dozen stops.
 const STOP_RESERVE_BYTES: f64 = (PACKET_BYTES_MAX + WIRE_OVERHEAD_BYTES) as f64 * 2.0;
