@@ -94,9 +94,11 @@ impl Dispatch {
             AgentEvent::LeaseGranted {
                 channel,
                 holder,
-                token: FencingToken(token),
+                token,
             } => {
-                tracing::info!(function = self.name(channel), operator = %holder, fence = token, "lease is granted");
+                tracing::info!(function = self.name(channel), operator = %holder, fence = token.0, "lease is granted");
+                // [SAFE-4] Also of the holder itself, when it takes the lease once more.
+                self.give(driver, ControlInput::HandedOver { channel, token });
             }
             AgentEvent::LeaseHandedOver {
                 channel,
@@ -172,13 +174,17 @@ impl Dispatch {
         driver: Driver<Agent>,
         mut reports: Receiver<Report>,
     ) {
+        // Whoever does not read is waited for once, until it reads again.
+        let mut patience = REPORT_WAIT;
         while let Some(report) = reports.recv().await {
             let flow = Flow::new(report.channel, report.class);
             let has_room = || driver.with(|agent, _| agent.has_room(flow, REPORT_ENVELOPES));
-            let mut waited = Duration::ZERO;
-            while reports.len() < REPORTS_BEHIND_MAX && waited < REPORT_WAIT && !has_room() {
+            while reports.len() < REPORTS_BEHIND_MAX && !patience.is_zero() && !has_room() {
                 sleep(INSIST_EVERY).await;
-                waited += INSIST_EVERY;
+                patience = patience.saturating_sub(INSIST_EVERY);
+            }
+            if has_room() {
+                patience = REPORT_WAIT;
             }
             let telemetry = Telemetry::Opaque(report.lines);
             self.black_box

@@ -121,7 +121,10 @@ impl Bridge {
     /// Bytes of the broker.
     pub(crate) fn on_bytes(&mut self, now: MonoTime, bytes: &[u8]) {
         self.heard_at = now;
-        self.asked_at = None;
+        // Before it lets us in only that is an answer.
+        if self.up {
+            self.asked_at = None;
+        }
         self.client.on_bytes(bytes);
         self.take_events(now);
         self.work(now);
@@ -308,6 +311,7 @@ impl Bridge {
 
     fn on_up(&mut self, now: MonoTime, session_present: bool) {
         self.up = true;
+        self.asked_at = None;
         self.events.push_back(BridgeEvent::Up);
         for index in 0..self.groups.len() {
             let Some(group) = self.groups.get_mut(index) else {
@@ -389,6 +393,14 @@ impl Bridge {
             let empty = message.payload.is_empty();
             if message.retained && !group.keep(&message.topic, &line, empty) {
                 continue;
+            }
+            if !message.retained && group.attributes.contains_key(&message.topic) {
+                // Whether the broker keeps it too it does not say; it is newer than what is kept.
+                let kept = Message {
+                    retained: true,
+                    ..message.clone()
+                };
+                group.keep(&kept.topic, &word::telemetry(device, &kept, qos), empty);
             }
             group.count("received");
             if qos == Qos::AtMostOnce {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use longrein_io::clock;
 use longrein_proto::base::{Channel, Class, MonoTime, Name};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Duration, sleep};
 
 use super::bridge::{Bridge, BridgeEvent, Handed};
@@ -88,10 +88,12 @@ pub(crate) struct Broker {
     pub(crate) work: mpsc::Receiver<Work>,
     pub(crate) news: Arc<Notify>,
     pub(crate) reports: mpsc::Sender<Report>,
+    /// Changes when the agent ends, also with a control thread that is stuck and has its adapters still.
+    pub(crate) ending: watch::Receiver<bool>,
 }
 
 impl Broker {
-    /// Until all that hands over work is gone; then the devices are told to be safe, and the connection ends in good order.
+    /// Until all that hands over work is gone, or the agent ends; then the devices are told to be safe, and the connection ends in good order.
     pub(crate) async fn serve(mut self) {
         loop {
             let now = clock::now();
@@ -110,6 +112,7 @@ impl Broker {
                     Some(work) => Turn::Work(work),
                     None => break,
                 },
+                _ = self.ending.changed() => break,
                 () = self.news.notified() => Turn::Look,
                 () = sleep(wait) => Turn::Look,
                 fact = self.connection.step() => Turn::Fact(fact),
@@ -126,7 +129,10 @@ impl Broker {
             }
         }
         let now = clock::now();
-        self.take_standing(now);
+        // [SAFE-124]
+        for member in &self.members {
+            self.bridge.on_fail_safe(now, member.channel, true);
+        }
         self.bridge.on_end(now);
         self.transmit(now);
         self.connection.end().await;

@@ -30,8 +30,10 @@ pub(crate) struct Client {
     version: Version,
     connection: Connection<role::Client>,
     up: bool,
-    /// Makes the broker's first packet whole.
-    first: Option<PacketBuilder>,
+    /// Makes packets whole: the crate would end half a one of a lost connection with what comes first on the next.
+    packets: PacketBuilder,
+    /// The broker's answer has not come.
+    is_first: bool,
     /// Own publishes of QoS over 0 that are under way, and how many the broker takes.
     unacknowledged: usize,
     unacknowledged_max: usize,
@@ -93,7 +95,8 @@ impl Client {
             version,
             connection,
             up: false,
-            first: None,
+            packets: PacketBuilder::with_maximum_packet_size(PACKET_BYTES_MAX),
+            is_first: true,
             unacknowledged: 0,
             unacknowledged_max: UNACKNOWLEDGED_MAX,
             transmits: VecDeque::new(),
@@ -107,7 +110,8 @@ impl Client {
     /// When the client's name, password or will is none for MQTT.
     pub(crate) fn on_connected(&mut self, hello: &Hello) -> Result<(), MqttError> {
         self.transmits.clear();
-        self.first = Some(PacketBuilder::with_maximum_packet_size(PACKET_BYTES_MAX));
+        self.packets.reset();
+        self.is_first = true;
         self.unacknowledged_max = UNACKNOWLEDGED_MAX;
         let events = match self.version {
             Version::V5 => self.connection.checked_send(hello.v5()?),
@@ -129,23 +133,21 @@ impl Client {
     /// Bytes arrived.
     pub(crate) fn on_bytes(&mut self, bytes: &[u8]) {
         let mut cursor = Cursor::new(bytes);
-        if let Some(mut first) = self.first.take() {
-            match first.feed(&mut cursor) {
-                PacketBuildResult::Complete(packet) => self.on_first(&packet),
-                PacketBuildResult::Incomplete => {
-                    self.first = Some(first);
-                    return;
+        while !cursor.remaining_slice().is_empty() {
+            match self.packets.feed(&mut cursor) {
+                PacketBuildResult::Complete(packet) if std::mem::take(&mut self.is_first) => {
+                    self.on_first(&packet);
                 }
+                PacketBuildResult::Complete(packet) => self.on_whole(&encoded(&packet)),
+                PacketBuildResult::Incomplete => {}
                 PacketBuildResult::Error(error) => return self.broken(&error),
             }
         }
-        let mut left = usize::MAX;
-        // Each turn takes a packet, or the bytes of one that is not whole.
-        while cursor.remaining_slice().len() < left && !cursor.remaining_slice().is_empty() {
-            left = cursor.remaining_slice().len();
-            let events = self.connection.recv(&mut cursor);
-            self.take(events);
-        }
+    }
+
+    fn on_whole(&mut self, packet: &[u8]) {
+        let events = self.connection.recv(&mut Cursor::new(packet));
+        self.take(events);
     }
 
     /// The broker's answer, without how many messages it takes, which is kept here.
@@ -173,10 +175,7 @@ impl Client {
                 .map(|answer| answer.to_continuous_buffer()),
         };
         match whole {
-            Ok(bytes) => {
-                let events = self.connection.recv(&mut Cursor::new(&bytes));
-                self.take(events);
-            }
+            Ok(bytes) => self.on_whole(&bytes),
             Err(error) => self.broken(&error),
         }
     }
@@ -424,8 +423,8 @@ impl Client {
             }
             Packet::V5_0Pubrec(packet) => {
                 let code = packet.reason_code();
-                // Refused, it ends here; else it ends with what the release is answered with.
-                if code.is_some_and(|code| code as u8 >= REFUSED) {
+                // With any word but success it ends here; else with what the release is answered with.
+                if code.is_some_and(|code| code as u8 != 0) {
                     self.unacknowledged = self.unacknowledged.saturating_sub(1);
                 }
                 on_acknowledged(
@@ -486,6 +485,22 @@ impl Client {
         }
         ClientEvent::Up { session_present }
     }
+}
+
+/// A packet as it came.
+fn encoded(packet: &RawPacket) -> Vec<u8> {
+    let mut bytes = vec![packet.packet_type() << 4 | packet.flags()];
+    let mut left = packet.remaining_length();
+    loop {
+        let digit = u8::try_from(left & 0x7f).expect("seven bits");
+        left >>= 7;
+        bytes.push(if left > 0 { digit | 0x80 } else { digit });
+        if left == 0 {
+            break;
+        }
+    }
+    bytes.extend_from_slice(packet.data_as_slice());
+    bytes
 }
 
 fn on_acknowledged(packet_id: u16, code: Option<(u8, String)>) -> ClientEvent {

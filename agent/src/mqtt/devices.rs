@@ -23,6 +23,8 @@ struct Device {
     heard_at: MonoTime,
     /// When it went, for a moment: the end of its broker may be the reason.
     left_at: Option<MonoTime>,
+    /// What was told of it last.
+    told_online: bool,
 }
 
 /// Whether a device is there.
@@ -100,6 +102,7 @@ impl Devices {
         for (name, device) in &mut self.known {
             if device.presence != Presence::Offline && now.since(device.heard_at) >= silent {
                 device.presence = Presence::Offline;
+                device.told_online = false;
                 gone.push(PresenceChange {
                     device: name.clone(),
                     online: false,
@@ -142,11 +145,11 @@ impl Devices {
             if !goes || before != Presence::Offline {
                 device.left_at = goes.then_some(now);
             }
-            // Who is confirmed after an outage was never said to be away.
-            let was = before != Presence::Offline;
-            return (was != (presence == Presence::Online)).then(|| PresenceChange {
+            // Who is confirmed after an outage was never said to be away, unless the broker's end said so.
+            let was = std::mem::replace(&mut device.told_online, !goes);
+            return (was == goes).then(|| PresenceChange {
                 device: name.to_string(),
-                online: presence == Presence::Online,
+                online: !goes,
                 why,
             });
         }
@@ -157,6 +160,7 @@ impl Devices {
             presence,
             heard_at: now,
             left_at: None,
+            told_online: presence == Presence::Online,
         };
         self.known.insert(name.to_string(), device);
         Some(PresenceChange {
@@ -272,6 +276,9 @@ mod tests {
         devices.on_broker_lost(at(3_000));
         assert_eq!(devices.presence(at(9_000), "pump"), Presence::Offline);
         assert_eq!(devices.presence(at(9_000), "valve"), Presence::Unsure);
+        // Who was told that it is gone is told that it is back.
+        let back = devices.on_presence(at(9_000), "valve", true);
+        assert_eq!(back, change("valve", true, "said so"));
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod message;
 mod operator;
 mod operator_task;
 mod outbox;
+mod sign_of_life;
 mod template;
 mod word;
 
@@ -34,7 +35,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use longrein_io::files::FileError;
-use longrein_io::keys::Identity;
+use longrein_io::keys::{Identity, IdentityError};
 use longrein_io::{clock, runtime};
 use longrein_proto::base::{Channel, FencingToken, MonoTime, Name, Refusal};
 use rustix::event::{PollFd, PollFlags};
@@ -71,15 +72,14 @@ pub(crate) struct Mqtt {
 
 /// The end of the thread that serves them.
 pub(crate) struct Farewell {
-    operators: watch::Sender<bool>,
+    ending: watch::Sender<bool>,
     ended: oneshot::Receiver<()>,
 }
 
 impl Farewell {
-    /// Ends the operators. The bridges end when their adapters are gone, with what they have to tell their devices; all of them are
-    /// waited for, for a moment.
+    /// Ends operators and bridges, these with what they have to tell their devices, and waits for them for a moment.
     pub(crate) async fn say(self) {
-        self.operators.send_replace(true);
+        self.ending.send_replace(true);
         // Whether they ended or not, the process does.
         let _ = timeout(FAREWELL_MAX, self.ended).await;
     }
@@ -105,6 +105,7 @@ pub struct Line {
 /// Which section cannot be used, or that the system gives no thread.
 pub(crate) fn start(config: &Config, agent: &Name) -> Result<Option<(Mqtt, Lines)>, AgentError> {
     let (reports, reported) = mpsc::channel(REPORTS_MAX);
+    let (farewell, ending) = watch::channel(false);
     let operators = operators(config, agent)?;
     let mut brokers = Vec::new();
     let mut workers = BTreeMap::new();
@@ -163,13 +164,13 @@ pub(crate) fn start(config: &Config, agent: &Name) -> Result<Option<(Mqtt, Lines
             work: worked,
             news,
             reports: reports.clone(),
+            ending: ending.clone(),
         });
     }
     if brokers.is_empty() && operators.is_empty() {
         return Ok(None);
     }
     let (end, ended) = oneshot::channel();
-    let (farewell, ending) = watch::channel(false);
     std::thread::Builder::new()
         .name("mqtt".to_string())
         .spawn(move || {
@@ -194,7 +195,7 @@ pub(crate) fn start(config: &Config, agent: &Name) -> Result<Option<(Mqtt, Lines
         workers: Workers(workers),
         reports: reported,
         farewell: Farewell {
-            operators: farewell,
+            ending: farewell,
             ended,
         },
     };
@@ -215,7 +216,15 @@ fn operators(config: &Config, agent: &Name) -> Result<Vec<OperatorTask>, AgentEr
             name: broker.name.clone(),
             source,
         };
-        let identity = Identity::load(&section.identity)?;
+        let identity = match Identity::load(&section.identity) {
+            Ok(identity) => identity,
+            // The vehicle can be driven without it.
+            Err(error @ IdentityError::Expired { .. }) => {
+                tracing::error!(operator = %section.name, %error, "operator of MQTT does not work");
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         let mut hello = hello(broker, &section.name).map_err(failed)?;
         hello.client_id = format!("longrein-{agent}-operator-{}", section.name);
         hello.session_s = 0;

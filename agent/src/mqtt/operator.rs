@@ -99,6 +99,14 @@ pub(crate) enum OperatorEvent {
     Answer(Message),
 }
 
+/// Why a command did not go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NotSent {
+    pub(crate) why: String,
+    /// Whether the lease has to be taken anew.
+    pub(crate) is_lease_gone: bool,
+}
+
 /// A command on its way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CommandTicket(Option<Answer>);
@@ -126,14 +134,7 @@ impl Operator {
         let Some([vehicle, function]) = captured else {
             return;
         };
-        let answer_to = message.response_topic.clone();
-        let is_kept = |topic: &String| self.kept.iter().any(|kept| kept.covers(topic));
-        let answer = answer_to
-            .filter(|topic| !is_kept(topic))
-            .map(|topic| Answer {
-                topic,
-                correlation: message.correlation.clone(),
-            });
+        let answer = self.answer_to(message);
         let name = |given: &Option<Name>, text: &str| given.clone().or_else(|| text.parse().ok());
         let vehicle = name(&self.section.vehicle, vehicle);
         let function = name(&self.section.function, function);
@@ -176,6 +177,13 @@ impl Operator {
             answer,
         });
         self.work(now);
+    }
+
+    /// A message arrived that may have been on its way for longer than a moment.
+    // [SAFE-127]
+    pub(crate) fn on_late(&mut self, message: &Message) {
+        let answer = self.answer_to(message);
+        self.answer(answer, "expired", None);
     }
 
     /// The session with a vehicle stands; what its functions are.
@@ -237,7 +245,7 @@ impl Operator {
         vehicle: &Name,
         function: &Name,
         CommandTicket(answer): CommandTicket,
-        sent: Result<Option<u64>, String>,
+        sent: Result<Option<u64>, NotSent>,
     ) {
         match sent {
             Ok(Some(number)) => {
@@ -252,9 +260,8 @@ impl Operator {
                 }
             }
             Ok(None) => self.answer(answer, "sent", None),
-            Err(why) => {
-                // Whatever is wrong with the lease, it is asked for anew.
-                if let Some(wanted) = self.get(vehicle, function) {
+            Err(NotSent { why, is_lease_gone }) => {
+                if is_lease_gone && let Some(wanted) = self.get(vehicle, function) {
                     wanted.lease = LeaseState::None;
                 }
                 self.answer(answer, "refused", Some(&why));
@@ -396,6 +403,15 @@ impl Operator {
 
     fn get(&mut self, vehicle: &Name, function: &Name) -> Option<&mut Wanted> {
         self.wanted.get_mut(&(vehicle.clone(), function.clone()))
+    }
+
+    fn answer_to(&self, message: &Message) -> Option<Answer> {
+        let topic = message.response_topic.clone()?;
+        let is_kept = self.kept.iter().any(|kept| kept.covers(&topic));
+        (!is_kept).then(|| Answer {
+            topic,
+            correlation: message.correlation.clone(),
+        })
     }
 
     fn answer(&mut self, answer: Option<Answer>, outcome: &str, why: Option<&str>) {

@@ -15,16 +15,17 @@ use longrein_io::revocation_file::RevocationFile;
 use longrein_io::{clock, known_time};
 use longrein_proto::base::{ApplicationId, Channel, Class, Entropy, Name, NodeKind, NodeName};
 use longrein_proto::crypto::Credential;
-use longrein_proto::role::{Controller, ControllerEvent, Order};
+use longrein_proto::role::{Controller, ControllerEvent, Order, SendCommandError};
 use longrein_proto::wire::{Description, FunctionKind};
 use tokio::sync::{Notify, watch};
-use tokio::time::{Duration, sleep};
+use tokio::time::sleep;
 
 use super::client::{Client, ClientEvent};
 use super::config::{Qos, Version};
 use super::link::{Connection, Fact};
-use super::message::{Hello, Message};
-use super::operator::{Operator, OperatorEvent};
+use super::message::Hello;
+use super::operator::{NotSent, Operator, OperatorEvent};
+use super::sign_of_life::SignOfLife;
 
 /// An operator that has everything it needs.
 pub(crate) struct OperatorTask {
@@ -66,13 +67,17 @@ impl OperatorTask {
         };
         let mut client = Client::new(version);
         let mut asks = Asks::default();
-        let mut pinged_at = clock::now();
-        let mut heard_at = pinged_at;
+        let mut sign = SignOfLife::new(clock::now());
         loop {
+            let now = clock::now();
+            if sign.on_look(now) && connection.stands() {
+                client.ping();
+            }
             take_heard(&heard, &mut operator, &mut asks);
             operator.on_timeout(clock::now());
             carry_out(&driver, &mut operator, &mut client, &mut asks);
-            if let Some(why) = take_messages(&name, &mut client, &mut operator, &filter) {
+            if let Some(why) = take_messages(&name, &mut client, &mut operator, &filter, &mut sign)
+            {
                 connection.lose(&why);
                 client.on_closed();
                 continue;
@@ -82,28 +87,22 @@ impl OperatorTask {
                 connection.push(&bytes);
             }
             let now = clock::now();
-            let alive = pinged_at + KEEP_ALIVE;
-            let next = operator.next_timeout().map_or(alive, |at| at.min(alive));
+            if connection.stands() && sign.is_lost(now) {
+                connection.lose("the broker does not answer");
+                client.on_closed();
+                continue;
+            }
+            let look = sign.next_timeout();
+            let next = operator.next_timeout().map_or(look, |at| at.min(look));
             let fact = tokio::select! {
                 () = heard.news.notified() => continue,
-                () = sleep(next.since(now)) => {
-                    let now = clock::now();
-                    if now >= alive {
-                        pinged_at = now;
-                        client.ping();
-                        if now.since(heard_at) >= KEEP_ALIVE * 3 && connection.stands() {
-                            connection.lose("the broker does not answer");
-                            client.on_closed();
-                        }
-                    }
-                    continue;
-                }
+                () = sleep(next.since(now)) => continue,
                 _ = ending.changed() => break,
                 fact = connection.step() => fact,
             };
-            heard_at = clock::now();
             match fact {
                 Fact::Connected => {
+                    sign = SignOfLife::new(clock::now());
                     if let Err(error) = client.on_connected(&hello) {
                         connection.lose(&format!("client id or user are none for MQTT: {error:?}"));
                     }
@@ -344,9 +343,15 @@ fn carry_out(
                 };
                 let sent = driver.with(|controller, now| {
                     let channel = controller.channel(&node(&vehicle), function.as_str());
-                    let channel = channel.ok_or_else(|| "no such function".to_string())?;
+                    let channel = channel.ok_or_else(|| NotSent {
+                        why: "no such function".to_string(),
+                        is_lease_gone: true,
+                    })?;
                     let sent = controller.command(now, &node(&vehicle), channel, order);
-                    sent.map_err(|error| error.to_string())
+                    sent.map_err(|error| NotSent {
+                        why: error.to_string(),
+                        is_lease_gone: !matches!(error, SendCommandError::Session(_)),
+                    })
                 });
                 let numbered = sent.map(|number| (class == Class::Reliable).then_some(number));
                 operator.on_sent(&vehicle, &function, ticket, numbered);
@@ -365,27 +370,33 @@ fn take_messages(
     client: &mut Client,
     operator: &mut Operator,
     filter: &str,
+    sign: &mut SignOfLife,
 ) -> Option<String> {
     let mut close = None;
     while let Some(event) = client.poll_event() {
         match event {
             ClientEvent::Up { .. } => {
+                *sign = SignOfLife::new(clock::now());
                 tracing::info!(operator = %name, "operator of MQTT listens");
                 if let Err(error) = client.subscribe(&[filter.to_string()], true) {
                     tracing::warn!(operator = %name, ?error, "topic is none for the broker");
                 }
             }
             ClientEvent::Message { message, qos, .. } => {
-                let message: Message = message;
-                operator.on_message(clock::now(), clock::unix_ms(), &message, qos);
+                // [SAFE-127]
+                if sign.is_late(clock::now()) {
+                    operator.on_late(&message);
+                } else {
+                    operator.on_message(clock::now(), clock::unix_ms(), &message, qos);
+                }
             }
             ClientEvent::NotSubscribed { why } => {
                 tracing::warn!(operator = %name, why, "broker does not let it subscribe");
             }
             ClientEvent::Refused { why } | ClientEvent::Broken { why } => close = Some(why),
+            ClientEvent::Alive => sign.on_answer(clock::now()),
             ClientEvent::Published { .. }
             | ClientEvent::NotPublished { .. }
-            | ClientEvent::Alive
             | ClientEvent::Again { .. } => {}
         }
     }
@@ -394,5 +405,3 @@ fn take_messages(
 
 /// What the role may say while the operator's task is busy.
 const HEARD_MAX: usize = 1_024;
-/// Between signs of life to the broker.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);

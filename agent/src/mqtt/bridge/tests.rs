@@ -740,3 +740,56 @@ fn garbage_of_a_broker_ends_the_connection_and_nothing_else() {
         rig.pump();
     }
 }
+
+#[test]
+fn half_a_packet_of_a_lost_connection_does_not_swallow_what_comes_first_on_the_next() {
+    let mut rig = Rig::up(&[]);
+    let message = Message {
+        topic: "devices/valve-3/state".to_string(),
+        payload: vec![b'x'; 20_000],
+        ..Message::default()
+    };
+    let publish = message.v5(Qos::AtMostOnce, None).unwrap();
+    let bytes = publish.to_continuous_buffer();
+    rig.bridge.on_bytes(rig.now, &bytes[..10_000]);
+    rig.disconnect();
+    rig.connect();
+    assert!(rig.bridge.is_up());
+    assert_eq!(rig.closes, [""; 0]);
+    // In pieces it is whole in the end.
+    for piece in bytes.chunks(3_000) {
+        rig.bridge.on_bytes(rig.now, piece);
+    }
+    rig.wait(100);
+    assert_eq!(rig.said("devices/valve-3/state"), 1);
+}
+
+#[test]
+fn what_speaks_no_mqtt_is_given_up_although_it_said_something() {
+    let mut rig = Rig::new(config());
+    rig.answers = false;
+    rig.connect();
+    // The beginning of a packet.
+    rig.bridge.on_bytes(rig.now, b"\x30\x7f");
+    rig.wait(5_000);
+    assert_eq!(rig.closes, ["the broker does not answer"]);
+}
+
+#[test]
+fn who_comes_to_watch_hears_the_newest_of_what_the_broker_keeps() {
+    let mut rig = Rig::up(&[]);
+    rig.device_says("devices/valve-3/state", b"closed", Qos::AtLeastOnce, true);
+    rig.device_says("devices/valve-3/state", b"open", Qos::AtLeastOnce, false);
+    rig.wait(100);
+    rig.lines.clear();
+    rig.bridge.on_watcher(rig.now, VALVES);
+    rig.wait(100);
+    let kept = |payload: &str| rig.said(&format!("\"payload\":\"{payload}\""));
+    assert_eq!((kept("closed"), kept("open")), (0, 1));
+    rig.device_says("devices/valve-3/state", b"", Qos::AtLeastOnce, false);
+    rig.wait(100);
+    rig.lines.clear();
+    rig.bridge.on_watcher(rig.now, VALVES);
+    rig.wait(100);
+    assert_eq!(rig.said("devices/valve-3/state"), 0);
+}

@@ -146,6 +146,45 @@ fn a_kept_or_late_message_is_no_command() {
     assert!(operator.wanted.is_empty());
 }
 
+/// SAFE-127
+#[test]
+fn what_may_have_been_long_on_its_way_is_no_command() {
+    let mut operator = operator();
+    operator.on_late(&message("open"));
+    assert_eq!(answers(&mut operator), [r#"{"outcome":"expired"}"#]);
+    assert!(operator.wanted.is_empty());
+}
+
+#[test]
+fn a_command_that_the_session_does_not_take_leaves_the_lease_to_be_used_and_given_back() {
+    let mut operator = operator();
+    operator.on_message(at(0), UNIX_MS, &message("open"), Qos::AtLeastOnce);
+    held(&mut operator, FunctionKind::Opaque);
+    let not_sent = |is_lease_gone| {
+        Err(NotSent {
+            why: "message is too long".to_string(),
+            is_lease_gone,
+        })
+    };
+    let (truck, valves) = (name("truck-17"), name("valves"));
+    operator.on_sent(&truck, &valves, CommandTicket(None), not_sent(false));
+    events(&mut operator);
+    operator.on_timeout(at(5_000));
+    let release = OperatorEvent::Release {
+        vehicle: truck.clone(),
+        function: valves.clone(),
+    };
+    assert_eq!(events(&mut operator), [release]);
+    operator.on_granted(at(5_000), &truck, &valves);
+    operator.on_sent(&truck, &valves, CommandTicket(None), not_sent(true));
+    operator.on_message(at(5_001), UNIX_MS, &message("open"), Qos::AtLeastOnce);
+    let take = OperatorEvent::Take {
+        vehicle: truck,
+        function: valves,
+    };
+    assert_eq!(events(&mut operator), [take]);
+}
+
 /// SAFE-128
 #[test]
 fn a_message_with_an_id_is_a_command_once_and_one_without_is_each_time() {
