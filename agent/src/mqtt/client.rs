@@ -34,6 +34,8 @@ pub(crate) struct Client {
     packets: PacketBuilder,
     /// The broker's answer has not come.
     is_first: bool,
+    /// What was published under this id has no subscriber, as the answer says that is taken now.
+    unheard: Option<u16>,
     /// Own publishes of QoS over 0 that are under way, and how many the broker takes.
     unacknowledged: usize,
     unacknowledged_max: usize,
@@ -97,6 +99,7 @@ impl Client {
             up: false,
             packets: PacketBuilder::with_maximum_packet_size(PACKET_BYTES_MAX),
             is_first: true,
+            unheard: None,
             unacknowledged: 0,
             unacknowledged_max: UNACKNOWLEDGED_MAX,
             transmits: VecDeque::new(),
@@ -138,10 +141,27 @@ impl Client {
                 PacketBuildResult::Complete(packet) if std::mem::take(&mut self.is_first) => {
                     self.on_first(&packet);
                 }
-                PacketBuildResult::Complete(packet) => self.on_whole(&encoded(&packet)),
+                PacketBuildResult::Complete(packet) => {
+                    let mut bytes = encoded(&packet);
+                    self.note_unheard(&mut bytes);
+                    self.on_whole(&bytes);
+                }
                 PacketBuildResult::Incomplete => {}
                 PacketBuildResult::Error(error) => return self.broken(&error),
             }
+        }
+    }
+
+    /// The crate takes every word of a PUBREC but success for the end; after this one the broker waits for the release all the
+    /// same (MQTT 5.0 §4.3.3), so it is read as success.
+    fn note_unheard(&mut self, packet: &mut [u8]) {
+        self.unheard = None;
+        if let [PUBREC, _, high, low, code, ..] = packet
+            && self.version == Version::V5
+            && *code == NO_SUBSCRIBERS
+        {
+            *code = 0;
+            self.unheard = Some(u16::from_be_bytes([*high, *low]));
         }
     }
 
@@ -422,15 +442,17 @@ impl Client {
                 )
             }
             Packet::V5_0Pubrec(packet) => {
-                let code = packet.reason_code();
-                // With any word but success it ends here; else with what the release is answered with.
-                if code.is_some_and(|code| code as u8 != 0) {
+                let (packet_id, code) = (packet.packet_id(), packet.reason_code());
+                // Refused, it ends here; else it ends with what the release is answered with.
+                if code.is_some_and(|code| code as u8 >= REFUSED) {
                     self.unacknowledged = self.unacknowledged.saturating_sub(1);
                 }
-                on_acknowledged(
-                    packet.packet_id(),
-                    code.map(|c| (c as u8, format!("{c:?}"))),
-                )
+                if self.unheard.take() == Some(packet_id) {
+                    let heard = false;
+                    ClientEvent::Published { packet_id, heard }
+                } else {
+                    on_acknowledged(packet_id, code.map(|c| (c as u8, format!("{c:?}"))))
+                }
             }
             Packet::V3_1_1Puback(packet) => {
                 self.unacknowledged = self.unacknowledged.saturating_sub(1);
@@ -531,6 +553,8 @@ const PACKET_BYTES_MAX: u32 = 128 * 1024;
 const UNACKNOWLEDGED_MAX: usize = 256;
 /// MQTT 5.0 §2.4, 3.1.1 §3.9.3: reason codes from here on are refusals.
 const REFUSED: u8 = 0x80;
+/// The first byte of a PUBREC (MQTT 5.0 §3.5.1).
+const PUBREC: u8 = 0x50;
 /// MQTT 5.0 §3.4.2.1: nobody subscribes to the topic.
 const NO_SUBSCRIBERS: u8 = 0x10;
 /// After this long without an answer to a ping the connection is of no use, in ms.

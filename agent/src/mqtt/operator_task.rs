@@ -76,7 +76,8 @@ impl OperatorTask {
             take_heard(&heard, &mut operator, &mut asks);
             operator.on_timeout(clock::now());
             carry_out(&driver, &mut operator, &mut client, &mut asks);
-            if let Some(why) = take_messages(&name, &mut client, &mut operator, &filter, &mut sign)
+            let heard_from = (&mut connection, &mut sign);
+            if let Some(why) = take_messages(&name, &mut client, &mut operator, &filter, heard_from)
             {
                 connection.lose(&why);
                 client.on_closed();
@@ -370,13 +371,14 @@ fn take_messages(
     client: &mut Client,
     operator: &mut Operator,
     filter: &str,
-    sign: &mut SignOfLife,
+    (connection, sign): (&mut Connection, &mut SignOfLife),
 ) -> Option<String> {
     let mut close = None;
     while let Some(event) = client.poll_event() {
         match event {
             ClientEvent::Up { .. } => {
                 *sign = SignOfLife::new(clock::now());
+                connection.on_welcome();
                 tracing::info!(operator = %name, "operator of MQTT listens");
                 if let Err(error) = client.subscribe(&[filter.to_string()], true) {
                     tracing::warn!(operator = %name, ?error, "topic is none for the broker");

@@ -7,8 +7,12 @@ use longrein_proto::base::MonoTime;
 /// The questions to one broker, and its answers.
 #[derive(Debug)]
 pub(crate) struct SignOfLife {
-    /// Since when an answer is waited for.
+    /// Questions without an answer.
+    owed: u32,
+    /// Since when an answer to all of them is waited for.
     asked_at: Option<MonoTime>,
+    /// How old at most is what arrives before.
+    unsure_since: Option<MonoTime>,
     answered_at: MonoTime,
     looked_at: MonoTime,
 }
@@ -17,48 +21,55 @@ impl SignOfLife {
     /// Of a connection that begins.
     pub(crate) fn new(now: MonoTime) -> SignOfLife {
         SignOfLife {
+            owed: 0,
             asked_at: None,
+            unsure_since: None,
             answered_at: now,
             looked_at: now,
         }
     }
 
     /// Whether the broker is to be asked now. Call it at least as often as [`SignOfLife::next_timeout`] says: what comes after a pause
-    /// of this program may have come at any time of it.
+    /// of this program may have come at any time of it, and only a question that is asked afterwards tells.
     pub(crate) fn on_look(&mut self, now: MonoTime) -> bool {
-        let paused = now.since(self.looked_at) >= LATE;
-        let since = if paused { self.looked_at } else { now };
-        self.looked_at = now;
-        let asks = self.asked_at.is_none() && (paused || now.since(self.answered_at) >= ASK_EVERY);
-        if asks {
-            self.asked_at = Some(since);
+        let before = std::mem::replace(&mut self.looked_at, now);
+        let paused = now.since(before) >= LATE;
+        if paused {
+            self.asked_at = Some(now);
+            self.unsure_since.get_or_insert(before);
+        } else if self.asked_at.is_none() && now.since(self.answered_at) >= ASK_EVERY {
+            self.asked_at = Some(now);
+            self.unsure_since = Some(now);
+        } else {
+            return false;
         }
-        asks
+        self.owed += 1;
+        true
     }
 
-    /// The broker has answered.
+    /// The broker has answered one question.
     pub(crate) fn on_answer(&mut self, now: MonoTime) {
-        self.asked_at = None;
+        self.owed = self.owed.saturating_sub(1);
         self.answered_at = now;
+        if self.owed == 0 {
+            self.asked_at = None;
+            self.unsure_since = None;
+        }
     }
 
     /// Whether what is read now may have been on its way for longer than a moment.
     pub(crate) fn is_late(&self, now: MonoTime) -> bool {
-        self.waited(now) >= LATE
+        self.unsure_since.is_some_and(|at| now.since(at) >= LATE)
     }
 
     /// Whether the connection is of no use.
     pub(crate) fn is_lost(&self, now: MonoTime) -> bool {
-        self.waited(now) >= ANSWER_MAX
+        self.asked_at.is_some_and(|at| now.since(at) >= ANSWER_MAX)
     }
 
     /// When to look next.
     pub(crate) fn next_timeout(&self) -> MonoTime {
         self.looked_at + ASK_EVERY
-    }
-
-    fn waited(&self, now: MonoTime) -> Duration {
-        self.asked_at.map_or(Duration::ZERO, |at| now.since(at))
     }
 }
 
@@ -100,5 +111,18 @@ mod tests {
         assert!(sign.is_late(at(2_500)));
         sign.on_answer(at(2_501));
         assert!(!sign.is_late(at(2_501)));
+    }
+
+    /// SAFE-127
+    #[test]
+    fn an_answer_from_before_a_pause_says_nothing_of_what_came_during_it() {
+        let mut sign = SignOfLife::new(at(0));
+        assert!(sign.on_look(at(1_000)));
+        assert!(sign.on_look(at(9_000)));
+        assert!(!sign.is_lost(at(9_000)), "it was not asked since");
+        sign.on_answer(at(9_000));
+        assert!(sign.is_late(at(9_000)));
+        sign.on_answer(at(9_001));
+        assert!(!sign.is_late(at(9_001)));
     }
 }

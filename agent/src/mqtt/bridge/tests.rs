@@ -793,3 +793,28 @@ fn who_comes_to_watch_hears_the_newest_of_what_the_broker_keeps() {
     rig.wait(100);
     assert_eq!(rig.said("devices/valve-3/state"), 0);
 }
+
+/// SAFE-123
+#[test]
+fn with_qos_2_a_command_that_nobody_subscribes_to_is_refused_and_released() {
+    let mut rig = Rig::new(DevicesConfig {
+        qos: Some(Qos::ExactlyOnce),
+        ..config()
+    });
+    rig.connect();
+    rig.device_says("devices/valve-3/online", b"1", Qos::AtLeastOnce, true);
+    let ticket = rig.command("valve-3", 1_500);
+    let id = rig.published.last().unwrap().packet_id().unwrap();
+    let [high, low] = id.to_be_bytes();
+    rig.bridge.on_bytes(rig.now, &[0x50, 3, high, low, 0x10]);
+    assert_eq!(
+        rig.bridge.poll_transmit(rig.now),
+        Some(vec![0x62, 2, high, low]),
+        "the release"
+    );
+    rig.pump();
+    assert_eq!(rig.settled, [(ticket, Settled::Refused(Refusal::Absent))]);
+    rig.bridge.on_bytes(rig.now, &[0x70, 2, high, low]);
+    rig.pump();
+    assert_eq!(rig.closes, [""; 0]);
+}
