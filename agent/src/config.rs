@@ -21,7 +21,7 @@ use longrein_proto::control::Policy;
 use longrein_proto::session::Dictionaries;
 use serde::{Deserialize, Serialize};
 
-use crate::adapter::{AdapterConfig, AdapterConfigError};
+use crate::adapter::AdapterConfigError;
 use crate::mqtt::config::{BrokerSection, OperatorSection};
 pub use allow::{AllowSection, RightText, WhoText};
 pub use function::{FunctionKindWord, FunctionSection, LimitsSection};
@@ -183,7 +183,7 @@ impl Config {
             section.check().map_err(|what| wrong(place, what))?;
         }
         for function in &self.function {
-            let AdapterConfig::Mqtt(devices) = &function.adapter else {
+            let Some(devices) = function.adapter.devices() else {
                 continue;
             };
             let place = || format!("[[function]] {}", function.name);
@@ -205,8 +205,8 @@ impl Config {
 
     /// Whether there is somebody to connect to a broker for.
     fn check_use(&self, broker: &BrokerSection) -> Result<(), String> {
-        let is_behind = |function: &FunctionSection| matches!(&function.adapter, AdapterConfig::Mqtt(devices) if devices.broker == broker.name);
-        if self.function.iter().any(is_behind) {
+        let mut devices = self.function.iter().filter_map(|f| f.adapter.devices());
+        if devices.any(|devices| devices.broker == broker.name) {
             return Ok(());
         }
         let commands = |operator: &OperatorSection| operator.broker == broker.name;

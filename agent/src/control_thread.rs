@@ -1,8 +1,8 @@
 //! The thread that owns actuations and adapters. Nothing in it waits for the network, the disk or the async runtime (SAFE-28).
 //!
 //! It sleeps until a word for it, a device or the next timeout, and at most one [`TICK`], or 50 ms while every function is in
-//! MinimalRisk, which time does not change. Inputs come through a bounded queue: a command that finds it full is refused; an emergency stop does not queue at all. Outputs leave through a function that must
-//! not wait; [`bounded_outputs`] makes one.
+//! MinimalRisk, which time does not change. Inputs come through a bounded queue: a command that finds it full is refused; an
+//! emergency stop does not queue at all. Outputs leave through a function that must not wait; [`bounded_outputs`] makes one.
 
 mod function;
 mod handle;

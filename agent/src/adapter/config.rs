@@ -188,6 +188,15 @@ pub enum AdapterConfigError {
 }
 
 impl AdapterConfig {
+    /// The devices behind a broker that it stands for, if it does.
+    pub(crate) fn devices(&self) -> Option<&DevicesConfig> {
+        if let AdapterConfig::Mqtt(devices) = self {
+            Some(devices)
+        } else {
+            None
+        }
+    }
+
     /// Whether this adapter can serve a function of this kind.
     ///
     /// # Errors

@@ -93,7 +93,8 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    /// Until all that hands over work is gone, or the agent ends; then the devices are told to be safe, and the connection ends in good order.
+    /// Until all that hands over work is gone, or the agent ends; then the devices are told to be safe, and the connection ends in
+    /// good order.
     pub(crate) async fn serve(mut self) {
         loop {
             let now = clock::now();

@@ -53,7 +53,6 @@ use self::operator::Operator;
 use self::operator_task::OperatorTask;
 use self::outbox::COMMANDS_MAX;
 use self::template::Template;
-use crate::adapter::AdapterConfig;
 use crate::config::Config;
 use crate::control_thread::Waker;
 use crate::error::AgentError;
@@ -120,7 +119,7 @@ pub(crate) fn start(config: &Config, agent: &Name) -> Result<Option<(Mqtt, Lines
         let mut groups = Vec::new();
         let mut members = Vec::new();
         for (channel, function) in config.functions() {
-            let AdapterConfig::Mqtt(devices) = &function.adapter else {
+            let Some(devices) = function.adapter.devices() else {
                 continue;
             };
             if devices.broker != section.name {
@@ -246,12 +245,7 @@ fn operators(config: &Config, agent: &Name) -> Result<Vec<OperatorTask>, AgentEr
 
 /// Topics that no answer goes to: the agent may write there, and whoever asks may not.
 fn kept_from_answers(config: &Config, broker: &BrokerSection) -> Vec<Template> {
-    let devices = config.function.iter().filter_map(|function| {
-        let AdapterConfig::Mqtt(devices) = &function.adapter else {
-            return None;
-        };
-        Some(devices)
-    });
+    let devices = config.function.iter().filter_map(|f| f.adapter.devices());
     let commands = devices
         .filter(|devices| devices.broker == broker.name)
         .map(|devices| devices.command.clone());

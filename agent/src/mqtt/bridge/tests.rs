@@ -138,6 +138,13 @@ impl Rig {
         self.pump();
     }
 
+    /// Somebody comes to watch; the lines are what is told then.
+    fn is_watched(&mut self) {
+        self.lines.clear();
+        self.bridge.on_watcher(self.now, VALVES);
+        self.wait(100);
+    }
+
     fn command(&mut self, device: &str, ttl_ms: u64) -> u64 {
         let body = format!(r#"{{"device":"{device}","payload":"open"}}"#);
         self.hand(body.into_bytes(), ttl_ms)
@@ -669,9 +676,7 @@ fn who_comes_to_watch_hears_of_every_device_and_what_the_broker_keeps() {
     rig.device_says("devices/pump/state", b"42", Qos::AtLeastOnce, true);
     rig.device_says("devices/valve-3/state", b"live", Qos::AtLeastOnce, false);
     rig.wait(2_000);
-    rig.lines.clear();
-    rig.bridge.on_watcher(rig.now, VALVES);
-    rig.wait(100);
+    rig.is_watched();
     let lines: Vec<&str> = rig.lines.iter().map(|(_, line)| line.as_str()).collect();
     assert!(lines.contains(&r#"{"device":"pump","online":true,"why":"known"}"#));
     assert!(lines.contains(
@@ -682,9 +687,7 @@ fn who_comes_to_watch_hears_of_every_device_and_what_the_broker_keeps() {
     rig.device_says("devices/pump/state", b"42", Qos::AtLeastOnce, true);
     rig.device_says("devices/pump/state", b"", Qos::AtLeastOnce, true);
     rig.wait(2_000);
-    rig.lines.clear();
-    rig.bridge.on_watcher(rig.now, VALVES);
-    rig.wait(100);
+    rig.is_watched();
     assert_eq!(rig.said("42"), 0);
 }
 
@@ -781,16 +784,12 @@ fn who_comes_to_watch_hears_the_newest_of_what_the_broker_keeps() {
     rig.device_says("devices/valve-3/state", b"closed", Qos::AtLeastOnce, true);
     rig.device_says("devices/valve-3/state", b"open", Qos::AtLeastOnce, false);
     rig.wait(100);
-    rig.lines.clear();
-    rig.bridge.on_watcher(rig.now, VALVES);
-    rig.wait(100);
+    rig.is_watched();
     let kept = |payload: &str| rig.said(&format!("\"payload\":\"{payload}\""));
     assert_eq!((kept("closed"), kept("open")), (0, 1));
     rig.device_says("devices/valve-3/state", b"", Qos::AtLeastOnce, false);
     rig.wait(100);
-    rig.lines.clear();
-    rig.bridge.on_watcher(rig.now, VALVES);
-    rig.wait(100);
+    rig.is_watched();
     assert_eq!(rig.said("devices/valve-3/state"), 0);
 }
 
