@@ -2,7 +2,7 @@
 //! threads, files or logs. Time and randomness are passed in.
 //!
 //! Modules are layers; each uses only those before it:
-//! [`base`] → [`wire`] → [`path`] → [`leg`] → [`crypto`] → [`session`] → [`control`] → [`role`].
+//! [`base`] → [`wire`] → [`path`] → [`leg`] → [`crypto`] → [`session`] → [`control`] → [`hub`] → [`role`].
 
 #![cfg_attr(
     test,
@@ -17,6 +17,7 @@
 pub mod base;
 pub mod control;
 pub mod crypto;
+pub mod hub;
 pub mod leg;
 pub mod path;
 pub mod role;

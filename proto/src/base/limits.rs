@@ -60,6 +60,10 @@ pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 pub const FRAGMENT_BYTES_MAX: usize = 1_000;
 /// Fragments of the longest message.
 pub const FRAGMENTS_MAX: usize = MESSAGE_BYTES_MAX.div_ceil(FRAGMENT_BYTES_MAX);
+/// Bytes of a message between a node and the hub: the longest message of an application, and what is said about it.
+pub const HUB_MESSAGE_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 4 * 1024;
+/// Pieces of the longest of these.
+pub const HUB_FRAGMENTS_MAX: usize = HUB_MESSAGE_BYTES_MAX.div_ceil(FRAGMENT_BYTES_MAX);
 /// Bytes of a beat: a beat is never cut into fragments.
 pub const BEAT_BYTES_MAX: usize = FRAGMENT_BYTES_MAX;
 /// Flow reports in one beat; the others go into the next beats.

@@ -207,7 +207,8 @@ impl Leg {
         Some(PathChange { path, health })
     }
 
-    /// The next part of a list of revocations that the peer has acknowledged. Whoever sends such parts takes these too.
+    /// The next part of a list of revocations, or piece of a message of the hub's, that the peer has acknowledged. Whoever sends such
+    /// parcels takes these too.
     pub fn poll_delivered(&mut self) -> Option<Arc<[u8]>> {
         self.outbox.poll_delivered()
     }

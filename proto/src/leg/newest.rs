@@ -59,7 +59,8 @@ pub(super) const fn latest_number(head: &ParcelHead) -> Option<(SessionId, u8, u
         ParcelHead::Handshake { .. }
         | ParcelHead::Signed
         | ParcelHead::Notice
-        | ParcelHead::Revocations => None,
+        | ParcelHead::Revocations
+        | ParcelHead::Hub(_) => None,
     }
 }
 

@@ -128,7 +128,7 @@ impl Outbox {
             parcel,
             class: head.class(),
             once,
-            told: head == ParcelHead::Revocations,
+            told: matches!(head, ParcelHead::Revocations | ParcelHead::Hub(_)),
             aim: Aim::of(&head),
             of_function: is_of_function(&head),
             newest,
@@ -156,7 +156,8 @@ impl Outbox {
         acked.unknown
     }
 
-    /// The next part of a list of revocations that was acknowledged: its sender brings it until then.
+    /// The next part of a list of revocations, or piece of a message of the hub's, that was acknowledged: its sender brings it until
+    /// then.
     pub(super) fn poll_delivered(&mut self) -> Option<Arc<[u8]>> {
         self.delivered.pop_front()
     }
@@ -388,15 +389,18 @@ fn waits_once(head: &ParcelHead) -> bool {
             matches!(header.flow.class, Class::Unordered | Class::Reliable)
         }
         ParcelHead::Handshake { .. } => true,
-        ParcelHead::Signed | ParcelHead::Notice | ParcelHead::Revocations => false,
+        ParcelHead::Signed | ParcelHead::Notice | ParcelHead::Revocations | ParcelHead::Hub(_) => {
+            false
+        }
     }
 }
 
-/// Whether it is sealed on a function's channel: commands one way, telemetry the other. The session's own channel, handshakes,
-/// statements and notices are control.
+/// Whether it is sealed on a function's channel, commands one way and telemetry the other, or the hub's. The session's own channel,
+/// handshakes, statements and notices are control.
 fn is_of_function(head: &ParcelHead) -> bool {
     match head {
         ParcelHead::Sealed(header) => header.flow.channel != Channel::SESSION,
+        ParcelHead::Hub(_) => true,
         ParcelHead::Handshake { .. }
         | ParcelHead::Signed
         | ParcelHead::Notice

@@ -385,7 +385,13 @@ impl Agent {
             Ok(Parcel::Notice(Notice::Seen { link, address })) => {
                 self.node.on_seen(&way.relay, link, address);
             }
-            Ok(Parcel::Handshake { .. } | Parcel::Signed { .. } | Parcel::Notice(_)) | Err(_) => {
+            Ok(
+                Parcel::Handshake { .. }
+                | Parcel::Signed { .. }
+                | Parcel::Notice(_)
+                | Parcel::Hub(_),
+            )
+            | Err(_) => {
                 self.node.count_malformed_parcel();
             }
         }

@@ -119,7 +119,7 @@ impl Applicant {
             Ok(Parcel::Notice(notice)) => self.on_notice(now, relay, &notice),
             // Here for a moment, it speaks with nobody but the authority.
             Ok(Parcel::Revocations(_)) => {}
-            Ok(Parcel::Handshake { .. } | Parcel::Signed { .. }) | Err(_) => {
+            Ok(Parcel::Handshake { .. } | Parcel::Signed { .. } | Parcel::Hub(_)) | Err(_) => {
                 self.node.count_malformed_parcel();
             }
         }

@@ -162,7 +162,7 @@ impl Authority {
             }) => self.on_step3(now, relay, session, &body),
             // Relays pass its own revocations on to everybody.
             Ok(Parcel::Notice(_) | Parcel::Revocations(_)) => {}
-            Ok(Parcel::Handshake { .. } | Parcel::Signed { .. }) | Err(_) => {
+            Ok(Parcel::Handshake { .. } | Parcel::Signed { .. } | Parcel::Hub(_)) | Err(_) => {
                 self.node.count_malformed_parcel();
             }
         }

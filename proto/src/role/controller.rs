@@ -552,7 +552,7 @@ impl Controller {
                     self.on_revocations(now);
                 }
             }
-            Ok(Parcel::Handshake { .. } | Parcel::Signed { .. }) | Err(_) => {
+            Ok(Parcel::Handshake { .. } | Parcel::Signed { .. } | Parcel::Hub(_)) | Err(_) => {
                 self.node.count_malformed_parcel()
             }
         }

@@ -10,6 +10,7 @@ mod content;
 mod description;
 mod enrolment;
 mod flow_report;
+pub mod hub;
 mod news;
 mod notice;
 mod packet;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Notice;
+use super::hub::{Frame, HUB};
 use super::reader::{DecodeError, RESERVED, Reader, TOO_SHORT, UNKNOWN_KIND};
 use super::writer::Writer;
 use crate::base::limits::{HANDSHAKE_BYTES_MAX, PARCEL_BYTES_MAX, SEAL_TAG_BYTES, TTL_MAX};
@@ -18,6 +19,7 @@ use crate::base::{Class, Flow, NodeName, SessionId};
 ///                3 signed:    1 kind and 2+ name of the addressee, body to the end
 ///                4 notice:    see Notice
 ///                5 revocations: body to the end, see RevocationPart
+///                6 hub:       see Frame
 ///
 /// 21 5a17c0de 04 a0fe0a c801 00112233445566778899aabbccddeeff
 /// 02 5a17c0de 01 01 08 747275636b2d3137 aabb
@@ -55,6 +57,8 @@ pub enum Parcel {
     Notice(Notice),
     /// A part of a list of revocations, for everybody: the encoded [`super::RevocationPart`].
     Revocations(Arc<[u8]>),
+    /// A message between a node and the hub, or a piece of one: the encoded [`super::hub::Frame`].
+    Hub(Arc<[u8]>),
 }
 
 impl Parcel {
@@ -92,6 +96,10 @@ impl Parcel {
             Parcel::Revocations(body) => {
                 writer.u8(REVOCATIONS);
                 writer.bytes(body);
+            }
+            Parcel::Hub(frame) => {
+                writer.u8(HUB);
+                writer.bytes(frame);
             }
         }
         writer.into_arc()
@@ -135,6 +143,11 @@ impl Parcel {
             REVOCATIONS => {
                 Parcel::Revocations(at_least(1, reader.rest(HANDSHAKE_BYTES_MAX)?)?.into())
             }
+            HUB => {
+                let frame = reader.rest(PARCEL_BYTES_MAX)?;
+                Frame::decode(frame)?;
+                Parcel::Hub(frame.into())
+            }
             _ => return Err(UNKNOWN_KIND),
         };
         reader.finish()?;
@@ -158,6 +171,7 @@ impl Parcel {
             SIGNED => Ok(ParcelHead::Signed),
             NOTICE => Ok(ParcelHead::Notice),
             REVOCATIONS => Ok(ParcelHead::Revocations),
+            HUB => Frame::peek_class(&mut reader).map(ParcelHead::Hub),
             _ => Err(UNKNOWN_KIND),
         }
     }
@@ -181,6 +195,8 @@ pub enum ParcelHead {
     Notice,
     /// Of a part of a list of revocations.
     Revocations,
+    /// Of a message between a node and the hub, of this class.
+    Hub(Class),
 }
 
 impl ParcelHead {
@@ -189,6 +205,7 @@ impl ParcelHead {
     pub const fn class(&self) -> Class {
         match self {
             ParcelHead::Sealed(header) => header.flow.class,
+            ParcelHead::Hub(class) => *class,
             ParcelHead::Handshake { .. } | ParcelHead::Notice | ParcelHead::Revocations => {
                 Class::Unordered
             }
@@ -373,6 +390,7 @@ mod tests {
             "14 03 5a17c0de",
             "13 01 01 61 aabb",
             "06 00",
+            "07 00",
             "00",
             "",
         ] {

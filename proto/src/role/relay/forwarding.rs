@@ -213,7 +213,9 @@ impl Relay {
                 (header.session, ttl)
             }
             Parcel::Handshake { session, .. } => (*session, HANDSHAKE_TTL),
-            Parcel::Signed { .. } | Parcel::Notice(_) | Parcel::Revocations(_) => return None,
+            Parcel::Signed { .. } | Parcel::Notice(_) | Parcel::Revocations(_) | Parcel::Hub(_) => {
+                return None;
+            }
         };
         let name = &self.seats.get(&source)?.node;
         let seat = self
@@ -227,7 +229,9 @@ fn is_stop(parcel: &Parcel) -> bool {
     match parcel {
         Parcel::Signed { .. } => true,
         Parcel::Sealed { header, .. } => header.flow.class == Class::Stop,
-        Parcel::Handshake { .. } | Parcel::Notice(_) | Parcel::Revocations(_) => false,
+        Parcel::Handshake { .. } | Parcel::Notice(_) | Parcel::Revocations(_) | Parcel::Hub(_) => {
+            false
+        }
     }
 }
 
@@ -235,6 +239,6 @@ fn session_of(parcel: &Parcel) -> Option<SessionId> {
     match parcel {
         Parcel::Sealed { header, .. } => Some(header.session),
         Parcel::Handshake { session, .. } => Some(*session),
-        Parcel::Signed { .. } | Parcel::Notice(_) | Parcel::Revocations(_) => None,
+        Parcel::Signed { .. } | Parcel::Notice(_) | Parcel::Revocations(_) | Parcel::Hub(_) => None,
     }
 }
