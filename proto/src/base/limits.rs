@@ -64,6 +64,79 @@ pub const FRAGMENTS_MAX: usize = MESSAGE_BYTES_MAX.div_ceil(FRAGMENT_BYTES_MAX);
 pub const HUB_MESSAGE_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 4 * 1024;
 /// Pieces of the longest of these.
 pub const HUB_FRAGMENTS_MAX: usize = HUB_MESSAGE_BYTES_MAX.div_ceil(FRAGMENT_BYTES_MAX);
+/// Pieces between the oldest one that the other end has not acknowledged and the newest: so much the other end may have to hold
+/// because an earlier one is missing (64 KB), and so much is under way to a node at once.
+pub const HUB_WINDOW: usize = 64;
+/// Bytes of messages that the end of a conversation with the hub holds because others are missing: its window, the longest message
+/// in pieces on each of a few lines, and room to spare.
+pub const HUB_HELD_BYTES_MAX: usize = 512 * 1024;
+/// Lines on which one node reads: as many as topics of all its rooms.
+pub const HUB_LINES_MAX: usize = 1_024;
+/// Messages for one node alone that wait at the hub, or for the hub at a node.
+pub const HUB_OWN_MESSAGES_MAX: usize = 1_024;
+/// Bytes of these.
+pub const HUB_OWN_BYTES_MAX: usize = 1024 * 1024;
+/// How long a piece is on a leg before it is put there again: less than what a leg keeps anything.
+pub const HUB_PIECE_TTL: Duration = Duration::from_secs(30);
+/// Until a piece that a leg had no room for is tried again.
+pub const HUB_PIECE_WAIT: Duration = Duration::from_millis(50);
+/// Pieces that the hub puts on legs before whoever drives has a turn: a third of a millisecond of a relay's processor.
+pub const HUB_PIECES_PER_TURN: usize = 16;
+/// Messages of a topic in memory: what members that lag a little read without the disk.
+pub const FEED_RING_MESSAGES_MAX: usize = 256;
+/// Bytes of these, but always one message.
+pub const FEED_RING_BYTES_MAX: usize = 256 * 1024;
+/// Messages of `latest` and `unordered` that wait for one reader of a topic; the oldest gives way.
+pub const FEED_LIVE_MAX: usize = 64;
+/// Names of messages that a topic remembers, so that one that is sent again is not taken twice: what its sender may not know of is in
+/// [`HUB_WINDOW`], and several senders share a topic.
+pub const FEED_IDS_MAX: usize = 1_024;
+/// Messages of a page that is read from the store for who lags.
+pub const FEED_PAGE_MESSAGES: usize = 64;
+/// Bytes of these.
+pub const FEED_PAGE_BYTES: usize = 256 * 1024;
+/// Rooms: ten times what the largest fleet of one relay drives at once.
+pub const ROOMS_MAX: usize = 100_000;
+/// Members of one room.
+pub const ROOM_MEMBERS_MAX: u32 = 10_000;
+/// Topics of one room.
+pub const ROOM_TOPICS_MAX: usize = 64;
+/// Rooms that one node is a member of.
+pub const ROOMS_PER_NODE_MAX: usize = 256;
+/// Messages that one mailbox keeps.
+pub const MAILBOX_MESSAGES_MAX: u64 = 1_000;
+/// Bytes of these.
+pub const MAILBOX_BYTES_MAX: u64 = 1024 * 1024;
+/// Life of a message that is kept: a week, after which a vehicle that was away hears from a person.
+pub const KEPT_TTL_MAX: Duration = Duration::from_secs(7 * 86_400);
+/// Life of a message that is not kept.
+pub const LIVE_TTL_MAX: Duration = TTL_MAX;
+/// Targets of one message: all that can be here.
+pub const TARGETS_MAX: usize = SEATS_MAX;
+/// Messages of which the hub still hears what becomes of them.
+pub const TRACKED_SENDS_MAX: usize = 10_000;
+/// Of these, messages of one node's program.
+pub const TRACKED_SENDS_PER_CLIENT_MAX: usize = 1_024;
+/// Results that are told at once.
+pub const RESULTS_PER_TELL_MAX: usize = 256;
+/// Results are gathered for so long, so that one telling has many.
+pub const RESULTS_GATHERED: Duration = Duration::from_millis(20);
+/// Writes that the store has not confirmed; more are refused as busy.
+pub const COMMITS_PENDING_MAX: usize = 8_192;
+/// Looks into the store that are under way.
+pub const READS_PENDING_MAX: usize = 1_024;
+/// Entries of an answer at most.
+pub const PAGE_COUNT_MAX: u32 = 1_000;
+/// Requests a second of one node's program, and at once.
+pub const ASKS_PER_S: u64 = 1_000;
+/// Time between tellings of a room's member changes, and so much more for each member: a room of a thousand tells twice a second.
+pub const MEMBERS_TOLD_EVERY: Duration = Duration::from_millis(20);
+/// See [`MEMBERS_TOLD_EVERY`].
+pub const MEMBERS_TOLD_PER_MEMBER: Duration = Duration::from_micros(500);
+/// Member changes in one telling; of more only the revision is told.
+pub const MEMBER_CHANGES_TOLD_MAX: usize = 256;
+/// Time between looks for what is older than a topic keeps.
+pub const RETENTION_EVERY: Duration = Duration::from_secs(60);
 /// Bytes of a beat: a beat is never cut into fragments.
 pub const BEAT_BYTES_MAX: usize = FRAGMENT_BYTES_MAX;
 /// Flow reports in one beat; the others go into the next beats.

@@ -1,14 +1,14 @@
 //! What a node asks of the hub.
 
-use minicbor::{Decode, Encode};
+use minicbor::{Decode, Decoder, Encode};
 
 use super::attribute::{Change, Owner, Section};
-use super::codec::Bytes;
+use super::codec::{Bytes, decode};
 use super::place::{HistoryFrom, Journal, MessageId, Start};
 use super::room::{RoomRole, RoomSettings};
 use super::selector::{Selector, Targets};
 use super::tell::TargetOutcome;
-use super::{LeaveReason, Want};
+use super::Want;
 use crate::base::{Class, Name, NodeName};
 
 /// A request with its number.
@@ -20,6 +20,20 @@ pub struct Ask {
     /// What it asks.
     #[n(1)]
     pub request: Request,
+}
+
+impl Ask {
+    /// The request that these bytes are; the hub's end.
+    ///
+    /// # Errors
+    /// They are none: the number, if there is one, so that whoever waits is told.
+    pub fn decode(bytes: &[u8]) -> Result<Ask, Option<u32>> {
+        decode(bytes).map_err(|_| {
+            let mut decoder = Decoder::new(bytes);
+            let number = decoder.array().and_then(|_| decoder.u32());
+            number.ok()
+        })
+    }
 }
 
 /// What a node asks of the hub. What is answered is said of each; any may be refused.
@@ -332,13 +346,6 @@ pub enum Request {
         /// The room.
         #[n(0)]
         room: Name,
-    },
-    /// Why the node left: not asked, but said by its end, when a program ends. [`super::Answer::Done`]
-    #[n(30)]
-    Goodbye {
-        /// As others shall hear it.
-        #[n(0)]
-        reason: LeaveReason,
     },
 }
 

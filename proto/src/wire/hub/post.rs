@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 
 use super::codec::Bytes;
 use super::room::MemberChanges;
-use super::{Cursor, MessageId};
+use super::MessageId;
 use crate::base::{Class, Name, NodeName};
 
 /// How much its sender wants to hear of a message's way.
@@ -61,9 +61,6 @@ pub enum LineMessage {
     /// What happened to the members of a room.
     #[n(1)]
     Members(#[n(0)] MemberChanges),
-    /// A number without a message: it was given up, or is over.
-    #[n(2)]
-    Nothing,
 }
 
 /// A message to one node, on its own line 0.
@@ -75,7 +72,4 @@ pub struct Directed {
     /// The room, if it is a private message in one.
     #[n(1)]
     pub room: Option<Name>,
-    /// Of a message that is kept in a mailbox, its place there.
-    #[n(2)]
-    pub cursor: Option<Cursor>,
 }

@@ -102,14 +102,17 @@ pub enum Tell {
         #[n(2)]
         token: u64,
     },
-    /// The numbers of a line below this one will not come any more: they are not kept.
+    /// Some numbers of a line will not come: they are not kept, or over.
     #[n(7)]
     Skipped {
         /// The line.
         #[n(0)]
         line: Line,
-        /// The lowest number that may still come.
+        /// The first of them.
         #[n(1)]
+        from: u64,
+        /// The first behind them.
+        #[n(2)]
         below: u64,
     },
 }
