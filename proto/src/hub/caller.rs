@@ -211,7 +211,11 @@ impl Caller {
             return None;
         }
         let again = self.carrier.next_again(now);
-        again.or_else(|| self.carrier.has_room().then(|| self.carrier.next_own(now))?)
+        again.or_else(|| {
+            self.carrier
+                .has_room()
+                .then(|| self.carrier.next_own(now))?
+        })
     }
 
     /// What the application is to hear next.
@@ -451,7 +455,12 @@ impl Caller {
             Source::Topic { room: of, .. } | Source::Members { room: of } => of == room,
             Source::Mailbox | Source::Watch(_) => false,
         };
-        let gone: Vec<Source> = self.lines.values().filter(|s| of_room(s)).cloned().collect();
+        let gone: Vec<Source> = self
+            .lines
+            .values()
+            .filter(|s| of_room(s))
+            .cloned()
+            .collect();
         for source in gone {
             self.forget_source(&source);
         }

@@ -205,7 +205,11 @@ impl Carrier {
 
     /// Takes away the oldest pieces that are acknowledged or given up.
     fn land(&mut self) {
-        while self.flying.front().is_some_and(|first| first.parcel.is_none()) {
+        while self
+            .flying
+            .front()
+            .is_some_and(|first| first.parcel.is_none())
+        {
             self.flying.pop_front();
         }
     }

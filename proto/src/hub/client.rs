@@ -69,7 +69,12 @@ pub(super) struct LiveMessage {
 }
 
 impl Client {
-    pub(super) fn new(now: MonoTime, node: NodeName, groups: Vec<Name>, rights: HubRights) -> Client {
+    pub(super) fn new(
+        now: MonoTime,
+        node: NodeName,
+        groups: Vec<Name>,
+        rights: HubRights,
+    ) -> Client {
         Client {
             node,
             groups,
@@ -117,9 +122,8 @@ impl Reader {
     /// the oldest gives way.
     pub(super) fn add_live(&mut self, message: LiveMessage) {
         if let Some(whose) = &message.newest_of {
-            let is_older = |older: &LiveMessage| {
-                !older.is_begun && older.newest_of.as_ref() == Some(whose)
-            };
+            let is_older =
+                |older: &LiveMessage| !older.is_begun && older.newest_of.as_ref() == Some(whose);
             self.live.retain(|older| !is_older(older));
         }
         if self.live.len() >= FEED_LIVE_MAX {

@@ -128,7 +128,12 @@ impl Feed {
     pub(super) fn publish(&mut self, post: &Post, number: u64) {
         let message = encode(&LineMessage::Post(post.clone()));
         let at_ms = post.at_ms;
-        self.append(number, (at_ms, post.until_ms), message, post.payload.0.len());
+        self.append(
+            number,
+            (at_ms, post.until_ms),
+            message,
+            post.payload.0.len(),
+        );
     }
 
     /// A message of another kind is there for everybody, with the next number.
@@ -138,7 +143,13 @@ impl Feed {
         self.append(number, (at_ms, u64::MAX), encode(message), 0);
     }
 
-    fn append(&mut self, number: u64, (at_ms, until_ms): (u64, u64), message: Arc<[u8]>, bytes: usize) {
+    fn append(
+        &mut self,
+        number: u64,
+        (at_ms, until_ms): (u64, u64),
+        message: Arc<[u8]>,
+        bytes: usize,
+    ) {
         self.head.next = number + 1;
         self.head.count += 1;
         self.head.bytes += bytes as u64;
@@ -220,7 +231,11 @@ impl Feed {
         self.head.first = head.first;
         self.head.count = head.count;
         self.head.bytes = head.bytes;
-        while self.ring.front().is_some_and(|oldest| oldest.number < head.first) {
+        while self
+            .ring
+            .front()
+            .is_some_and(|oldest| oldest.number < head.first)
+        {
             self.drop_oldest();
         }
     }

@@ -15,7 +15,7 @@ use super::room::Room;
 use super::sends::Sends;
 use super::{ClientId, HubPolicy, HubRights, JournalHead, Loaded, Moment, Query, StoreOp, Table};
 use crate::base::limits::RETENTION_EVERY;
-use crate::base::{Class, MonoTime, Name, NodeKind, NodeName};
+use crate::base::{Class, MonoTime, Name, NodeName};
 use crate::wire::hub::{
     Answer, Ask, Frame, HubRefusal, LeaveReason, Line, Request, Retention, RoomSettings, Tell,
     decode, encode,
@@ -474,14 +474,6 @@ impl Hub {
         self.last_line += 1;
         Line(self.last_line)
     }
-}
-
-/// Whether a node may be a client at all.
-pub(super) const fn may_speak(kind: NodeKind) -> bool {
-    matches!(
-        kind,
-        NodeKind::Agent | NodeKind::Controller | NodeKind::Service
-    )
 }
 
 /// Names of journals begin so: of mailboxes, and of topics.

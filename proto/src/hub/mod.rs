@@ -18,6 +18,8 @@ mod policy;
 mod room;
 mod sends;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 pub use caller::{Caller, CallerEvent, Source, TooManyAsks};
 pub use carrier::Piece;

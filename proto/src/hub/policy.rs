@@ -158,6 +158,10 @@ mod tests {
         assert!(!anna.has(HubRight::Send));
         let otto = policy.rights(&node("controller/otto"), &[]);
         assert_eq!(otto, HubRights::default());
-        assert!(policy.rights(&node("service/erp"), &[]).has(HubRight::Manage));
+        assert!(
+            policy
+                .rights(&node("service/erp"), &[])
+                .has(HubRight::Manage)
+        );
     }
 }

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{ClientId, Moment};
-use crate::base::limits::{
-    MEMBER_CHANGES_TOLD_MAX, MEMBERS_TOLD_EVERY, MEMBERS_TOLD_PER_MEMBER,
-};
+use crate::base::limits::{MEMBER_CHANGES_TOLD_MAX, MEMBERS_TOLD_EVERY, MEMBERS_TOLD_PER_MEMBER};
 use crate::base::{MonoTime, Name, NodeName};
 use crate::wire::hub::{
     LeaveReason, Line, Member, MemberChange, MemberChanges, RoomRole, RoomSettings,
@@ -93,11 +91,13 @@ impl Room {
         use std::ops::Bound;
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let range = (self.members).range::<NodeName, _>((from, Bound::Unbounded));
-        range.filter(|(_, member)| !member.is_away).map(|(node, member)| Member {
-            node: node.clone(),
-            role: member.role,
-            since_ms: member.since_ms,
-        })
+        range
+            .filter(|(_, member)| !member.is_away)
+            .map(|(node, member)| Member {
+                node: node.clone(),
+                role: member.role,
+                since_ms: member.since_ms,
+            })
     }
 
     /// A program of a node joins, or has another role.

@@ -177,10 +177,12 @@ impl Sends {
             tracked.tell_at = None;
             if tracked.ends <= now {
                 let unknown = std::mem::take(&mut tracked.open);
-                tracked.results.extend(unknown.into_iter().map(|node| TargetResult {
-                    node,
-                    outcome: TargetOutcome::Unknown,
-                }));
+                tracked
+                    .results
+                    .extend(unknown.into_iter().map(|node| TargetResult {
+                        node,
+                        outcome: TargetOutcome::Unknown,
+                    }));
             }
             let (client, id) = (tracked.client, tracked.id);
             let open = u32::try_from(tracked.open.len()).unwrap_or(u32::MAX);

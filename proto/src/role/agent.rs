@@ -332,7 +332,7 @@ impl Agent {
     fn take_facts(&mut self, now: MonoTime) {
         while let Some(fact) = self.node.poll_fact() {
             match fact {
-                Fact::LegUp { relay } => {
+                Fact::LegUp { relay, .. } => {
                     for guest in self.guests.values_mut() {
                         guest.line.offer_to(now, &mut self.node, &relay);
                         guest.line.hasten_beat(now);
@@ -350,6 +350,7 @@ impl Agent {
                     }
                     self.events.push_back(AgentEvent::Health { path, health });
                 }
+                Fact::Delivered { .. } => {}
                 Fact::Arrival { way, parcel } => self.on_parcel(now, way, &parcel),
             }
         }

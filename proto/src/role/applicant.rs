@@ -84,7 +84,7 @@ impl Applicant {
     fn take_facts(&mut self, now: MonoTime) {
         while let Some(fact) = self.node.poll_fact() {
             match fact {
-                Fact::LegUp { relay } => {
+                Fact::LegUp { relay, .. } => {
                     if let Some(attempt) = &mut self.attempt {
                         attempt.on_leg_up(now, &relay, &mut self.node);
                     }
@@ -94,7 +94,7 @@ impl Applicant {
                     }
                     self.events.push_back(ApplicantEvent::RelayUp { relay });
                 }
-                Fact::Health { .. } => {}
+                Fact::Health { .. } | Fact::Delivered { .. } => {}
                 Fact::Arrival { way, parcel } => self.on_parcel(now, &way.relay, &parcel),
             }
         }

@@ -133,13 +133,13 @@ impl Authority {
     fn take_facts(&mut self, now: MonoTime) {
         while let Some(fact) = self.node.poll_fact() {
             match fact {
-                Fact::LegUp { relay } => {
+                Fact::LegUp { relay, .. } => {
                     for visitor in self.visits.values_mut() {
                         visitor.visit.on_leg_up(now, &relay, &mut self.node);
                     }
                     self.events.push_back(AuthorityEvent::RelayUp { relay });
                 }
-                Fact::Health { .. } => {}
+                Fact::Health { .. } | Fact::Delivered { .. } => {}
                 Fact::Arrival { way, parcel } => self.on_parcel(now, &way.relay, &parcel),
             }
         }

@@ -32,13 +32,18 @@ impl Bulletin {
         self.work(now, leg)
     }
 
-    /// Takes note of what was acknowledged, and puts on the leg what is due; how many parts find no room yet.
+    /// The far end has a parcel; whether it is one of these parts.
+    // [WIRE-148]
+    pub(super) fn on_delivered(&mut self, parcel: &Arc<[u8]>) -> bool {
+        let before = self.missing.len();
+        self.missing
+            .retain(|part| !Arc::ptr_eq(&part.parcel, parcel));
+        self.missing.len() < before
+    }
+
+    /// Puts on the leg what is due; how many parts find no room yet.
     // [WIRE-148]
     pub(super) fn work(&mut self, now: MonoTime, leg: &mut Leg) -> u64 {
-        while let Some(delivered) = leg.poll_delivered() {
-            self.missing
-                .retain(|part| !Arc::ptr_eq(&part.parcel, &delivered));
-        }
         let mut without_room = 0;
         for part in self.missing.iter_mut().filter(|part| part.due <= now) {
             let until = now + REVOCATIONS_TTL;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use self::call::{Call, Calling};
 pub use self::session_loss::SessionLoss;
 use self::stops::Stops;
+use super::hub_line::HubLine;
 use super::node::{Fact, Node};
 use super::revoking::Revoking;
 use super::seal_counters::SealCounters;
@@ -21,6 +22,7 @@ use crate::base::{
     OfferId, PathId, Refusal, SessionId, StopId,
 };
 use crate::crypto::{Credential, Fleet, sign_statement, verify_statement};
+use crate::hub::Caller;
 use crate::leg;
 use crate::path::Health;
 use crate::session::{Age, Dictionaries, Resolution, SendError};
@@ -247,6 +249,7 @@ pub struct Controller {
     entropy: Box<dyn Entropy>,
     wall: WallClock,
     node: Node,
+    hub: HubLine,
     calls: BTreeMap<NodeName, Call>,
     dictionaries: Dictionaries,
     stops: Stops,
@@ -264,7 +267,7 @@ impl Controller {
         fleet: Fleet,
         mut entropy: Box<dyn Entropy>,
     ) -> Controller {
-        let node = Node::new(entropy.as_mut());
+        let node = Node::new(entropy.as_mut()).speaking_with_hub();
         Controller {
             me,
             credential,
@@ -272,6 +275,7 @@ impl Controller {
             entropy,
             wall: WallClock::default(),
             node,
+            hub: HubLine::default(),
             calls: BTreeMap::new(),
             dictionaries: Dictionaries::new(),
             stops: Stops::default(),
@@ -492,7 +496,15 @@ impl Controller {
         self.events.extend(call.take_events());
     }
 
+    /// The conversation with the fleet's hub: what the application asks there, and hears. What it asks goes at once.
+    pub fn with_hub<T>(&mut self, now: MonoTime, act: impl FnOnce(&mut Caller) -> T) -> T {
+        let result = act(self.hub.caller());
+        self.hub.work(now, &mut self.node);
+        result
+    }
+
     fn work_all(&mut self, now: MonoTime) {
+        self.hub.work(now, &mut self.node);
         let vehicles: Vec<NodeName> = self.calls.keys().cloned().collect();
         for vehicle in vehicles {
             self.work(now, &vehicle);
@@ -502,7 +514,8 @@ impl Controller {
     fn take_facts(&mut self, now: MonoTime) {
         while let Some(fact) = self.node.poll_fact() {
             match fact {
-                Fact::LegUp { relay } => {
+                Fact::LegUp { relay, is_hub } => {
+                    self.hub.on_leg_up(&relay, is_hub);
                     for call in self.calls.values_mut() {
                         call.on_leg_up(now, &relay, &mut self.node);
                     }
@@ -513,6 +526,7 @@ impl Controller {
                     self.events
                         .push_back(ControllerEvent::Health { path, health });
                 }
+                Fact::Delivered { relay, parcel } => self.hub.on_delivered(&relay, &parcel),
                 Fact::Arrival { way, parcel } => self.on_parcel(now, &way.relay, &parcel),
             }
         }
@@ -552,7 +566,8 @@ impl Controller {
                     self.on_revocations(now);
                 }
             }
-            Ok(Parcel::Handshake { .. } | Parcel::Signed { .. } | Parcel::Hub(_)) | Err(_) => {
+            Ok(Parcel::Hub(frame)) => self.hub.on_frame(relay, &frame, &mut self.node),
+            Ok(Parcel::Handshake { .. } | Parcel::Signed { .. }) | Err(_) => {
                 self.node.count_malformed_parcel()
             }
         }
@@ -719,6 +734,7 @@ impl Role for Controller {
         let calls = self.calls.values().filter_map(Call::next_timeout);
         calls
             .chain(self.node.next_timeout())
+            .chain(self.hub.next_timeout())
             .chain(self.stops.next_timeout())
             .min()
     }

@@ -10,6 +10,7 @@ mod clock_difference;
 mod controller;
 mod far_end;
 mod halves;
+mod hub_line;
 mod line;
 mod link_budgets;
 mod meters;

@@ -18,7 +18,9 @@ use crate::base::{Entropy, MonoTime, Name, NodeKind, NodeName, PathId};
 use crate::crypto::{Fleet, Peer};
 use crate::leg::{self, Leg, Origin, PathStatus};
 use crate::path::{Carries, Health};
-use crate::wire::{AckState, Chunk, FEATURE_SEEN, FEATURE_VISIT, Notice, Packet, Parcel, Trail};
+use crate::wire::{
+    AckState, Chunk, FEATURE_HUB, FEATURE_SEEN, FEATURE_VISIT, Notice, Packet, Parcel, Trail,
+};
 
 /// A leg to each relay.
 #[derive(Debug)]
@@ -46,6 +48,8 @@ struct Uplink {
     bulletin: Bulletin,
     /// The relay's number of its end of the leg; none before the first welcome.
     leg_incarnation: Option<u64>,
+    /// Whether the relay is the fleet's hub.
+    is_hub: bool,
 }
 
 #[derive(Debug)]
@@ -70,6 +74,12 @@ pub(super) enum Fact {
     /// A relay has a new leg for this node and knows nothing of what was sent before.
     LegUp {
         relay: NodeName,
+        is_hub: bool,
+    },
+    /// The hub has a piece of a message.
+    Delivered {
+        relay: NodeName,
+        parcel: Arc<[u8]>,
     },
     Arrival {
         way: Way,
@@ -155,6 +165,13 @@ impl Node {
     // [WIRE-169]
     pub(super) fn reading_addresses(mut self) -> Node {
         self.features |= FEATURE_SEEN;
+        self
+    }
+
+    /// The same, which speaks with the fleet's hub.
+    // [WIRE-189]
+    pub(super) fn speaking_with_hub(mut self) -> Node {
+        self.features |= FEATURE_HUB;
         self
     }
 
@@ -252,6 +269,7 @@ impl Node {
             leg: Leg::new(now),
             bulletin: Bulletin::default(),
             leg_incarnation: None,
+            is_hub: false,
         });
         self.paths.insert(
             path,
@@ -384,6 +402,12 @@ impl Node {
                 parcel: arrival.parcel,
             });
         }
+        while let Some(parcel) = uplink.leg.poll_delivered() {
+            if !uplink.bulletin.on_delivered(&parcel) {
+                let relay = relay.clone();
+                self.facts.push_back(Fact::Delivered { relay, parcel });
+            }
+        }
         self.collect(&relay);
         if is_redialled {
             self.set_redial(path, false);
@@ -398,8 +422,11 @@ impl Node {
                 version: VERSION,
                 node_incarnation,
                 leg_incarnation,
+                features,
                 ..
-            } if *node_incarnation == self.incarnation => Some(*leg_incarnation),
+            } if *node_incarnation == self.incarnation => {
+                Some((*leg_incarnation, features & FEATURE_HUB != 0))
+            }
             Chunk::Welcome { .. }
             | Chunk::Hello { .. }
             | Chunk::Floor { .. }
@@ -407,7 +434,8 @@ impl Node {
             | Chunk::Tracked { .. }
             | Chunk::Untracked { .. } => None,
         });
-        let (Some(incarnation), Some(uplink)) = (welcome, self.relays.get_mut(relay)) else {
+        let (Some((incarnation, is_hub)), Some(uplink)) = (welcome, self.relays.get_mut(relay))
+        else {
             self.counters.unexpected_packets += 1;
             return;
         };
@@ -415,6 +443,7 @@ impl Node {
             self.past_legs = self.past_legs.plus(uplink.leg.counters());
             uplink.leg = Leg::new(now);
             uplink.leg_incarnation = Some(incarnation);
+            uplink.is_hub = is_hub;
             uplink
                 .bulletin
                 .bring(now, &self.revocations, &mut uplink.leg);
@@ -427,6 +456,7 @@ impl Node {
             }
             self.facts.push_back(Fact::LegUp {
                 relay: relay.clone(),
+                is_hub,
             });
         }
         if let Some(greeted) = self.paths.get_mut(&path) {
@@ -515,13 +545,25 @@ impl Node {
         created: MonoTime,
         deadline: MonoTime,
     ) {
+        self.try_send(now, relay, parcel, created, deadline);
+    }
+
+    /// The same; false when the leg has no room, or there is none.
+    pub(super) fn try_send(
+        &mut self,
+        now: MonoTime,
+        relay: &NodeName,
+        parcel: &Arc<[u8]>,
+        created: MonoTime,
+        deadline: MonoTime,
+    ) -> bool {
         let Some(uplink) = self.relays.get_mut(relay) else {
-            return;
+            return false;
         };
-        if !uplink.send(now, parcel, created, deadline) {
-            self.counters.overflows += 1;
-        }
+        let taken = uplink.send(now, parcel, created, deadline);
+        self.counters.overflows += u64::from(!taken);
         uplink.collect(relay, &mut self.transmits, &mut self.facts);
+        taken
     }
 
     pub(super) fn notify(&mut self, now: MonoTime, relay: &NodeName, notice: Notice) {

@@ -3,6 +3,7 @@
 mod accounts;
 mod expiry;
 mod forwarding;
+mod hub;
 mod notices;
 mod revocations;
 mod routes;
@@ -14,6 +15,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use self::accounts::Accounts;
+use self::hub::Hosted;
 use self::routes::Routes;
 use self::seat::{Seat, SeatId};
 use super::revoking::Revoking;
@@ -22,6 +24,7 @@ use super::{Input, Redial, Role, Transmit};
 use crate::base::limits::VERSION;
 use crate::base::{Entropy, MonoTime, Name, NodeName, PathId};
 use crate::crypto::{Fleet, Peer};
+use crate::hub::HubEffect;
 use crate::path::Health;
 use crate::wire::{Chunk, FEATURE_VISIT, Notice, Packet};
 
@@ -82,6 +85,8 @@ pub enum RelayEvent {
         /// Its parts.
         parts: Vec<Arc<[u8]>>,
     },
+    /// The hub has something for its program to do.
+    Hub(HubEffect),
 }
 
 /// What a relay forwarded, and what it dropped by reason.
@@ -145,6 +150,8 @@ pub struct Relay {
     fleet: Option<Fleet>,
     revoking: Revoking,
     wall: WallClock,
+    /// The fleet's hub, if it is here.
+    hosted: Option<Hosted>,
     timeouts: BTreeSet<(MonoTime, SeatId)>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<RelayEvent>,
@@ -183,6 +190,7 @@ impl Relay {
             fleet: None,
             revoking: Revoking::default(),
             wall: WallClock::default(),
+            hosted: None,
             timeouts: BTreeSet::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -262,6 +270,7 @@ impl Relay {
         for arrival in arrivals {
             self.on_arrival(now, seat_id, &arrival);
         }
+        self.on_hub_delivered(now, seat_id);
         self.collect(now, seat_id);
     }
 
@@ -328,6 +337,7 @@ impl Role for Relay {
             Input::Persisted { .. } => {}
         }
         self.end_expired(now);
+        self.work_for_hub(now);
     }
 
     fn poll_transmit(&mut self) -> Option<Transmit> {
@@ -343,6 +353,7 @@ impl Role for Relay {
     }
 
     fn next_timeout(&self) -> Option<MonoTime> {
-        self.timeouts.first().map(|(at, _)| *at)
+        let seats = self.timeouts.first().map(|(at, _)| *at);
+        seats.into_iter().chain(self.next_hub_timeout()).min()
     }
 }

@@ -37,7 +37,7 @@ pub enum Chunk {
         version_max: u8,
         /// Random number of this run of the node's program; paths with the same one belong to one leg.
         incarnation: u64,
-        /// Optional features that the node knows, one bit each: [`FEATURE_VISIT`], [`FEATURE_SEEN`].
+        /// Optional features that the node knows, one bit each: [`FEATURE_VISIT`], [`FEATURE_SEEN`], [`FEATURE_HUB`].
         features: u32,
         /// The link that the path uses, for people.
         link: Name,
@@ -278,6 +278,9 @@ pub const FEATURE_VISIT: u32 = 1;
 /// Feature of a hello and of its welcome: the relay tells what it sees of the node's addresses.
 // [WIRE-169]
 pub const FEATURE_SEEN: u32 = 2;
+/// Feature of a hello: the node speaks with hubs; of a welcome: the relay is one.
+// [WIRE-189]
+pub const FEATURE_HUB: u32 = 4;
 
 #[cfg(test)]
 mod tests {

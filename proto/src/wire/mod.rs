@@ -36,7 +36,7 @@ mod strategy;
 mod vector;
 
 pub use beat::{AgentBeat, ClockEcho, ControllerBeat, FunctionReport, LegTimes, Renewal};
-pub use chunk::{Chunk, FEATURE_SEEN, FEATURE_VISIT, Trail};
+pub use chunk::{Chunk, FEATURE_HUB, FEATURE_SEEN, FEATURE_VISIT, Trail};
 pub use command::{Body, Command, Drive};
 pub use content::{Content, FragmentOf};
 pub use description::{Description, FunctionDescription, FunctionKind};

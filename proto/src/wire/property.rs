@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::hub::Frame;
 use super::*;
 use crate::wire::strategy as any_of;
 
@@ -110,6 +111,7 @@ proptest! {
             Parcel::Signed { .. } => ParcelHead::Signed,
             Parcel::Notice(_) => ParcelHead::Notice,
             Parcel::Revocations(_) => ParcelHead::Revocations,
+            Parcel::Hub(frame) => ParcelHead::Hub(Frame::decode(&frame).unwrap().class),
         };
         prop_assert_eq!(Parcel::peek(&bytes), Ok(head));
     }

@@ -135,7 +135,8 @@ impl Hub {
                 post,
             } => self.on_published(asker, line, number, &post),
             Then::Kept { send, node } => {
-                self.sends.add_result(at.now, send, &node, TargetOutcome::Kept);
+                self.sends
+                    .add_result(at.now, send, &node, TargetOutcome::Kept);
             }
             Then::Made { .. } | Then::Closed { .. } => {}
         }
@@ -184,7 +185,12 @@ impl Hub {
     }
 
     /// Has a request wait until the newest messages of a journal are in memory. Whether it has to.
-    pub(super) fn defer(&mut self, line: Line, asker: Asker, request: Request) -> Result<(), HubRefusal> {
+    pub(super) fn defer(
+        &mut self,
+        line: Line,
+        asker: Asker,
+        request: Request,
+    ) -> Result<(), HubRefusal> {
         let waiting = self.deferred.entry(line).or_default();
         if waiting.len() >= DEFERRED_MAX {
             return Err(HubRefusal::Busy);
@@ -218,7 +224,9 @@ impl Hub {
 
     /// Whether one more look into the store may be under way.
     pub(super) fn may_read(&self) -> Result<(), HubRefusal> {
-        (self.reading.len() < READS_PENDING_MAX).then_some(()).ok_or(HubRefusal::Busy)
+        (self.reading.len() < READS_PENDING_MAX)
+            .then_some(())
+            .ok_or(HubRefusal::Busy)
     }
 
     /// What was read.
@@ -305,7 +313,9 @@ impl Hub {
     /// What is older than it is to be kept goes.
     pub(super) fn retain_by_age(&mut self, at: Moment) {
         let stored = self.feeds.values().filter(|feed| feed.head.count > 0);
-        let ops: Vec<StoreOp> = stored.filter_map(|feed| feed.retain_by_age(at.unix_ms)).collect();
+        let ops: Vec<StoreOp> = stored
+            .filter_map(|feed| feed.retain_by_age(at.unix_ms))
+            .collect();
         for ops in ops.chunks(RETAINED_AT_ONCE) {
             if self.may_commit().is_err() {
                 return;

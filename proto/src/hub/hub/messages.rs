@@ -15,9 +15,7 @@ use crate::base::{Class, Name, NodeName};
 use crate::hub::client::LiveMessage;
 use crate::hub::feed::{Feed, Warmth};
 use crate::hub::sends::SendId;
-use crate::hub::{
-    ClientId, Entry, HubRight, JournalHead, Moment, Query, ReadFrom, StoreOp,
-};
+use crate::hub::{ClientId, Entry, HubRight, JournalHead, Moment, Query, ReadFrom, StoreOp};
 use crate::wire::hub::{
     Answer, Direct, Directed, HistoryFrom, HubRefusal, Journal, Line, LineMessage, MessageId, Post,
     Publish, Request, Retention, RoomRole, Selector, Start, TargetOutcome, Targets, Tell, Want,
@@ -169,7 +167,10 @@ impl Hub {
         from: &NodeName,
         publish: Publish,
     ) -> Answered {
-        let room = self.rooms.get(&publish.room).ok_or(HubRefusal::NoSuchRoom)?;
+        let room = self
+            .rooms
+            .get(&publish.room)
+            .ok_or(HubRefusal::NoSuchRoom)?;
         if publish.to.iter().any(|node| room.role(node).is_none()) {
             return Err(HubRefusal::NotAMember);
         }
@@ -264,7 +265,11 @@ impl Hub {
                     continue;
                 }
                 let until = Some(at.now + ttl);
-                if target.carrier.push(Arc::clone(&message), until, tag).is_ok() {
+                if target
+                    .carrier
+                    .push(Arc::clone(&message), until, tag)
+                    .is_ok()
+                {
                     is_taken = true;
                     self.enqueue(program);
                 }
@@ -290,7 +295,10 @@ impl Hub {
         // Which messages are there already is known once the newest of each mailbox are read.
         for node in targets {
             let line = self.mailbox(node);
-            let is_warm = self.feeds.get(&line).is_some_and(|feed| feed.warmth == Warmth::Warm);
+            let is_warm = self
+                .feeds
+                .get(&line)
+                .is_some_and(|feed| feed.warmth == Warmth::Warm);
             if !is_warm {
                 let again = Direct {
                     to: Targets::Nodes(targets.iter().cloned().collect()),
@@ -417,14 +425,23 @@ impl Hub {
         if !matches!(outcome, TargetOutcome::Applied | TargetOutcome::Declined(_)) {
             return Err(HubRefusal::Malformed);
         }
-        let node = &self.clients.get(&client).ok_or(HubRefusal::NotAllowed)?.node;
+        let node = &self
+            .clients
+            .get(&client)
+            .ok_or(HubRefusal::NotAllowed)?
+            .node;
         // That nobody waits for it any more is no fault of who says it.
         self.sends.on_outcome(at.now, node, of, outcome);
         Ok(Some(Answer::Done { revision: 0 }))
     }
 
     pub(super) fn read_mailbox(&mut self, client: ClientId, from: Start) -> Answered {
-        let node = self.clients.get(&client).ok_or(HubRefusal::NotAllowed)?.node.clone();
+        let node = self
+            .clients
+            .get(&client)
+            .ok_or(HubRefusal::NotAllowed)?
+            .node
+            .clone();
         let line = self.mailbox(&node);
         let mailbox = "mailbox".parse().map_err(|_| HubRefusal::Malformed)?;
         let line = self.read_line(client, mailbox, line, from)?;
@@ -433,7 +450,12 @@ impl Hub {
 
     /// What stands before a number in the own mailbox need not be kept any more.
     pub(super) fn taken(&mut self, asker: Asker, below: u64) -> Answered {
-        let node = self.clients.get(&asker.0).ok_or(HubRefusal::NotAllowed)?.node.clone();
+        let node = self
+            .clients
+            .get(&asker.0)
+            .ok_or(HubRefusal::NotAllowed)?
+            .node
+            .clone();
         let line = self.mailbox(&node);
         let feed = self.feeds.get(&line).ok_or(HubRefusal::NotFound)?;
         let answer = Answer::Done { revision: 0 };
@@ -532,15 +554,20 @@ impl Hub {
             let groups = program.and_then(|id| Some(&self.clients.get(id)?.groups));
             (selector.nodes.is_empty() || selector.nodes.contains(node))
                 && selector.kind.is_none_or(|kind| kind == node.kind)
-                && selector.group.as_ref().is_none_or(|group| {
-                    groups.is_some_and(|groups| groups.contains(group))
-                })
+                && selector
+                    .group
+                    .as_ref()
+                    .is_none_or(|group| groups.is_some_and(|groups| groups.contains(group)))
                 && selector.room.as_ref().is_none_or(|room| {
                     let room = self.rooms.get(room);
                     room.is_some_and(|room| room.role(node).is_some())
                 })
         };
-        self.programs.keys().filter(|node| is_it(node)).cloned().collect()
+        self.programs
+            .keys()
+            .filter(|node| is_it(node))
+            .cloned()
+            .collect()
     }
 
     /// Who speaks, if it may in a room.
@@ -552,9 +579,7 @@ impl Hub {
         match self.role_in(client, room) {
             Some(RoomRole::Driver | RoomRole::Dispatcher) => Ok(speaker.node.clone()),
             // A back end speaks to rooms that it need not sit in.
-            _ if speaker.is_local && speaker.rights.has(HubRight::Send) => {
-                Ok(speaker.node.clone())
-            }
+            _ if speaker.is_local && speaker.rights.has(HubRight::Send) => Ok(speaker.node.clone()),
             Some(RoomRole::Observer) => Err(HubRefusal::RoleForbids),
             None => Err(HubRefusal::NotAMember),
         }

@@ -14,7 +14,10 @@ enum Step {
     /// A piece of a message; whether it was the last one.
     Piece(Arc<[u8]>, bool),
     /// These numbers do not come.
-    Skip { from: u64, below: u64 },
+    Skip {
+        from: u64,
+        below: u64,
+    },
     /// What follows this number has to be read first.
     Read(u64),
     Nothing,
@@ -89,7 +92,11 @@ impl Hub {
             return;
         };
         for id in &feed.readers {
-            if let Some(reader) = self.clients.get_mut(id).and_then(|c| c.readers.get_mut(&line)) {
+            if let Some(reader) = self
+                .clients
+                .get_mut(id)
+                .and_then(|c| c.readers.get_mut(&line))
+            {
                 reader.add_live(message.clone());
             }
         }
@@ -187,7 +194,9 @@ impl Hub {
                 }
             }
             self.counters.deliveries += told.len() as u64;
-            let effects = told.into_iter().map(|what| HubEffect::Tell { client: id, what });
+            let effects = told
+                .into_iter()
+                .map(|what| HubEffect::Tell { client: id, what });
             self.effects.extend(effects);
             if let Some(from) = read {
                 self.read_page(id, line, from);
@@ -247,7 +256,11 @@ fn next_kept(at: Moment, reader: &mut Reader, feed: &Feed) -> Step {
 
 /// The message that a reader gets next, with the number that it waits for.
 fn next_message(at: Moment, reader: &mut Reader, feed: &Feed) -> Result<Kept, Step> {
-    while reader.page.front().is_some_and(|kept| kept.number < reader.next) {
+    while reader
+        .page
+        .front()
+        .is_some_and(|kept| kept.number < reader.next)
+    {
         reader.page.pop_front();
     }
     if reader.next >= feed.next() {
@@ -258,7 +271,12 @@ fn next_message(at: Moment, reader: &mut Reader, feed: &Feed) -> Result<Kept, St
         reader.piece = 0;
         Err(Step::Skip { from, below })
     };
-    let Some(kept) = reader.page.front().or_else(|| feed.in_ring(reader.next)).cloned() else {
+    let Some(kept) = reader
+        .page
+        .front()
+        .or_else(|| feed.in_ring(reader.next))
+        .cloned()
+    else {
         let first = feed.head.first;
         return if reader.next < first {
             skip_to(reader, first)

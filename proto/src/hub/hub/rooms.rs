@@ -13,8 +13,8 @@ use crate::hub::feed::Feed;
 use crate::hub::room::Room;
 use crate::hub::{ClientId, HubRight, Moment, StoreOp, Table};
 use crate::wire::hub::{
-    Answer, HubRefusal, LeaveReason, Line, LineMessage, Retention, RoomInfo, RoomRole, RoomSettings,
-    Start, Tell, TopicFrom, TopicLine, encode,
+    Answer, HubRefusal, LeaveReason, Line, LineMessage, Retention, RoomInfo, RoomRole,
+    RoomSettings, Start, Tell, TopicFrom, TopicLine, encode,
 };
 
 type Answered = Result<Option<Answer>, HubRefusal>;
@@ -151,7 +151,10 @@ impl Hub {
         let count = page_count(count)?.min(ROOMS_PER_ANSWER);
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut range = self.rooms.range::<Name, _>((from, Bound::Unbounded));
-        let rooms = range.by_ref().take(count).map(|(name, room)| info(name, room));
+        let rooms = range
+            .by_ref()
+            .take(count)
+            .map(|(name, room)| info(name, room));
         let rooms = rooms.collect();
         let more = range.next().is_some();
         Ok(Some(Answer::Rooms { rooms, more }))
@@ -196,7 +199,13 @@ impl Hub {
         let room = self.rooms.get(name).ok_or(HubRefusal::NoSuchRoom)?;
         let own = room.role(&node);
         // A role that somebody was given stays.
-        if role > room.settings.role_max.max(own.unwrap_or(RoomRole::Observer)) && !manages {
+        if role
+            > room
+                .settings
+                .role_max
+                .max(own.unwrap_or(RoomRole::Observer))
+            && !manages
+        {
             return Err(HubRefusal::RoleForbids);
         }
         if own.is_none() && room.len() >= room.settings.members_max {
@@ -225,7 +234,10 @@ impl Hub {
     }
 
     pub(super) fn leave_room(&mut self, at: Moment, client: ClientId, room: &Name) -> Answered {
-        let leaving = self.clients.get_mut(&client).ok_or(HubRefusal::NotAllowed)?;
+        let leaving = self
+            .clients
+            .get_mut(&client)
+            .ok_or(HubRefusal::NotAllowed)?;
         let Some(place) = leaving.rooms.iter().position(|joined| joined == room) else {
             return Err(HubRefusal::NotAMember);
         };
@@ -318,7 +330,10 @@ impl Hub {
             return Err(HubRefusal::NotFound);
         }
         room.remove(at.now, node, LeaveReason::Kicked);
-        let (revision, is_over) = (room.revision, room.settings.is_transient && room.is_deserted());
+        let (revision, is_over) = (
+            room.revision,
+            room.settings.is_transient && room.is_deserted(),
+        );
         for program in programs {
             if let Some(kicked) = self.clients.get_mut(&program) {
                 kicked.rooms.retain(|joined| joined != name);
@@ -358,7 +373,10 @@ impl Hub {
         let Some(line) = self.members_line(name) else {
             return;
         };
-        let changes = self.rooms.get_mut(name).and_then(|room| room.take_changes(at.now, name));
+        let changes = self
+            .rooms
+            .get_mut(name)
+            .and_then(|room| room.take_changes(at.now, name));
         if let (Some(changes), Some(feed)) = (changes, self.feeds.get_mut(&line)) {
             feed.announce(at.unix_ms, &LineMessage::Members(changes));
             self.wake(line);
@@ -369,7 +387,9 @@ impl Hub {
     pub fn on_presence(&mut self, at: Moment, node: &NodeName, present: bool) {
         let programs = self.programs.get(node).into_iter().flatten();
         let joined = programs.filter_map(|client| self.clients.get(client));
-        let mut rooms: Vec<Name> = joined.flat_map(|client| client.rooms.iter().cloned()).collect();
+        let mut rooms: Vec<Name> = joined
+            .flat_map(|client| client.rooms.iter().cloned())
+            .collect();
         rooms.sort();
         rooms.dedup();
         for name in rooms {
@@ -417,7 +437,9 @@ impl Hub {
     }
 
     pub(super) fn expect_right(&self, client: ClientId, right: HubRight) -> Result<(), HubRefusal> {
-        self.has_right(client, right).then_some(()).ok_or(HubRefusal::NotAllowed)
+        self.has_right(client, right)
+            .then_some(())
+            .ok_or(HubRefusal::NotAllowed)
     }
 
     /// Whether a client may change a room: it is its dispatcher, or manages all of them.
@@ -441,7 +463,10 @@ impl Hub {
         line: Line,
         from: Start,
     ) -> Result<TopicLine, HubRefusal> {
-        let reading = self.clients.get_mut(&client).ok_or(HubRefusal::NotAllowed)?;
+        let reading = self
+            .clients
+            .get_mut(&client)
+            .ok_or(HubRefusal::NotAllowed)?;
         let feed = self.feeds.get_mut(&line).ok_or(HubRefusal::NotFound)?;
         if !reading.readers.contains_key(&line) && reading.readers.len() >= HUB_LINES_MAX {
             return Err(HubRefusal::Full);
@@ -509,7 +534,12 @@ impl Hub {
         let Some(room) = self.rooms.get(room) else {
             return;
         };
-        let lines: Vec<Line> = room.topics.values().chain(&room.members_line).copied().collect();
+        let lines: Vec<Line> = room
+            .topics
+            .values()
+            .chain(&room.members_line)
+            .copied()
+            .collect();
         for line in lines {
             self.stop_reading(client, line);
         }

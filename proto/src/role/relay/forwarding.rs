@@ -57,6 +57,10 @@ impl Relay {
             self.on_notice(now, source, notice);
             return;
         }
+        if let Parcel::Hub(frame) = &parcel {
+            self.on_hub_frame(now, source, frame);
+            return;
+        }
         if let Parcel::Revocations(part) = &parcel {
             self.on_revocations(now, source, part);
             return;

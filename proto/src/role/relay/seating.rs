@@ -8,6 +8,7 @@ use crate::base::limits::{SEATS_MAX, SEATS_PER_NODE_MAX, VERSION, WELCOMES_AGAIN
 use crate::base::{MonoTime, Name, NodeKind, NodeName, PathId};
 use crate::role::Transmit;
 use crate::role::node::greeting;
+use crate::wire::hub::LeaveReason;
 use crate::wire::{Chunk, FEATURE_SEEN, Notice};
 
 impl Relay {
@@ -50,6 +51,7 @@ impl Relay {
             self.counters.refused_seats += 1;
             return;
         }
+        let known_features = FEATURE_SEEN | self.features();
         let Some(seat) = self.seats.get_mut(&id) else {
             return;
         };
@@ -57,7 +59,7 @@ impl Relay {
             version: VERSION,
             node_incarnation: incarnation,
             leg_incarnation: seat.leg_incarnation,
-            features: features & FEATURE_SEEN,
+            features: features & known_features,
         };
         let bytes = greeting(now, welcome);
         let again = std::iter::repeat_n(Transmit { path, bytes }, copies);
@@ -81,6 +83,7 @@ impl Relay {
         self.collect(now, id);
         if is_new {
             self.tell_revocations(now, id);
+            self.on_hub_seat(now, id, features);
         }
         if self.draining {
             self.notify(now, id, Notice::Draining);
@@ -242,7 +245,7 @@ impl Relay {
         }
     }
 
-    fn remove_seat(&mut self, now: MonoTime, id: SeatId) {
+    pub(super) fn remove_seat(&mut self, now: MonoTime, id: SeatId) {
         let Some(seat) = self.seats.remove(&id) else {
             return;
         };
@@ -254,6 +257,7 @@ impl Relay {
             self.events.push_back(RelayEvent::Close { path });
         }
         self.routes.remove_seat(id);
+        self.on_hub_unseated(now, id, LeaveReason::Ended);
         let other = self.seats_of(&seat.node).pop();
         if other.is_none() {
             self.accounts.on_unseated(now, id.node);
@@ -433,7 +437,8 @@ mod tests {
             | RelayEvent::Left { .. }
             | RelayEvent::RunsTwice { .. }
             | RelayEvent::PathJoined { .. }
-            | RelayEvent::Revocations { .. } => None,
+            | RelayEvent::Revocations { .. }
+            | RelayEvent::Hub(_) => None,
         };
         events.filter_map(close).collect()
     }

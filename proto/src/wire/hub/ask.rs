@@ -2,13 +2,13 @@
 
 use minicbor::{Decode, Decoder, Encode};
 
+use super::Want;
 use super::attribute::{Change, Owner, Section};
 use super::codec::{Bytes, decode};
 use super::place::{HistoryFrom, Journal, MessageId, Start};
 use super::room::{RoomRole, RoomSettings};
 use super::selector::{Selector, Targets};
 use super::tell::TargetOutcome;
-use super::Want;
 use crate::base::{Class, Name, NodeName};
 
 /// A request with its number.

@@ -2,9 +2,9 @@
 
 use minicbor::{Decode, Encode};
 
+use super::MessageId;
 use super::codec::Bytes;
 use super::room::MemberChanges;
-use super::MessageId;
 use crate::base::{Class, Name, NodeName};
 
 /// How much its sender wants to hear of a message's way.
