@@ -110,6 +110,7 @@ proptest! {
             Parcel::Signed { .. } => ParcelHead::Signed,
             Parcel::Notice(_) => ParcelHead::Notice,
             Parcel::Revocations(_) => ParcelHead::Revocations,
+            Parcel::Hub(frame) => ParcelHead::Hub(hub::Frame::decode(&frame).unwrap().class),
         };
         prop_assert_eq!(Parcel::peek(&bytes), Ok(head));
     }

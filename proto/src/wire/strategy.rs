@@ -11,12 +11,12 @@ use proptest::sample::select;
 use super::*;
 use crate::base::limits::{
     ACK_BITMAP_BYTES_MAX, BEAT_BYTES_MAX, CERTIFICATE_BYTES_MAX, DICTIONARIES_MAX,
-    FRAGMENT_BYTES_MAX, FRAGMENTS_MAX, FUNCTIONS_MAX, HANDSHAKE_BYTES_MAX, NAMES_PER_NOTICE_MAX,
-    PACKET_BYTES_MAX, PARCEL_BYTES_MAX, SIGNATURE_BYTES_MAX, TRAIL_10US_MAX,
+    FRAGMENT_BYTES_MAX, FRAGMENTS_MAX, FUNCTIONS_MAX, HANDSHAKE_BYTES_MAX, HUB_FRAGMENTS_MAX,
+    NAMES_PER_NOTICE_MAX, PACKET_BYTES_MAX, PARCEL_BYTES_MAX, SIGNATURE_BYTES_MAX, TRAIL_10US_MAX,
 };
 use crate::base::{
-    ApplicationId, Channel, FencingToken, Flow, Name, NodeKind, NodeName, OfferId, Reason, Refusal,
-    Rights, SessionId, Stage, StopId,
+    ApplicationId, Channel, Class, FencingToken, Flow, Name, NodeKind, NodeName, OfferId, Reason,
+    Refusal, Rights, SessionId, Stage, StopId,
 };
 
 pub fn packet() -> impl Strategy<Value = Packet> {
@@ -130,7 +130,32 @@ pub fn parcel() -> impl Strategy<Value = Parcel> {
             .prop_map(|(to, body)| Parcel::Signed { to, body }),
         notice().prop_map(Parcel::Notice),
         bytes(1..=HANDSHAKE_BYTES_MAX).prop_map(Parcel::Revocations),
+        hub_frame(),
     ]
+}
+
+fn hub_frame() -> impl Strategy<Value = Parcel> {
+    let place = (2..=HUB_FRAGMENTS_MAX as u8, any::<u8>()).prop_map(|(count, index)| FragmentOf {
+        index: index % count,
+        count,
+    });
+    (
+        select(vec![Class::Unordered, Class::Reliable]),
+        any::<u32>(),
+        1..=u64::MAX,
+        option::of(place),
+        bytes(1..=FRAGMENT_BYTES_MAX),
+    )
+        .prop_map(|(class, line, number, place, bytes)| {
+            let frame = hub::Frame {
+                class,
+                line: hub::Line(line),
+                number,
+                place,
+                bytes: &bytes,
+            };
+            Parcel::decode(&frame.encode_parcel()).unwrap()
+        })
 }
 
 pub fn sealed_header() -> impl Strategy<Value = SealedHeader> {
