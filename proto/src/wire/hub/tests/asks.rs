@@ -6,6 +6,7 @@ use crate::base::{Class, NodeKind};
 #[test]
 fn every_kind_of_request_has_its_bytes() {
     let mut vectors = of_rooms();
+    vectors.extend(of_members());
     vectors.extend(of_messages());
     vectors.extend(of_presence_and_documents());
     vectors.extend(of_locks_and_journals());
@@ -94,11 +95,14 @@ fn of_rooms() -> Vec<(&'static str, Request)> {
         ),
         (
             "82 07 82 64 79617264 66 6f7264657273",
-            Request::Unsubscribe {
-                room: room.clone(),
-                topic,
-            },
+            Request::Unsubscribe { room, topic },
         ),
+    ]
+}
+
+fn of_members() -> Vec<(&'static str, Request)> {
+    let room = name("yard");
+    vec![
         (
             "82 08 83 64 79617264 82 01 68 747275636b2d3137 0a",
             Request::Members {
