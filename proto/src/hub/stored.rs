@@ -36,7 +36,9 @@ impl Table {
 
     /// The kind with this number.
     pub fn numbered(number: u8) -> Option<Table> {
-        Table::ALL.into_iter().find(|table| table.number() == number)
+        Table::ALL
+            .into_iter()
+            .find(|table| table.number() == number)
     }
 }
 

@@ -28,9 +28,7 @@ pub fn back_up(directory: &Path, to: &Path) -> Result<(), BackupError> {
         return Err(BackupError::NoStore { directory });
     }
     let failed = |source| in_file(file.path(), source);
-    let connection = file
-        .connect(READER_CACHE_KIB, Sync::Full)
-        .map_err(failed)?;
+    let connection = file.connect(READER_CACHE_KIB, Sync::Full).map_err(failed)?;
     expect_store(file.path(), &connection)?;
     copy(&connection, to)
 }

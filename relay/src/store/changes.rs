@@ -86,13 +86,7 @@ impl<'t> Changes<'t> {
         Ok(())
     }
 
-    fn put(
-        &self,
-        table: Table,
-        key: &str,
-        revision: u64,
-        value: &[u8],
-    ) -> Result<(), StoreError> {
+    fn put(&self, table: Table, key: &str, revision: u64, value: &[u8]) -> Result<(), StoreError> {
         within("a key", key.len(), KEY_BYTES_MAX)?;
         within("a value", value.len(), VALUE_BYTES_MAX)?;
         number_within("a revision", revision)?;

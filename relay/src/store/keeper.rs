@@ -246,7 +246,9 @@ fn read_all(
 }
 
 fn spawn(name: &str, act: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.to_string()).spawn(act)
+    std::thread::Builder::new()
+        .name(name.to_string())
+        .spawn(act)
 }
 
 /// About what an operation takes in memory and in the log.

@@ -24,7 +24,9 @@ pub(super) const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Queries that wait: each is answered in about a millisecond.
 pub(super) const WAITING_QUERIES_MAX: usize = 1_024;
 /// How often a store that failed is tried when nobody commits anything.
-pub(super) const PROBE_EVERY: Duration = Duration::from_secs(2);
+pub(super) const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// Between two times that the log says that a store fails, which may come and go with what is written.
+pub(super) const REMARK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// KiB of pages that the writing connection keeps in memory: the last pages of a thousand journals.
 pub(super) const WRITER_CACHE_KIB: u32 = 8 * 1024;

@@ -134,7 +134,10 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         assert!(migrate(&mut connection, 0, &later).is_err());
         assert_eq!(kind(&connection), Ok(Kind::Store(2)));
-        assert_eq!(tables(&connection), ["CREATE TABLE a (x INTEGER, y INTEGER)"]);
+        assert_eq!(
+            tables(&connection),
+            ["CREATE TABLE a (x INTEGER, y INTEGER)"]
+        );
     }
 
     #[test]

@@ -178,7 +178,10 @@ fn prepare(connection: &mut Connection, schema: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn records(connection: &Connection) -> Result<Vec<(Table, String, u64, Arc<[u8]>)>, StoreError> {
+/// Kind, key, revision, value.
+type Record = (Table, String, u64, Arc<[u8]>);
+
+fn records(connection: &Connection) -> Result<Vec<Record>, StoreError> {
     let mut statement = connection.prepare(RECORDS)?;
     let mut rows = statement.query(())?;
     let mut records = Vec::new();
@@ -209,5 +212,7 @@ const START: &str = "UPDATE store SET starts = starts + 1 RETURNING epoch, start
 const RECORDS: &str = "SELECT kind, key, revision, value FROM record ORDER BY kind, key";
 const JOURNALS: &str = "SELECT name, first, next, count, bytes FROM journal ORDER BY name";
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
+use longrein_io::clock;
+use longrein_proto::base::MonoTime;
+
 use super::keeper::{Outcome, Shared, Waiting};
-use super::limits::{GROUP_BATCHES_MAX, GROUP_BYTES_MAX, PROBE_EVERY};
+use super::limits::{GROUP_BATCHES_MAX, GROUP_BYTES_MAX, PROBE_EVERY, REMARK_INTERVAL};
 use super::{Store, StoreError};
 
 /// Takes batches as they come, commits all that wait in one transaction, and tells each its outcome.
@@ -16,6 +19,10 @@ pub(super) struct Writer {
     ahead: Option<Waiting>,
     shared: Arc<Shared>,
     on_outcome: Box<dyn FnMut(Outcome) + Send>,
+    /// Whether the log says that the store fails.
+    is_told: bool,
+    /// When it last said so.
+    told_at: Option<MonoTime>,
 }
 
 impl Writer {
@@ -31,6 +38,8 @@ impl Writer {
             ahead: None,
             shared,
             on_outcome,
+            is_told: false,
+            told_at: None,
         }
     }
 
@@ -55,11 +64,10 @@ impl Writer {
             match self.waiting.recv_timeout(PROBE_EVERY) {
                 Ok(waiting) => return Some(waiting),
                 Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => {
-                    if self.store.probe().is_ok() {
-                        self.note_success();
-                    }
-                }
+                Err(RecvTimeoutError::Timeout) => match self.store.probe() {
+                    Ok(()) => self.note_success(),
+                    Err(why) => self.note_failure(&why, 0),
+                },
             }
         }
         self.waiting.recv().ok()
@@ -110,20 +118,33 @@ impl Writer {
         }
     }
 
-    fn note_success(&self) {
-        if self.shared.is_degraded.swap(false, Ordering::AcqRel) {
+    fn note_success(&mut self) {
+        self.shared.is_degraded.store(false, Ordering::Release);
+        if std::mem::take(&mut self.is_told) {
             let place = self.store.place();
             let failed = self.shared.failed.load(Ordering::Relaxed);
             tracing::info!(place, failed, "hub's store can be written again");
         }
     }
 
-    fn note_failure(&self, why: &StoreError, batches: u64) {
+    fn note_failure(&mut self, why: &StoreError, batches: u64) {
         if !why.is_of_the_place() {
             tracing::debug!(%why, batches, "batches do not fit what is stored");
-        } else if !self.shared.is_degraded.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.shared.is_degraded.store(true, Ordering::Release);
+        let now = clock::now();
+        let is_due = self
+            .told_at
+            .is_none_or(|last| now.since(last) >= REMARK_INTERVAL);
+        if !self.is_told && is_due {
+            self.is_told = true;
+            self.told_at = Some(now);
             let place = self.store.place();
             tracing::error!(place, %why, batches, "hub's store cannot be written: what is to last is refused until it can");
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
