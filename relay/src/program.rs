@@ -27,6 +27,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::renewal::own_routes;
+use crate::store::BackupError;
 
 /// Why a relay does not run.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,9 @@ pub enum RelayError {
     /// It cannot become a node.
     #[error(transparent)]
     Enrol(#[from] EnrolError),
+    /// The hub's store cannot be copied or restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// It cannot listen.
     #[error("[[listen]] {name}: {source}")]
     Listen {
@@ -63,6 +67,7 @@ impl RelayError {
             RelayError::Config(error) => error.exit(),
             RelayError::Identity(error) => error.exit(),
             RelayError::Enrol(error) => error.exit(),
+            RelayError::Backup(error) => error.exit(),
             RelayError::Credentials(_) | RelayError::Listen { .. } | RelayError::System(_) => {
                 Exit::Failed
             }
