@@ -12,6 +12,7 @@
 
 pub mod config;
 mod flags;
+pub mod hub;
 mod ledger;
 pub mod program;
 mod renewal;
