@@ -70,7 +70,7 @@ pub fn is_silent(now: MonoTime, paths: &[Quiet]) -> bool {
 /// When to ask again of paths that are not silent now, if nothing comes; none when there are none.
 pub fn look_again_at(now: MonoTime, paths: &[Quiet]) -> Option<MonoTime> {
     let heard_at = paths.iter().map(|path| path.heard_at).max()?;
-    let in_doubt = (now + HEARTBEAT_HASTY / 5).min(heard_at + DOWN_AFTER);
+    let in_doubt = (now + HEARTBEAT_HASTY / 2).min(heard_at + DOWN_AFTER);
     Some(unjudged_until(paths).max(in_doubt))
 }
 

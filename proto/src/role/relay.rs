@@ -4,6 +4,7 @@ mod accounts;
 mod expiry;
 mod forwarding;
 mod notices;
+mod pulse;
 mod revocations;
 mod routes;
 mod seat;
@@ -22,6 +23,7 @@ use super::{Input, Redial, Role, Transmit};
 use crate::base::limits::VERSION;
 use crate::base::{Entropy, MonoTime, Name, NodeName, PathId};
 use crate::crypto::{Fleet, Peer};
+use crate::hub::Presence;
 use crate::path::Health;
 use crate::wire::{Chunk, FEATURE_VISIT, Notice, Packet};
 
@@ -146,6 +148,9 @@ pub struct Relay {
     revoking: Revoking,
     wall: WallClock,
     timeouts: BTreeSet<(MonoTime, SeatId)>,
+    presence: Presence,
+    /// When to look whether a seat is silent.
+    looks: BTreeSet<(MonoTime, SeatId)>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<RelayEvent>,
     counters: RelayCounters,
@@ -184,6 +189,8 @@ impl Relay {
             revoking: Revoking::default(),
             wall: WallClock::default(),
             timeouts: BTreeSet::new(),
+            presence: Presence::default(),
+            looks: BTreeSet::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             counters: RelayCounters::default(),
@@ -262,6 +269,7 @@ impl Relay {
         for arrival in arrivals {
             self.on_arrival(now, seat_id, &arrival);
         }
+        self.on_heard(now, seat_id, path);
         self.collect(now, seat_id);
     }
 
@@ -278,6 +286,7 @@ impl Relay {
             }
             self.collect(now, seat_id);
         }
+        self.look_at_due(now);
     }
 
     /// Takes out what a seat's leg has to send and to say, and notes when it wants to be woken.
@@ -343,6 +352,8 @@ impl Role for Relay {
     }
 
     fn next_timeout(&self) -> Option<MonoTime> {
-        self.timeouts.first().map(|(at, _)| *at)
+        let first = |list: &BTreeSet<(MonoTime, SeatId)>| list.first().map(|(at, _)| *at);
+        let own = first(&self.timeouts).into_iter().chain(first(&self.looks));
+        own.chain(self.presence.next_timeout()).min()
     }
 }
