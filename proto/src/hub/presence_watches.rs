@@ -223,7 +223,11 @@ impl<C: Clone + Ord> PresenceWatches<C> {
         if self.wide_due.is_some_and(|at| at <= now) {
             self.wide_due = None;
             for id in self.wide.clone() {
-                if self.watches.get(&id).is_some_and(|watch| watch.due.is_none()) {
+                if self
+                    .watches
+                    .get(&id)
+                    .is_some_and(|watch| watch.due.is_none())
+                {
                     self.wake(id, now);
                 }
             }

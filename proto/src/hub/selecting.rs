@@ -24,8 +24,12 @@ pub fn is_selected(selector: &Selector, node: &NodeName, facts: &dyn SelectorFac
     } = selector;
     kind.is_none_or(|kind| kind == node.kind)
         && (nodes.is_empty() || nodes.contains(node))
-        && group.as_ref().is_none_or(|group| facts.has_group(node, group))
-        && room.as_ref().is_none_or(|room| facts.is_in_room(node, room))
+        && group
+            .as_ref()
+            .is_none_or(|group| facts.has_group(node, group))
+        && room
+            .as_ref()
+            .is_none_or(|room| facts.is_in_room(node, room))
         && labels.iter().all(|label| facts.has_label(node, label))
 }
 

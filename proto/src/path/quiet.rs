@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Loss;
 use crate::base::MonoTime;
 use crate::base::limits::{
-    DOWN_AFTER, HEARTBEAT, HEARTBEAT_HASTY, SILENCE_DOUBT, SILENCE_SLACK, SILENCE_TOLD,
-    SILENCE_WAY_MAX, SUSPECT_AFTER,
+    DOWN_AFTER, HEARTBEAT, HEARTBEAT_HASTY, SILENCE_DOUBT, SILENCE_LOSS_MEASURED,
+    SILENCE_LOSS_PROMISED, SILENCE_SLACK, SILENCE_TOLD, SILENCE_WAY_MAX, SUSPECT_AFTER,
 };
 
 /// What is known of a path from which nothing comes.
@@ -43,7 +43,12 @@ impl Quiet {
 
     /// The negative logarithm of the probability that all of these got lost.
     fn evidence(&self, now: MonoTime) -> f64 {
-        let each = -self.loss.clamp(Loss::MIN, Loss::MAX).ln();
+        let loss = if self.loss <= SILENCE_LOSS_MEASURED {
+            self.loss.min(SILENCE_LOSS_PROMISED)
+        } else {
+            self.loss
+        };
+        let each = -loss.clamp(Loss::MIN, Loss::MAX).ln();
         let missed = u32::try_from(self.missed(now)).unwrap_or(u32::MAX);
         f64::from(missed) * each
     }
@@ -70,8 +75,12 @@ pub fn is_silent(now: MonoTime, paths: &[Quiet]) -> bool {
 /// When to ask again of paths that are not silent now, if nothing comes; none when there are none.
 pub fn look_again_at(now: MonoTime, paths: &[Quiet]) -> Option<MonoTime> {
     let heard_at = paths.iter().map(|path| path.heard_at).max()?;
-    let in_doubt = (now + HEARTBEAT_HASTY / 2).min(heard_at + DOWN_AFTER);
-    Some(unjudged_until(paths).max(in_doubt))
+    let judged_from = unjudged_until(paths);
+    if now < judged_from {
+        Some(judged_from)
+    } else {
+        Some((now + HEARTBEAT_HASTY / 2).min(heard_at + DOWN_AFTER))
+    }
 }
 
 fn unjudged_until(paths: &[Quiet]) -> MonoTime {
@@ -156,7 +165,7 @@ mod tests {
 
     #[test]
     fn up_to_a_loss_of_a_fifth_a_cut_is_told_within_a_second() {
-        for loss in [0.0, 0.05, 0.1, 0.2] {
+        for loss in [0.0, 0.05, 0.1, 0.2, 0.28] {
             for round_trip_ms in [0, 20, 50, 100] {
                 let told = told_after(&[quiet(1_000, loss, round_trip_ms)]);
                 assert_eq!(told + round_trip_ms / 2, 990, "{loss} {round_trip_ms}");
@@ -175,6 +184,16 @@ mod tests {
         ] {
             assert_eq!(told_after(&[quiet(1_000, loss, 20)]), told, "{loss}");
         }
+    }
+
+    #[test]
+    fn a_look_is_never_later_than_the_moment_from_which_a_silence_is_judged() {
+        let path = quiet(1_000, 0.0, 20);
+        for ms in [0, 900, 979] {
+            assert_eq!(look_again_at(at(1_000 + ms), &[path]), Some(at(1_980)));
+        }
+        assert_eq!(look_again_at(at(1_980), &[path]), Some(at(2_005)));
+        assert_eq!(look_again_at(at(3_990), &[path]), Some(at(4_000)));
     }
 
     #[test]

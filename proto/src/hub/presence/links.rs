@@ -114,9 +114,12 @@ mod tests {
     }
 
     fn list(links: &mut Links, ms: u64, listed: &[(&str, LinkState)]) -> Vec<String> {
-        let listed = listed.iter().map(|(name, state)| (name.parse().unwrap(), *state));
+        let listed = listed
+            .iter()
+            .map(|(name, state)| (name.parse().unwrap(), *state));
         links.on_list(at(ms), &listed.collect::<Vec<_>>());
-        let shown = |link: LinkPresence| format!("{} {} {:?}", link.link, link.present, link.reason);
+        let shown =
+            |link: LinkPresence| format!("{} {} {:?}", link.link, link.present, link.reason);
         links.view().into_iter().map(shown).collect()
     }
 
@@ -142,14 +145,21 @@ mod tests {
     fn of_too_many_links_the_one_that_is_gone_longest_gives_way_and_none_that_is_there() {
         let mut links = Links::default();
         for number in 0..PRESENCE_LINKS_MAX as u64 {
-            list(&mut links, number, &[(&format!("l{number}"), LinkState::Heard)]);
+            list(
+                &mut links,
+                number,
+                &[(&format!("l{number}"), LinkState::Heard)],
+            );
         }
         let shown = list(&mut links, 100, &[("new", LinkState::Heard)]);
         assert_eq!(shown.len(), PRESENCE_LINKS_MAX);
         assert!(!shown.iter().any(|link| link.starts_with("l0 ")));
         assert!(shown.contains(&"new true Came".to_string()));
         let names: Vec<String> = (0..30).map(|number| format!("m{number:02}")).collect();
-        let all: Vec<(&str, LinkState)> = names.iter().map(|name| (name.as_str(), LinkState::Heard)).collect();
+        let all: Vec<(&str, LinkState)> = names
+            .iter()
+            .map(|name| (name.as_str(), LinkState::Heard))
+            .collect();
         let shown = list(&mut links, 200, &all);
         assert_eq!(shown.len(), PRESENCE_LINKS_MAX);
         assert!(shown.iter().all(|link| link.ends_with("true Came")));

@@ -206,7 +206,8 @@ fn of_too_many_nodes_that_are_away_the_one_that_is_away_longest_is_forgotten() {
     assert_eq!(presence.told.len(), PRESENCE_REMEMBERED_MAX);
     assert_eq!(presence.away.len(), PRESENCE_REMEMBERED_MAX);
     assert!(presence.timers.len() <= 5);
-    let gone = (0..all).filter(|number| presence.of(&truck(*number)).reason == PresenceReason::Unknown);
+    let gone =
+        (0..all).filter(|number| presence.of(&truck(*number)).reason == PresenceReason::Unknown);
     assert_eq!(gone.count(), 10);
 }
 

@@ -100,7 +100,10 @@ fn a_watcher_is_first_told_how_all_stand_and_then_who_changes_gathered_for_a_mom
         .iter()
         .map(|page| (page.client, page.watch, page.nodes.len(), page.more))
         .collect();
-    assert_eq!(sizes, [(9, 5, 40, true), (9, 5, 40, true), (9, 5, 20, false)]);
+    assert_eq!(
+        sizes,
+        [(9, 5, 40, true), (9, 5, 40, true), (9, 5, 20, false)]
+    );
     let told: BTreeSet<String> = pages.iter().flat_map(names).collect();
     assert_eq!(told.len(), 100);
     assert!(told.contains("agent/truck-7 false") && told.contains("agent/truck-8 true"));
@@ -113,7 +116,10 @@ fn a_watcher_is_first_told_how_all_stand_and_then_who_changes_gathered_for_a_mom
     assert_eq!(hub.pages(at(119)), []);
     let pages = hub.pages(at(120));
     assert_eq!(pages.len(), 1);
-    assert_eq!(names(&pages[0]), ["agent/truck-7 true", "agent/truck-8 true"]);
+    assert_eq!(
+        names(&pages[0]),
+        ["agent/truck-7 true", "agent/truck-8 true"]
+    );
     assert!(!pages[0].more);
     assert_eq!(hub.watches.next_timeout(), None);
 }
@@ -128,7 +134,10 @@ fn who_matches_nothing_is_told_so_once() {
     hub.come(at(0), &truck(1));
     hub.watches.watch(at(1), 1, 1, room).unwrap();
     let pages = hub.pages(at(1));
-    assert_eq!((pages.len(), pages[0].nodes.len(), pages[0].more), (1, 0, false));
+    assert_eq!(
+        (pages.len(), pages[0].nodes.len(), pages[0].more),
+        (1, 0, false)
+    );
     hub.leave(at(100), &truck(1));
     assert_eq!(hub.all_pages(at(500)), []);
     hub.come(at(600), &truck(2));
@@ -143,7 +152,10 @@ fn a_named_node_is_told_whether_it_was_ever_here_and_no_other_costs_anything() {
         .watch(at(1), 1, 1, named(&[truck(1), truck(2)]))
         .unwrap();
     let pages = hub.pages(at(1));
-    assert_eq!(names(&pages[0]), ["agent/truck-1 true", "agent/truck-2 false"]);
+    assert_eq!(
+        names(&pages[0]),
+        ["agent/truck-1 true", "agent/truck-2 false"]
+    );
     assert_eq!(pages[0].nodes[1].reason, PresenceReason::Unknown);
     let looks = hub.looks;
     for number in 10..1_000 {
@@ -188,7 +200,9 @@ fn watches_have_bounds() {
     let refused = hub.watches.watch(at(0), 0, 0, named(&many));
     assert_eq!(refused, Err(WatchError::TooLarge));
     for number in 0..u32::try_from(PRESENCE_WATCHES_PER_CLIENT_MAX).unwrap() {
-        hub.watches.watch(at(0), 0, number, named(&many[1..])).unwrap();
+        hub.watches
+            .watch(at(0), 0, number, named(&many[1..]))
+            .unwrap();
     }
     let refused = hub.watches.watch(at(0), 0, 99, named(&many[..1]));
     assert_eq!(refused, Err(WatchError::Full));
@@ -241,7 +255,10 @@ fn a_thousand_nodes_that_leave_and_return_at_once_cost_each_watcher_one_look_eac
         hub.come(at(1_010), &truck(number));
     }
     let pages = hub.all_pages(at(1_200));
-    assert_eq!(pages.iter().map(|page| page.nodes.len()).sum::<usize>(), 4_000);
+    assert_eq!(
+        pages.iter().map(|page| page.nodes.len()).sum::<usize>(),
+        4_000
+    );
     assert_eq!(pages.len(), 4 * 25);
     assert_eq!(hub.looks - looks, 4_000);
 }

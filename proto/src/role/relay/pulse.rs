@@ -92,7 +92,9 @@ impl Pulse {
             .map(|(link, _)| link.clone())
             .collect();
         let has_changed = (is_silent, &silent_links) != (self.is_silent, &self.silent_links);
-        let of_silent = links.iter().filter(|(_, link)| silent_links.contains(*link));
+        let of_silent = links
+            .iter()
+            .filter(|(_, link)| silent_links.contains(*link));
         self.silent_paths = of_silent.map(|(path, _)| *path).collect();
         (self.is_silent, self.silent_links) = (is_silent, silent_links);
         (has_changed, again)
@@ -113,7 +115,11 @@ impl Relay {
 
     /// Something came on a path.
     pub(super) fn on_heard(&mut self, now: MonoTime, id: SeatId, path: PathId) {
-        if self.seats.get(&id).is_some_and(|seat| seat.pulse.awaits(path)) {
+        if self
+            .seats
+            .get(&id)
+            .is_some_and(|seat| seat.pulse.awaits(path))
+        {
             self.look(now, id);
         }
     }

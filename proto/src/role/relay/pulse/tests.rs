@@ -38,7 +38,8 @@ impl Scene {
 
     /// A path of a node's run comes up and says hello.
     fn join(&mut self, ms: u64, path: u32, (name, run): (&str, u64), link: &str) {
-        let until = rustls_pki_types::UnixTime::since_unix_epoch(Duration::from_secs(4_000_000_000));
+        let until =
+            rustls_pki_types::UnixTime::since_unix_epoch(Duration::from_secs(4_000_000_000));
         let peer = Peer {
             node: node(name),
             groups: vec!["north".parse().unwrap()],
@@ -127,7 +128,11 @@ fn a_node_that_ends_is_away_at_once_and_one_that_is_silent_before_its_path_is_do
     assert_eq!(scene.shown("agent/a"), "true Came lte Came");
     scene.down(5_050, 1);
     assert_eq!(scene.shown("agent/a"), "false Ended ");
-    scene.run(5_001, 5_000 + u64::try_from(SILENCE_TOLD.as_millis()).unwrap(), &[]);
+    scene.run(
+        5_001,
+        5_000 + u64::try_from(SILENCE_TOLD.as_millis()).unwrap(),
+        &[],
+    );
     assert_eq!(scene.shown("agent/b"), "false Silent ");
     // Its connection is over much later.
     scene.down(60_000, 2);
@@ -161,7 +166,10 @@ fn one_silent_link_of_two_goes_and_returns_with_its_first_packet() {
     scene.run(32_011, 33_100, &[]);
     assert_eq!(scene.shown("agent/a"), "false Silent ");
     scene.beat(50_000, 2);
-    assert_eq!(scene.shown("agent/a"), "true Returned lte Ended, wifi Returned");
+    assert_eq!(
+        scene.shown("agent/a"),
+        "true Returned lte Ended, wifi Returned"
+    );
 }
 
 #[test]
@@ -172,10 +180,16 @@ fn a_node_is_here_as_long_as_one_of_its_programs_is() {
     scene.join(0, 3, ("controller/desk", 2), "wifi");
     scene.run(1, 5_000, &[1, 2, 3]);
     scene.run(5_001, 8_500, &[1]);
-    assert_eq!(scene.shown("controller/desk"), "true Came cable Came, wifi Silent");
+    assert_eq!(
+        scene.shown("controller/desk"),
+        "true Came cable Came, wifi Silent"
+    );
     scene.down(8_550, 2);
     scene.down(8_550, 3);
-    assert_eq!(scene.shown("controller/desk"), "true Came cable Came, wifi Silent");
+    assert_eq!(
+        scene.shown("controller/desk"),
+        "true Came cable Came, wifi Silent"
+    );
     scene.down(8_560, 1);
     assert_eq!(scene.shown("controller/desk"), "false Ended ");
 }
@@ -257,7 +271,11 @@ fn five_thousand_nodes_cost_one_waiting_look_each_and_nothing_for_each_packet() 
                 scene.beat(ms, path);
             }
         }
-        let due = scene.relay.looks.iter().take_while(|(due, _)| *due <= at(ms));
+        let due = scene
+            .relay
+            .looks
+            .iter()
+            .take_while(|(due, _)| *due <= at(ms));
         looked += due.count();
         scene.relay.handle(at(ms), Input::Timeout);
         while scene.relay.poll_transmit().is_some() {}
