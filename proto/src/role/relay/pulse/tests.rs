@@ -27,13 +27,17 @@ fn node(name: &str) -> NodeName {
 /// A relay, and what nodes say to it.
 struct Scene {
     relay: Relay,
-    sequence: u32,
+    /// The number of each path's last packet.
+    sequences: BTreeMap<u32, u32>,
 }
 
 impl Scene {
     fn new() -> Scene {
         let relay = Relay::new(RelayConfig::default(), Box::new(Zeros));
-        Scene { relay, sequence: 0 }
+        Scene {
+            relay,
+            sequences: BTreeMap::new(),
+        }
     }
 
     /// A path of a node's run comes up and says hello.
@@ -69,9 +73,10 @@ impl Scene {
 
     /// A heartbeat of a path.
     fn beat(&mut self, ms: u64, path: u32) {
-        self.sequence += 1;
+        let sequence = self.sequences.entry(path).or_default();
+        *sequence += 1;
         let packet = Packet {
-            path_sequence: self.sequence,
+            path_sequence: *sequence,
             tx_time_us: 0,
             report: None,
             ack: AckState::default(),
