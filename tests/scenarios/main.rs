@@ -34,6 +34,7 @@ mod own_software;
 mod policer;
 mod policy;
 mod preempt;
+mod presence;
 mod reconnect_storm;
 mod redundancy;
 mod relay_death;

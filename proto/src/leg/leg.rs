@@ -14,7 +14,7 @@ use super::room::Overflow;
 use super::{Arrival, Counters, Origin};
 use crate::base::limits::{HEARTBEAT, PATHS_PER_LEG_MAX, TRANSMITS_PER_LEG_MAX};
 use crate::base::{MonoTime, PathId};
-use crate::path::{Carries, Health, LinkId, Path, PathStatus};
+use crate::path::{Carries, Health, LinkId, Path, PathStatus, Quiet};
 use crate::wire::{Chunk, Packet};
 
 /// One end of a leg: delivers parcels by class over all paths to the peer.
@@ -216,6 +216,11 @@ impl Leg {
     /// How the paths stand.
     pub fn paths(&self) -> Vec<PathStatus> {
         self.paths.values().map(Path::status).collect()
+    }
+
+    /// What the silence of each path is judged by.
+    pub fn quiets(&self) -> impl Iterator<Item = (PathId, Quiet)> {
+        self.paths.iter().map(|(id, path)| (*id, path.quiet()))
     }
 
     /// How many parcels wait or are not acknowledged.

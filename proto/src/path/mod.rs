@@ -14,6 +14,7 @@ mod pace;
     reason = "a file is named after its main type"
 )]
 mod path;
+mod quiet;
 mod rate;
 mod round_trip;
 mod silence;
@@ -28,6 +29,7 @@ pub use loss::Loss;
 pub use meter::{Carries, DailyPlan, Meter, MeterNews, Reading};
 pub use pace::Pace;
 pub use path::{LinkId, Path, PathStatus, Received};
+pub use quiet::{Quiet, is_silent, look_again_at};
 pub use rate::{Rate, Signs, Strain};
 pub use round_trip::RoundTrip;
 pub use silence::Silence;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::arrivals::low32;
-use super::{Allowance, Carries, Estimate, Fact, Health, Pace, Signs, Silence, Strain};
+use super::{Allowance, Carries, Estimate, Fact, Health, Pace, Quiet, Signs, Silence, Strain};
 use crate::base::limits::LINK_BUDGET_BITS_PER_S_MAX;
 use crate::base::{MonoTime, PathId};
 use crate::wire::{AckState, Chunk, Packet};
@@ -237,6 +237,15 @@ impl Path {
     /// Share of our packets that get lost.
     pub const fn loss(&self) -> f64 {
         self.estimate.loss()
+    }
+
+    /// What its silence is judged by.
+    pub fn quiet(&self) -> Quiet {
+        Quiet {
+            heard_at: self.silence.heard_at(),
+            loss: self.estimate.loss_in(),
+            round_trip: self.estimate.rtt_min(),
+        }
     }
 
     /// How the path stands.

@@ -5,6 +5,7 @@ mod expiry;
 mod forwarding;
 mod hub;
 mod notices;
+mod pulse;
 mod revocations;
 mod routes;
 mod seat;
@@ -153,6 +154,8 @@ pub struct Relay {
     /// The fleet's hub, if it is here.
     hosted: Option<Hosted>,
     timeouts: BTreeSet<(MonoTime, SeatId)>,
+    /// When to look whether a seat is silent.
+    looks: BTreeSet<(MonoTime, SeatId)>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<RelayEvent>,
     counters: RelayCounters,
@@ -192,6 +195,7 @@ impl Relay {
             wall: WallClock::default(),
             hosted: None,
             timeouts: BTreeSet::new(),
+            looks: BTreeSet::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             counters: RelayCounters::default(),
@@ -271,6 +275,7 @@ impl Relay {
             self.on_arrival(now, seat_id, &arrival);
         }
         self.on_hub_delivered(now, seat_id);
+        self.on_heard(now, seat_id, path);
         self.collect(now, seat_id);
     }
 
@@ -287,6 +292,7 @@ impl Relay {
             }
             self.collect(now, seat_id);
         }
+        self.look_at_due(now);
     }
 
     /// Takes out what a seat's leg has to send and to say, and notes when it wants to be woken.
@@ -353,7 +359,8 @@ impl Role for Relay {
     }
 
     fn next_timeout(&self) -> Option<MonoTime> {
-        let seats = self.timeouts.first().map(|(at, _)| *at);
-        seats.into_iter().chain(self.next_hub_timeout()).min()
+        let first = |list: &BTreeSet<(MonoTime, SeatId)>| list.first().map(|(at, _)| *at);
+        let own = first(&self.timeouts).into_iter().chain(first(&self.looks));
+        own.chain(self.next_hub_timeout()).min()
     }
 }
