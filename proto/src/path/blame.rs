@@ -77,6 +77,9 @@ pub struct Way<'a> {
 }
 
 impl Blame {
+    /// Packets after which a path's loss is more than what is assumed of a new one.
+    pub const PACKETS_KNOWN: u64 = 64;
+
     /// What is to blame for these paths of a node, and for where the time of its newest command went, when that is known.
     pub fn of(end: End, ways: &[Way<'_>], times: Option<LegTimes>) -> Blame {
         if ways.is_empty() {
@@ -133,10 +136,10 @@ fn suspects_of(end: End, way: &Way<'_>) -> Vec<(Part, Fault)> {
         (out.clone(), Fault::Queue(status.queue)),
         (back.clone(), Fault::Queue(status.queue_in)),
     ];
-    if status.sent_packets >= PACKETS_KNOWN {
+    if status.sent_packets >= Blame::PACKETS_KNOWN {
         found.push((out, Fault::Lost(status.loss)));
     }
-    if status.received_packets >= PACKETS_KNOWN {
+    if status.received_packets >= Blame::PACKETS_KNOWN {
         found.push((back, Fault::Lost(status.loss_in)));
     }
     found
@@ -198,8 +201,6 @@ const QUEUE_BOUND: Duration = Duration::from_millis(50);
 const HELD_BOUND: Duration = Duration::from_millis(20);
 /// One way of a command: half of the usual bound of 300 ms for driving from a distance.
 const WAY_BOUND: Duration = Duration::from_millis(150);
-/// Packets after which a path's loss is more than what is assumed of a new one.
-const PACKETS_KNOWN: u64 = 64;
 
 #[cfg(test)]
 mod tests {
