@@ -151,3 +151,82 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Place<T
             })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::{Body, to_bytes};
+    use axum::extract::DefaultBodyLimit;
+    use axum::routing::post;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[derive(serde::Deserialize)]
+    struct Order {
+        #[expect(dead_code, reason = "only read")]
+        speed_mm_s: i16,
+    }
+
+    async fn take(Json(_): Json<Order>) -> &'static str {
+        "taken"
+    }
+
+    /// Status, kind of content, and body of the answer to an order.
+    async fn order(kind: &str, body: &str) -> (u16, String, String) {
+        let router: Router = Router::new()
+            .route("/order", post(take))
+            .layer(DefaultBodyLimit::max(64));
+        let request = Request::post("/order")
+            .header(header::CONTENT_TYPE, kind)
+            .body(Body::from(body.to_string()));
+        let answer = router.oneshot(request.unwrap()).await.unwrap();
+        let kind = answer.headers().get(header::CONTENT_TYPE).unwrap();
+        let kind = kind.to_str().unwrap().to_string();
+        let status = answer.status().as_u16();
+        let bytes = to_bytes(answer.into_body(), 10_000).await.unwrap();
+        (status, kind, String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_body_is_told_as_a_problem() {
+        let long = format!("{{\"speed_mm_s\":{}1}}", " ".repeat(100));
+        let json = "application/json";
+        for (kind, body, status, word) in [
+            (json, "{\"speed_mm_s\":", 400, "bad-request"),
+            (json, &long, 413, "body-too-large"),
+            ("text/plain", "{}", 415, "unsupported-media-type"),
+            (json, "{\"speed_mm_s\":\"fast\"}", 422, "unprocessable"),
+        ] {
+            let (got, content, text) = order(kind, body).await;
+            assert_eq!(
+                (got, content.as_str()),
+                (status, "application/problem+json")
+            );
+            let problem: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(problem["type"], format!("urn:longrein:problem:{word}"));
+            assert_eq!(problem["status"], status);
+            assert!(problem["detail"].as_str().unwrap().len() > 5, "{problem}");
+        }
+        let (status, _, text) = order(json, "{\"speed_mm_s\":3}").await;
+        assert_eq!((status, text.as_str()), (200, "taken"));
+    }
+
+    #[tokio::test]
+    async fn a_problem_has_more_members_when_there_is_more_to_say() {
+        let problem = Problem::not_found("there is no x").with("near", json!(["y"]));
+        let body = problem.into_response().into_body();
+        let bytes = to_bytes(body, 10_000).await.unwrap();
+        let object: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(
+            object,
+            json!({
+                "type": "urn:longrein:problem:not-found",
+                "title": "Not found",
+                "status": 404,
+                "detail": "there is no x",
+                "near": ["y"],
+            })
+        );
+    }
+}
