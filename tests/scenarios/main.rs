@@ -37,6 +37,7 @@ mod preempt;
 mod reconnect_storm;
 mod redundancy;
 mod relay_death;
+mod relay_quality;
 mod relay_return;
 mod reliable;
 mod repeat;

@@ -110,6 +110,8 @@ proptest! {
             Parcel::Signed { .. } => ParcelHead::Signed,
             Parcel::Notice(_) => ParcelHead::Notice,
             Parcel::Revocations(_) => ParcelHead::Revocations,
+            // Its frames have tests of their own.
+            Parcel::Hub(_) => return Ok(()),
         };
         prop_assert_eq!(Parcel::peek(&bytes), Ok(head));
     }
