@@ -14,7 +14,7 @@ fn share(histogram: &Histogram, above_ms: u64, up_to_ms: u64) -> f64 {
         let found = histogram.cumulative().find(|(at, _)| *at == bound);
         found.map_or(0, |(_, count)| count)
     };
-    let count = |count: u64| f64::from(u32::try_from(count).unwrap());
+    let count = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     count(up_to(up_to_ms) - up_to(above_ms)) / count(histogram.count())
 }
 
