@@ -38,6 +38,7 @@ mod presence;
 mod reconnect_storm;
 mod redundancy;
 mod relay_death;
+mod relay_quality;
 mod relay_return;
 mod reliable;
 mod repeat;

@@ -16,7 +16,7 @@ struct Yard {
 impl Yard {
     /// So many vehicles that are here, over a network that loses this share.
     fn new(world: &mut World, trucks: usize, loss: f64) -> Yard {
-        let relay = world.relay("relay-a");
+        let relay = world.hub("relay-a");
         let mut chance = world.branch();
         let trucks = (0..trucks)
             .map(|number| {
@@ -67,7 +67,14 @@ fn mobile(chance: &mut Chance) -> Link {
 fn told_after(world: &mut World, yard: &Yard, truck: Station) -> Duration {
     let since = world.now();
     let node: NodeName = world.name_of(truck).clone();
-    let is_told = |world: &mut World| !world.relay_role(yard.relay).hub().unwrap().presence().is_here(&node);
+    let is_told = |world: &mut World| {
+        !world
+            .relay_role(yard.relay)
+            .hub()
+            .unwrap()
+            .presence()
+            .is_here(&node)
+    };
     assert!(world.run_until(Duration::from_secs(10), is_told));
     world.now().since(since)
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use longrein_proto::base::{Channel, MonoTime, Name, NodeKind, PathId};
 use longrein_proto::hub::{Hub, HubEffect, HubSettings, Loaded};
 use longrein_proto::role::{
-    Agent, AgentRecord, Applicant, Authority, Controller, Input, Redial, Relay, RelayConfig, RelayEvent, Role,
-    Transmit, authority_of,
+    Agent, AgentRecord, Applicant, Authority, Controller, Input, Redial, Relay, RelayConfig,
+    RelayEvent, Role, Transmit, authority_of,
 };
 
 pub use self::network::{Carried, Redialled};
@@ -84,7 +84,9 @@ impl World {
     pub fn hub(&mut self, name: &str) -> Station {
         let station = self.relay(name);
         let run = self.entropy().next_u64();
-        if let Some(Body::Relay { role, .. }) = self.stations.get_mut(station.0).map(|slot| &mut slot.body) {
+        if let Some(Body::Relay { role, .. }) =
+            self.stations.get_mut(station.0).map(|slot| &mut slot.body)
+        {
             role.host(Hub::new(HubSettings::default(), Loaded::default(), run));
         }
         station

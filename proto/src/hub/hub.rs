@@ -19,7 +19,8 @@ use super::locks::Locks;
 use super::room::Room;
 use super::sends::Sends;
 use super::{
-    ClientId, HubPolicy, HubRights, JournalHead, Loaded, Moment, Presence, PresenceWatches, Query, StoreOp, Table,
+    ClientId, HubPolicy, HubRights, JournalHead, Loaded, Moment, Presence, PresenceWatches, Query,
+    StoreOp, Table,
 };
 use crate::base::limits::RETENTION_EVERY;
 use crate::base::{Class, MonoTime, Name, NodeName};
@@ -424,8 +425,8 @@ impl Hub {
             Request::RevokeLock { owner, lock } => self.revoke_lock(at, client, &owner, &lock),
             Request::Locks { owner } => self.list_locks(at, client, &owner),
             Request::Unwatch { watch } => {
-                let watched = self.documents.unwatch(&client, watch)
-                    || self.watches.unwatch(&client, watch);
+                let watched =
+                    self.documents.unwatch(&client, watch) || self.watches.unwatch(&client, watch);
                 let done = Answer::Done { revision: 0 };
                 watched.then_some(Some(done)).ok_or(HubRefusal::NotFound)
             }

@@ -17,11 +17,11 @@ mod intake;
 mod locks;
 mod moment;
 mod policy;
-mod room;
-mod sends;
 mod presence;
 mod presence_watches;
+mod room;
 mod selecting;
+mod sends;
 mod stored;
 #[cfg(test)]
 mod tests;

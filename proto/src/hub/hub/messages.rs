@@ -558,7 +558,10 @@ impl Hub {
             documents: &self.documents,
         };
         let nodes = self.programs.keys();
-        nodes.filter(|node| is_selected(selector, node, &facts)).cloned().collect()
+        nodes
+            .filter(|node| is_selected(selector, node, &facts))
+            .cloned()
+            .collect()
     }
 
     /// Who speaks, if it may in a room.

@@ -1,8 +1,8 @@
 //! Who is here, and who hears of that.
 
+use super::Hub;
 use super::commits::Asker;
 use super::rooms::page_count;
-use super::Hub;
 use crate::base::{Name, NodeName};
 use crate::hub::documents::Documents;
 use crate::hub::room::Room;
@@ -51,7 +51,8 @@ impl Hub {
         groups: &[Name],
         links: &[(Name, LinkState)],
     ) {
-        self.presence.on_here(at.now, at.unix_ms, node, groups, links);
+        self.presence
+            .on_here(at.now, at.unix_ms, node, groups, links);
         self.take_presence(at);
     }
 
@@ -74,9 +75,14 @@ impl Hub {
         while pages.len() < PAGES_AT_ONCE {
             let clients = &self.clients;
             let has_room = |client: &ClientId| {
-                clients.get(client).is_some_and(|client| client.carrier.is_calm())
+                clients
+                    .get(client)
+                    .is_some_and(|client| client.carrier.is_calm())
             };
-            match self.watches.poll_page(at.now, &self.presence, &facts, has_room) {
+            match self
+                .watches
+                .poll_page(at.now, &self.presence, &facts, has_room)
+            {
                 Some(page) => pages.push(page),
                 None => break,
             }
@@ -124,7 +130,10 @@ impl Hub {
         };
         let known = self.presence.known_after(after);
         let mut selected = known.filter(|node| is_selected(of, node, &facts));
-        let nodes = selected.by_ref().take(count).map(|node| self.presence.of(node));
+        let nodes = selected
+            .by_ref()
+            .take(count)
+            .map(|node| self.presence.of(node));
         let nodes = nodes.collect();
         let more = selected.next().is_some();
         Ok(Some(Answer::Presence { nodes, more }))
@@ -153,7 +162,9 @@ impl Hub {
         self.expect_right(client, HubRight::Read)?;
         let programs = self.programs.get(node).into_iter().flatten();
         let joined = programs.filter_map(|client| self.clients.get(client));
-        let mut rooms: Vec<Name> = joined.flat_map(|client| client.rooms.iter().cloned()).collect();
+        let mut rooms: Vec<Name> = joined
+            .flat_map(|client| client.rooms.iter().cloned())
+            .collect();
         rooms.sort();
         rooms.dedup();
         rooms.truncate(ROOMS_PER_ANSWER);

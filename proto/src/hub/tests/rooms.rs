@@ -6,8 +6,8 @@ use super::rig::{Rig, join, name, publish, settings};
 use crate::base::{Class, NodeName};
 use crate::hub::CallerEvent;
 use crate::wire::hub::{
-    Answer, HubRefusal, LeaveReason, LineMessage, MemberChange, MemberChanges, PresenceReason, Request, RoomRole,
-    Start, Tell,
+    Answer, HubRefusal, LeaveReason, LineMessage, MemberChange, MemberChanges, PresenceReason,
+    Request, RoomRole, Start, Tell,
 };
 
 fn node(text: &str) -> NodeName {

@@ -176,7 +176,9 @@ impl Relay {
             .collect();
         let newest = heard.next_back().and_then(|seat| seat.paths.last());
         let peer = newest.and_then(|path| self.paths.get(path));
-        let groups = peer.map(|path| path.peer.groups.clone()).unwrap_or_default();
+        let groups = peer
+            .map(|path| path.peer.groups.clone())
+            .unwrap_or_default();
         self.with_hub(now, |hub, at| hub.on_here(at, node, &groups, &links));
     }
 

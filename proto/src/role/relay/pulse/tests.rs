@@ -45,7 +45,10 @@ impl Scene {
     /// The revision of the newest news.
     fn told(&self) -> u64 {
         let presence = self.relay.hub().unwrap().presence();
-        presence.told_after(0).last().map_or(0, |(revision, _)| revision)
+        presence
+            .told_after(0)
+            .last()
+            .map_or(0, |(revision, _)| revision)
     }
 
     /// A path of a node's run comes up and says hello.
@@ -135,7 +138,12 @@ fn a_node_that_ends_is_away_at_once_and_one_that_is_silent_before_its_path_is_do
     scene.join(0, 1, ("agent/a", 1), "lte");
     scene.join(0, 2, ("agent/b", 2), "lte");
     assert_eq!(scene.shown("agent/a"), "true Came lte Came");
-    let groups = scene.relay.hub().unwrap().presence().groups(&node("agent/a"));
+    let groups = scene
+        .relay
+        .hub()
+        .unwrap()
+        .presence()
+        .groups(&node("agent/a"));
     assert_eq!(groups, ["north".parse().unwrap()]);
     scene.run(1, 5_000, &[1, 2]);
     assert_eq!(scene.shown("agent/a"), "true Came lte Came");
