@@ -114,6 +114,7 @@ fn an_agent_that_renews_its_certificate_keeps_its_seat_its_sessions_and_its_leas
                 RelayEvent::Joined { .. }
                 | RelayEvent::PathJoined { .. }
                 | RelayEvent::Revocations { .. }
+                | RelayEvent::Hub(_)
                 | RelayEvent::Close { .. } => false,
             };
             assert!(!moved, "{event:?}");

@@ -26,6 +26,7 @@ mod greeting;
 mod handover;
 mod hostile_controller;
 mod hostile_relay;
+mod hub_rooms;
 mod link_flap;
 mod lying_relay;
 mod metered;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::hash::DefaultHasher;
 use std::time::Duration;
 
-use longrein_proto::base::{Channel, MonoTime, Name, NodeKind, PathId};
+use longrein_proto::base::{Channel, Entropy, MonoTime, Name, NodeKind, PathId};
 use longrein_proto::hub::{Hub, HubEffect, HubSettings, Loaded};
 use longrein_proto::role::{
     Agent, AgentRecord, Applicant, Authority, Controller, Input, Redial, Relay, RelayConfig,

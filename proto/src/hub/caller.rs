@@ -148,6 +148,7 @@ impl Caller {
     }
 
     /// There is a leg to the hub, which knows nothing of what was before.
+    // [WIRE-193]
     pub fn on_hub(&mut self) {
         self.carrier = Carrier::default();
         self.intake = Intake::default();

@@ -88,6 +88,7 @@ impl Carrier {
     }
 
     /// Whether one more piece may go.
+    // [WIRE-192]
     pub(super) fn has_room(&self) -> bool {
         self.flying.len() < HUB_WINDOW
     }
@@ -238,3 +239,62 @@ pub(super) fn cut(line: Line, class: Class, number: u64, message: &[u8]) -> Vec<
 
 /// Messages that may wait beside what may also be told later.
 const CALM_MESSAGES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(s: u64) -> MonoTime {
+        MonoTime::from_us(s * 1_000_000)
+    }
+
+    fn pieces(carrier: &mut Carrier) -> Vec<Piece> {
+        let next = |carrier: &mut Carrier| {
+            let again = carrier.next_again(at(1));
+            again.or_else(|| carrier.has_room().then(|| carrier.next_own(at(1)))?)
+        };
+        std::iter::from_fn(|| next(carrier)).collect()
+    }
+
+    // [WIRE-192]
+    #[test]
+    fn nothing_goes_that_lies_a_window_beyond_the_oldest_that_is_not_acknowledged() {
+        let mut carrier = Carrier::default();
+        for number in 0..200_u8 {
+            carrier.push([number].into(), None, None).unwrap();
+        }
+        let first = pieces(&mut carrier);
+        assert_eq!(first.len(), HUB_WINDOW);
+        for piece in &first[1..] {
+            carrier.on_delivered(&piece.parcel);
+        }
+        assert!(pieces(&mut carrier).is_empty(), "the oldest is missing");
+        carrier.on_delivered(&first[0].parcel);
+        assert_eq!(pieces(&mut carrier).len(), HUB_WINDOW);
+    }
+
+    // [WIRE-192]
+    #[test]
+    fn what_the_leg_gave_up_goes_again_and_what_is_worth_nothing_then_does_not() {
+        let mut carrier = Carrier::default();
+        carrier.push([1].into(), None, None).unwrap();
+        let own = pieces(&mut carrier).remove(0);
+        let once = cut(Line(1), Class::Unordered, 1, &[2]).remove(0);
+        carrier.launch(at(1), once, Some(at(2)));
+        assert_eq!(carrier.next_again(at(3)), None);
+        let again = carrier.next_again(own.deadline).unwrap();
+        assert_eq!(again.parcel, own.parcel);
+        assert_eq!(carrier.next_again(own.deadline), None);
+    }
+
+    #[test]
+    fn a_message_is_delivered_when_all_its_pieces_are_and_one_that_is_over_does_not_begin() {
+        let mut carrier = Carrier::default();
+        carrier.push(vec![7; 2_500].into(), None, Some(9)).unwrap();
+        carrier.push([8].into(), Some(at(1)), Some(10)).unwrap();
+        let sent = pieces(&mut carrier);
+        assert_eq!(sent.len(), 3);
+        let told: Vec<_> = sent.iter().map(|p| carrier.on_delivered(&p.parcel)).collect();
+        assert_eq!(told, [None, None, Some(9)]);
+    }
+}

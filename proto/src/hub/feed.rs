@@ -105,6 +105,7 @@ impl Feed {
     }
 
     /// The number of a message that was sent before.
+    // [WIRE-193]
     pub(super) fn known(&self, id: MessageId) -> Option<u64> {
         let same = self.ids.iter().rev().find(|(known, _)| *known == id);
         same.map(|(_, number)| *number)

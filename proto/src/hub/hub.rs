@@ -531,6 +531,7 @@ impl Hub {
         }
     }
 
+    // [WIRE-198]
     fn reset(&mut self, client: ClientId) {
         self.counters.resets += 1;
         self.effects.push_back(HubEffect::Reset { client });

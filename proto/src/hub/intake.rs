@@ -128,6 +128,7 @@ impl Intake {
     }
 
     /// Hands on what is next.
+    // [WIRE-191] [WIRE-197]
     fn release(&mut self, line: Line) {
         let Some(incoming) = self.lines.get_mut(&line) else {
             return;

@@ -102,6 +102,7 @@ impl Hub {
     }
 
     /// Everything up to this ticket is stored; these journals were shortened.
+    // [WIRE-194]
     pub fn on_committed(&mut self, at: Moment, ticket: u64, heads: &[(Arc<str>, JournalHead)]) {
         self.is_degraded = false;
         while let Some(first) = self.pending.pop_front_if(|first| first.ticket <= ticket) {

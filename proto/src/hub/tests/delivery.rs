@@ -11,6 +11,7 @@ fn joined(answer: &Answer) -> bool {
     matches!(answer, Answer::Joined { .. })
 }
 
+// [WIRE-191] [WIRE-192]
 #[test]
 fn reliable_messages_of_any_size_reach_all_members_in_order() {
     for seed in 1..20 {
@@ -125,6 +126,7 @@ fn who_was_away_goes_on_behind_its_cursor_and_has_every_message_once() {
     }
 }
 
+// [WIRE-197]
 #[test]
 fn what_is_not_kept_any_more_is_skipped_and_who_reads_hears_that() {
     let mut rig = Rig::new(2);
@@ -172,4 +174,26 @@ fn a_member_that_takes_nothing_holds_up_nobody() {
     }
     assert_eq!(rig.payloads(otto).len(), 300);
     assert!(rig.payloads(deaf).is_empty());
+}
+
+// [WIRE-198]
+#[test]
+fn a_member_for_which_too_much_waits_has_to_begin_anew() {
+    let mut rig = Rig::new(4);
+    let (anna, deaf) = (rig.add("controller/anna"), rig.add("controller/deaf"));
+    rig.answer(anna, join(Start::Now, 0));
+    rig.mute(deaf);
+    let rooms = || crate::wire::hub::Request::Rooms {
+        after: None,
+        count: 1,
+    };
+    // Whoever asks and does not listen has answers waiting; its own caller asks no more than it may.
+    for _ in 0..3 {
+        for _ in 0..400 {
+            rig.ask_the_hub(deaf, rooms());
+        }
+        rig.settle();
+    }
+    assert_eq!(rig.hub.counters().resets, 1);
+    assert!(matches!(rig.answer(anna, rooms()), Answer::Rooms { .. }));
 }

@@ -130,6 +130,12 @@ impl Rig {
             .unwrap()
     }
 
+    /// Asks without the node's end of the conversation.
+    pub(super) fn ask_the_hub(&mut self, client: ClientId, request: Request) {
+        let at = self.at();
+        self.hub.on_ask(at, client, 1, request);
+    }
+
     /// Asks, and lets everything settle.
     pub(super) fn answer(&mut self, client: ClientId, request: Request) -> Answer {
         let ask = self.ask(client, request);

@@ -14,6 +14,7 @@ fn numbers(rig: &mut Rig, client: crate::hub::ClientId) -> Vec<u64> {
         .collect()
 }
 
+// [WIRE-194]
 #[test]
 fn nothing_is_told_before_it_is_stored() {
     let mut rig = Rig::new(1);
@@ -29,6 +30,7 @@ fn nothing_is_told_before_it_is_stored() {
     assert!(rig.answer_to(anna, ask).is_some());
 }
 
+// [WIRE-193]
 #[test]
 fn a_killed_hub_loses_nothing_that_was_acknowledged_and_nobody_hears_anything_twice() {
     let mut all_acknowledged = 0;

@@ -73,6 +73,7 @@ impl Relay {
     }
 
     /// A node that knows of hubs has a seat.
+    // [WIRE-189]
     pub(super) fn on_hub_seat(&mut self, now: MonoTime, seat: SeatId, features: u32) {
         let Some(seated) = self
             .seats

@@ -310,8 +310,9 @@ mod tests {
     use crate::base::Entropy;
     use crate::base::limits::PATHS_PER_LEG_MAX;
     use crate::crypto::Peer;
+    use crate::hub::{Hub, HubSettings, Loaded};
     use crate::role::{Input, RelayConfig, Role};
-    use crate::wire::{AckState, Packet, Parcel};
+    use crate::wire::{AckState, FEATURE_HUB, Packet, Parcel, Trail};
 
     struct Zeros;
 
@@ -442,6 +443,38 @@ mod tests {
         );
         relay.handle(at(13), remote(PathId(2), "2001:db8::9"));
         assert_eq!(seen(&sent(&mut relay, PathId(2))), ["lte 2001:db8::9"]);
+    }
+
+    // [WIRE-189]
+    #[test]
+    fn a_hub_says_so_to_who_speaks_with_hubs_and_reads_nobody_elses_frames() {
+        let frame = Parcel::Hub(vec![2, 0, 0, 0, 0, 1, 0x80].into()).encode();
+        let says = |hello: u32, is_hub: bool| {
+            let mut relay = Relay::new(RelayConfig::default(), Box::new(Zeros));
+            if is_hub {
+                let (settings, loaded) = (HubSettings::default(), Loaded::default());
+                relay.host(Hub::new(settings, loaded, 1));
+            }
+            let packets = greeted(&mut relay, at(0), (PathId(1), "lte"), hello);
+            let Chunk::Welcome { features, .. } = packets[0].chunks[0] else {
+                panic!("no welcome")
+            };
+            let chunk = Chunk::Tracked {
+                id: 1,
+                trail: Trail {
+                    sender_10us: 0,
+                    relayed: None,
+                },
+                parcel: frame.clone(),
+            };
+            let bytes = greeting(at(1), chunk);
+            let path = PathId(1);
+            relay.handle(at(1), Input::Packet { path, bytes: &bytes });
+            (features, relay.counters().malformed_parcels)
+        };
+        assert_eq!(says(FEATURE_HUB, true), (FEATURE_HUB, 0));
+        assert_eq!(says(0, true), (0, 1));
+        assert_eq!(says(FEATURE_HUB, false), (0, 1));
     }
 
     fn closed(relay: &mut Relay) -> Vec<PathId> {

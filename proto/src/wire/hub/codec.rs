@@ -21,6 +21,7 @@ pub fn encode<T: Encode<()>>(message: &T) -> Arc<[u8]> {
 ///
 /// # Errors
 /// They are none: counted and dropped, or refused where somebody waits.
+// [WIRE-190] [WIRE-195]
 pub fn decode<'a, T: Decode<'a, ()>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
     if bytes.len() > HUB_MESSAGE_BYTES_MAX {
         return Err(DecodeError::Malformed("a hub's message is too long"));
@@ -119,6 +120,7 @@ impl<C> Encode<C> for Class {
 }
 
 /// The hub has no stops.
+// [WIRE-196]
 impl<'b, C> Decode<'b, C> for Class {
     fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Class, DecodeFault> {
         match d.u8()? {

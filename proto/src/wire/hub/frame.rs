@@ -32,7 +32,7 @@ impl Line {
 ///      .  1..    bytes of the message
 ///
 /// 06 02 00000000 01 82070c
-/// 06 05 0000002a a0fe0a 0102 aabb
+/// 06 05 0000002a a0fe0a 01 02 aabb
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
@@ -61,6 +61,7 @@ impl<'a> Frame<'a> {
     ///
     /// # Errors
     /// They are none: counted and dropped.
+    // [WIRE-190]
     pub fn decode(bytes: &'a [u8]) -> Result<Frame<'a>, DecodeError> {
         let mut reader = Reader::new(bytes, PARCEL_BYTES_MAX)?;
         Frame::read(&mut reader)

@@ -3,6 +3,7 @@
 use super::*;
 use crate::base::limits::HUB_MESSAGE_BYTES_MAX;
 
+// [WIRE-195]
 #[test]
 fn a_field_that_is_not_known_is_skipped_whatever_it_holds() {
     let leave = Request::Leave { room: name("yard") };
@@ -71,6 +72,7 @@ fn a_field_that_may_be_left_out_may_be_missing_at_the_end_and_no_other() {
     assert!(is_refused::<Answer>("82 01 80"));
 }
 
+// [WIRE-195]
 #[test]
 fn a_kind_that_is_not_known_is_refused() {
     for kind in ["18 1f", "18 ff", "1a ffffffff", "20"] {
@@ -89,6 +91,7 @@ fn a_kind_that_is_not_known_is_refused() {
     assert!(is_refused::<PresenceReason>("06"));
 }
 
+// [WIRE-196]
 #[test]
 fn the_hub_has_no_stops() {
     let publish = |class: &str| {
@@ -169,6 +172,7 @@ fn bytes_behind_a_message_and_a_message_that_is_cut_are_refused() {
     }
 }
 
+// [WIRE-190]
 #[test]
 fn a_message_has_so_many_bytes_and_no_more() {
     let with = |count: usize| {

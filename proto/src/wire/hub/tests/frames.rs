@@ -46,6 +46,7 @@ fn every_kind_of_frame_has_its_bytes() {
     }
 }
 
+// [WIRE-190]
 #[test]
 fn what_is_no_frame_is_refused() {
     for wrong in [
