@@ -1,6 +1,7 @@
 //! The configuration of a relay.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use longrein_io::config::{ConfigError, as_text};
 use longrein_io::listen::{ListenLimits, ListenSettings};
@@ -9,6 +10,8 @@ use longrein_proto::base::Name;
 use longrein_proto::base::limits::PACKET_BYTES_MAX;
 use longrein_proto::role::RelayConfig;
 use serde::{Deserialize, Serialize};
+
+use crate::store::Sync;
 
 /// Everything a relay is set to.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -22,6 +25,8 @@ pub struct Config {
     pub connections: ConnectionsSection,
     /// How much is logged.
     pub log: LogSection,
+    /// Whether it is the fleet's hub.
+    pub hub: HubSection,
     /// Where it listens.
     pub listen: Vec<ListenSection>,
 }
@@ -70,6 +75,18 @@ pub struct ConnectionsSection {
     pub per_node: usize,
 }
 
+/// `[hub]`: rooms, presence, mailboxes and what is kept of them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HubSection {
+    /// Whether this relay is the fleet's hub; one of them is.
+    pub enabled: bool,
+    /// Folder of the hub's store.
+    pub directory: PathBuf,
+    /// When something is stored.
+    pub sync: Sync,
+}
+
 impl Config {
     /// What serde cannot check.
     ///
@@ -99,6 +116,10 @@ impl Config {
                 let what = format!("`{key}` must be at least {least}, one packet a second");
                 return wrong("[budget]", what);
             }
+        }
+        if !self.hub.directory.is_absolute() {
+            let what = "`directory` must be the whole path of a folder, from `/` on".to_string();
+            return wrong("[hub]", what);
         }
         let ConnectionsSection {
             total,
@@ -174,6 +195,7 @@ impl Default for Config {
             budget: BudgetSection::default(),
             connections: ConnectionsSection::default(),
             log: LogSection::default(),
+            hub: HubSection::default(),
             listen: vec![ListenSection {
                 name: "main".parse().expect("a name"),
                 address: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), PORT),
@@ -207,6 +229,16 @@ impl Default for ConnectionsSection {
             handshakes_per_s: limits.handshakes_per_s,
             handshakes_per_s_per_source: limits.handshakes_per_s_per_source,
             per_node: limits.connections_per_node,
+        }
+    }
+}
+
+impl Default for HubSection {
+    fn default() -> HubSection {
+        HubSection {
+            enabled: false,
+            directory: "/var/lib/longrein/relay/hub".into(),
+            sync: Sync::default(),
         }
     }
 }
@@ -248,6 +280,16 @@ mod tests {
     }
 
     #[test]
+    fn a_hub_syncs_fully_or_normally() {
+        for (text, sync) in [("full", Sync::Full), ("normal", Sync::Normal)] {
+            let config = read(&format!("[hub]\nsync = \"{text}\"")).unwrap();
+            assert_eq!(config.hub.sync, sync);
+        }
+        let error = read("[hub]\nsync = \"never\"").unwrap_err();
+        assert!(error.contains("expected `full` or `normal`"), "{error}");
+    }
+
+    #[test]
     fn what_is_printed_is_read_back_the_same() {
         let config = Config::default();
         assert_eq!(read(&config.to_text()), Ok(config));
@@ -268,6 +310,10 @@ mod tests {
             (
                 "[connections]\nhalf_open = 1",
                 "[connections]: `half_open` must be at least 2",
+            ),
+            (
+                "[hub]\ndirectory = \"hub\"",
+                "[hub]: `directory` must be the whole path of a folder, from `/` on",
             ),
         ] {
             let error = read(text).unwrap().check().unwrap_err();

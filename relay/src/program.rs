@@ -1,5 +1,6 @@
 //! The relay's program: sockets, signals and logs around the role.
 
+use std::cell::OnceCell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -25,8 +26,10 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::config::Config;
+use crate::hub::{Host, HubError, Opened};
 use crate::ledger::Ledger;
 use crate::renewal::own_routes;
+use crate::store::BackupError;
 
 /// Why a relay does not run.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +46,12 @@ pub enum RelayError {
     /// It cannot become a node.
     #[error(transparent)]
     Enrol(#[from] EnrolError),
+    /// The hub's store cannot be copied or restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// The hub does not start.
+    #[error(transparent)]
+    Hub(#[from] HubError),
     /// It cannot listen.
     #[error("[[listen]] {name}: {source}")]
     Listen {
@@ -63,6 +72,9 @@ impl RelayError {
             RelayError::Config(error) => error.exit(),
             RelayError::Identity(error) => error.exit(),
             RelayError::Enrol(error) => error.exit(),
+            RelayError::Backup(error) => error.exit(),
+            RelayError::Hub(HubError::Open(error)) => error.exit(),
+            RelayError::Hub(HubError::Keep(_)) => Exit::Failed,
             RelayError::Credentials(_) | RelayError::Listen { .. } | RelayError::System(_) => {
                 Exit::Failed
             }
@@ -107,11 +119,27 @@ async fn serve(
     let mut role = Relay::new(config.relay(), Box::new(SystemEntropy::new()));
     let revocations = RevocationFile::open(&config.identity.directory, identity.fleet());
     role.believe(identity.fleet().clone());
+    let opened = match config.hub.enabled {
+        true => Some(Opened::new(&config.hub)?),
+        false => None,
+    };
     let left = Rc::new(Notify::new());
+    let hub: Rc<OnceCell<Host>> = Rc::default();
     let driver = Driver::start(role, {
-        let left = Rc::clone(&left);
-        move |driver, event| on_event(driver, &event, &left, &revocations)
+        let (left, hub) = (Rc::clone(&left), Rc::clone(&hub));
+        move |driver, event| match event {
+            RelayEvent::Hub(effect) => {
+                if let Some(host) = hub.get() {
+                    host.on_effect(driver, effect);
+                }
+            }
+            event => on_event(driver, &event, &left, &revocations),
+        }
     })?;
+    if let Some(opened) = opened {
+        // It is set once.
+        let _ = hub.set(Host::start(opened, &driver)?);
+    }
     let listeners = match open(config, identity, &driver) {
         Ok(listeners) => listeners,
         Err(error) => {
@@ -166,6 +194,9 @@ async fn serve(
     }
     ledger.tell_all();
     driver.close().await;
+    // The store's threads end with it, when what waits is stored.
+    drop(driver);
+    drop(hub);
     tracing::info!("relay ended");
     Ok(())
 }
@@ -249,6 +280,8 @@ fn on_event(
             tracing::info!(%node, path = path.0, %link, "path carries its leg");
         }
         RelayEvent::Close { path } => driver.hang_up(*path),
+        // It has been taken.
+        RelayEvent::Hub(_) => {}
         RelayEvent::Revocations { .. } => {
             tracing::info!("newer list of revocations counts");
             revocations.keep();

@@ -432,6 +432,35 @@ pub const APPLYING_MAX: usize = 1_024;
 /// Packets that wait to be taken from a leg; nobody who drives one leaves more than a few.
 pub const TRANSMITS_PER_LEG_MAX: usize = 4_096;
 
+/// Shortest time for which a lock is held: shorter ones are over before who holds them can renew them over a slow link.
+pub const LOCK_TTL_MIN: Duration = Duration::from_millis(100);
+/// Longest time for which a lock is held unrenewed: for so long a program that crashed keeps others out.
+pub const LOCK_TTL_MAX: Duration = Duration::from_secs(300);
+/// Longest wait for a lock; who wants to wait longer asks again.
+pub const LOCK_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Requests that wait for one lock: each is an answer that is owed.
+pub const LOCK_WAITERS_MAX: usize = 16;
+/// Locks of one node or room that are held at once: one node's needs, and all of them fit one answer.
+pub const LOCKS_PER_OWNER_MAX: usize = 64;
+/// Locks that are held at once (about 0.3 KiB each, 2 KiB with all who may wait): one for each program at a relay.
+pub const LOCKS_MAX: usize = SEATS_MAX;
+/// What happened to locks and is not yet taken by the hub; above it nobody takes a lock. Who drives the hub leaves none.
+pub const LOCK_CHANGES_MAX: usize = 2 * LOCKS_MAX;
+/// Items of a document: few enough that a write copies the list.
+pub const DOCUMENT_ITEMS_MAX: usize = 64;
+/// Bytes of an item's value.
+pub const DOCUMENT_VALUE_BYTES_MAX: usize = 8 * 1024;
+/// Bytes that an item counts beside its key and value: who set it, when, and what frames it in a message.
+pub const DOCUMENT_ITEM_BYTES: usize = 96;
+/// Bytes of a document, counted so: it fits one message.
+pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
+/// Documents of a hub: three of each node that can be there, and of as many rooms.
+pub const DOCUMENTS_MAX: usize = 65_536;
+/// Bytes of all documents, counted so; with what the maps take they are in memory at most three times as many.
+pub const DOCUMENTS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Documents that one client watches.
+pub const DOCUMENT_WATCHES_PER_CLIENT_MAX: usize = 64;
+
 const _: () = assert!(OUTBOX_LATEST_MAX + OUTBOX_STOPS_MAX < OUTBOX_PARCELS_MAX / 2);
 const _: () =
     assert!((OUTBOX_LATEST_MAX + OUTBOX_STOPS_MAX) * PARCEL_BYTES_MAX < OUTBOX_BYTES_MAX / 2);
@@ -441,3 +470,8 @@ const _: () = assert!(3 * (OUTBOX_PLAIN_PER_SOURCE_MAX as u64) < LEG_WINDOW - LE
 const _: () =
     assert!(PERSIST_RESERVED < PERSIST_PENDING_MAX / 2 && FUNCTIONS_MAX as u64 <= TAKE_BURST);
 const _: () = assert!(STOP_BURST < STOP_CHECKS_PER_AUTHOR_PER_S);
+const _: () = assert!(
+    DOCUMENT_BYTES_MAX + DOCUMENT_ITEMS_MAX * (super::Name::BYTES_MAX + 2) + 512
+        <= HUB_MESSAGE_BYTES_MAX
+);
+const _: () = assert!(DOCUMENTS_MAX >= 6 * SEATS_MAX);

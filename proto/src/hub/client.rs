@@ -34,6 +34,8 @@ pub(super) struct Client {
     /// Names of the newest messages that it sent to nodes.
     pub(super) sent: VecDeque<(MessageId, u32)>,
     pub(super) asks: Budget,
+    /// Whether a request of it waits for a lock, or did.
+    pub(super) waits_for_locks: bool,
     /// When its carrier wants to be asked, as noted in the hub's list.
     pub(super) timeout: Option<MonoTime>,
 }
@@ -89,6 +91,7 @@ impl Client {
             tracked: 0,
             sent: VecDeque::new(),
             asks: Budget::new(now, ASKS_PER_S, ASKS_PER_S),
+            waits_for_locks: false,
             timeout: None,
         }
     }

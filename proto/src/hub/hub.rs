@@ -1,5 +1,6 @@
 //! The hub.
 
+mod attributes;
 mod commits;
 mod messages;
 mod pump;
@@ -8,9 +9,12 @@ mod rooms;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use self::commits::{Pending, Reading};
+use self::attributes::Bonds;
+use self::commits::{Asker, Pending, Reading};
 use super::client::Client;
+use super::documents::Documents;
 use super::feed::Feed;
+use super::locks::Locks;
 use super::room::Room;
 use super::sends::Sends;
 use super::{ClientId, HubPolicy, HubRights, JournalHead, Loaded, Moment, Query, StoreOp, Table};
@@ -137,6 +141,10 @@ pub struct Hub {
     mailboxes: BTreeMap<NodeName, Line>,
     last_line: u32,
     sends: Sends,
+    documents: Documents<ClientId>,
+    locks: Locks<Asker>,
+    /// The nodes whose sessions hold leases, by vehicle.
+    leased: BTreeMap<NodeName, BTreeSet<NodeName>>,
     /// Clients for which there may be something.
     queue: VecDeque<ClientId>,
     /// When the carriers of clients want to be asked.
@@ -169,6 +177,9 @@ impl Hub {
             mailboxes: BTreeMap::new(),
             last_line: 0,
             sends: Sends::default(),
+            documents: Documents::new(),
+            locks: Locks::new(loaded.starts),
+            leased: BTreeMap::new(),
             queue: VecDeque::new(),
             timeouts: BTreeSet::new(),
             room_timeouts: BTreeSet::new(),
@@ -198,6 +209,14 @@ impl Hub {
                 _ => self.counters.unreadable_records += 1,
             }
         }
+        let documents = loaded
+            .records
+            .iter()
+            .filter(|(table, ..)| *table == Table::Documents);
+        let documents =
+            documents.map(|(_, key, revision, value)| (key.clone(), *revision, value.clone()));
+        let unread = self.documents.load(documents);
+        self.counters.unreadable_records += unread as u64;
         for (journal, head) in &loaded.journals {
             if self.load_journal(journal, *head).is_none() {
                 self.counters.unreadable_records += 1;
@@ -270,6 +289,12 @@ impl Hub {
             self.leave(at, client, &gone.node, room, why);
         }
         self.sends.on_client_gone(client);
+        self.documents.on_client_gone(&client);
+        if gone.waits_for_locks {
+            self.locks
+                .on_askers_gone(at.now, |(asker, _)| *asker == client);
+            self.tell_locks();
+        }
     }
 
     /// A frame of a client came over its leg.
@@ -359,18 +384,45 @@ impl Hub {
                 backwards,
                 count,
             } => self.history(asker, &journal, from, backwards, count),
-            Request::Presence { .. }
-            | Request::WatchPresence { .. }
-            | Request::WatchDocument { .. }
-            | Request::Unwatch { .. }
-            | Request::WhereIs { .. }
-            | Request::Document { .. }
-            | Request::Set { .. }
-            | Request::Lock { .. }
-            | Request::RenewLock { .. }
-            | Request::Unlock { .. }
-            | Request::RevokeLock { .. }
-            | Request::Locks { .. } => Err(HubRefusal::Unknown),
+            Request::Document { owner, section } => self.read_document(client, &owner, section),
+            Request::Set {
+                owner,
+                section,
+                if_revision,
+                changes,
+                lock,
+                lease,
+            } => {
+                let bonds = Bonds { lock, lease };
+                self.set(at, asker, (owner, section), if_revision, &changes, &bonds)
+            }
+            Request::WatchDocument {
+                watch,
+                owner,
+                section,
+            } => self.watch_document(asker, watch, &owner, section),
+            Request::Lock {
+                owner,
+                lock,
+                ttl_ms,
+                wait_ms,
+            } => self.lock(at, asker, (&owner, &lock), ttl_ms, wait_ms),
+            Request::RenewLock {
+                owner,
+                lock,
+                ttl_ms,
+            } => self.renew_lock(at, client, &owner, &lock, ttl_ms),
+            Request::Unlock { owner, lock } => self.unlock(at, client, &owner, &lock),
+            Request::RevokeLock { owner, lock } => self.revoke_lock(at, client, &owner, &lock),
+            Request::Locks { owner } => self.list_locks(at, client, &owner),
+            Request::Unwatch { watch } => {
+                let watched = self.documents.unwatch(&client, watch);
+                let done = Answer::Done { revision: 0 };
+                watched.then_some(Some(done)).ok_or(HubRefusal::NotFound)
+            }
+            Request::Presence { .. } | Request::WatchPresence { .. } | Request::WhereIs { .. } => {
+                Err(HubRefusal::Unknown)
+            }
         }
     }
 
@@ -391,6 +443,8 @@ impl Hub {
         {
             self.tell_members(at, &room);
         }
+        self.locks.on_timeout(at.now);
+        self.tell_locks();
         for told in self.sends.on_timeout(at.now) {
             let results = Tell::Results {
                 id: told.id,
@@ -417,7 +471,12 @@ impl Hub {
         }
         let clients = self.timeouts.first().map(|(at, _)| *at);
         let rooms = self.room_timeouts.first().map(|(at, _)| *at);
-        let parts = [clients, rooms, self.sends.next_timeout()];
+        let parts = [
+            clients,
+            rooms,
+            self.sends.next_timeout(),
+            self.locks.next_timeout(),
+        ];
         parts.into_iter().flatten().chain([self.retain_at]).min()
     }
 

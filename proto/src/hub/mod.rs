@@ -6,6 +6,7 @@
 mod caller;
 mod carrier;
 mod client;
+mod documents;
 mod feed;
 #[expect(
     clippy::module_inception,
@@ -13,6 +14,7 @@ mod feed;
 )]
 mod hub;
 mod intake;
+mod locks;
 mod moment;
 mod policy;
 mod room;
@@ -23,6 +25,7 @@ mod tests;
 
 pub use caller::{Caller, CallerEvent, Source, TooManyAsks};
 pub use carrier::Piece;
+
 pub use feed::ClientId;
 pub use hub::{Hub, HubCounters, HubEffect, HubSettings, LocalTell};
 pub use moment::Moment;

@@ -8,12 +8,14 @@ use crate::base::limits::{
     READS_PENDING_MAX,
 };
 use crate::base::{Name, NodeName};
+use crate::hub::documents::{Told, Undo};
 use crate::hub::feed::{Kept, Warmth};
 use crate::hub::room::Room;
 use crate::hub::sends::SendId;
 use crate::hub::{ClientId, JournalHead, Moment, Page, Query, ReadFrom, StoreOp};
 use crate::wire::hub::{
-    Answer, HistoryEntry, HubRefusal, Line, LineMessage, Post, Request, TargetOutcome, decode,
+    Answer, HistoryEntry, HubRefusal, Line, LineMessage, Owner, Post, Request, Section,
+    TargetOutcome, decode,
 };
 
 /// Who asked, and the number of the request.
@@ -40,6 +42,16 @@ pub(super) enum Then {
     },
     /// A message is in a mailbox.
     Kept { send: SendId, node: NodeName },
+    /// A document is as it was written; it is as before if that could not be stored.
+    Written {
+        asker: Asker,
+        owner: Owner,
+        section: Section,
+        told: Told,
+        undo: Undo,
+    },
+    /// A document of a room that closed is gone; it comes back if that could not be stored.
+    Removed { undo: Undo },
     /// A room is there now; it is not if it could not be stored.
     Made { room: Name },
     /// A room is gone; it comes back if that could not be stored.
@@ -138,7 +150,18 @@ impl Hub {
                 self.sends
                     .add_result(at.now, send, &node, TargetOutcome::Kept);
             }
-            Then::Made { .. } | Then::Closed { .. } => {}
+            Then::Written {
+                asker: (client, ask),
+                owner,
+                section,
+                told,
+                ..
+            } => {
+                let revision = told.revision;
+                self.on_written(&owner, section, &told);
+                self.answer(client, ask, Answer::Done { revision });
+            }
+            Then::Made { .. } | Then::Closed { .. } | Then::Removed { .. } => {}
         }
     }
 
@@ -160,6 +183,15 @@ impl Hub {
                 let refused = TargetOutcome::Refused(HubRefusal::Degraded);
                 self.sends.add_result(at.now, send, &node, refused);
             }
+            Then::Written {
+                asker: (client, ask),
+                undo,
+                ..
+            } => {
+                self.documents.undo(undo);
+                self.answer(client, ask, Answer::Refused(HubRefusal::Degraded));
+            }
+            Then::Removed { undo } => self.documents.undo(undo),
             Then::Made { room } => {
                 self.end_room(at, &room);
             }

@@ -558,6 +558,10 @@ impl Hub {
                     .group
                     .as_ref()
                     .is_none_or(|group| groups.is_some_and(|groups| groups.contains(group)))
+                && selector.labels.iter().all(|label| {
+                    let value = self.documents.label(node, &label.key);
+                    value == Some(label.value.as_str().as_bytes())
+                })
                 && selector.room.as_ref().is_none_or(|room| {
                     let room = self.rooms.get(room);
                     room.is_some_and(|room| room.role(node).is_some())

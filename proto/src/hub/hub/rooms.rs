@@ -13,7 +13,7 @@ use crate::hub::feed::Feed;
 use crate::hub::room::Room;
 use crate::hub::{ClientId, HubRight, Moment, StoreOp, Table};
 use crate::wire::hub::{
-    Answer, HubRefusal, LeaveReason, Line, LineMessage, Retention, RoomInfo, RoomRole,
+    Answer, HubRefusal, LeaveReason, Line, LineMessage, Owner, Retention, RoomInfo, RoomRole,
     RoomSettings, Start, Tell, TopicFrom, TopicLine, encode,
 };
 
@@ -84,24 +84,49 @@ impl Hub {
         let answer = Answer::Done {
             revision: closed.revision,
         };
-        if closed.settings.is_transient {
-            return Ok(Some(answer));
-        }
-        let journals = closed.topics.keys().map(|topic| StoreOp::Drop {
-            journal: journal(room, topic),
-        });
-        let record = StoreOp::Remove {
-            table: Table::Rooms,
-            key: room.to_string(),
-        };
-        let ops = journals.chain([record]).collect();
-        let was = Box::new(Room::new(closed.settings, closed.stored_revision));
-        let back = Then::Closed {
-            room: room.clone(),
-            was,
-        };
-        self.commit(ops, vec![back, Then::Answer { asker, answer }]);
+        let then = Then::Answer { asker, answer };
+        self.remove_room(room, closed, Some(then));
         Ok(None)
+    }
+
+    /// What is stored of a room goes.
+    fn remove_room(&mut self, room: &Name, closed: Room, then: Option<Then>) {
+        let mut ops = Vec::new();
+        let mut thens = Vec::new();
+        if !closed.settings.is_transient {
+            ops.extend(closed.topics.keys().map(|topic| StoreOp::Drop {
+                journal: journal(room, topic),
+            }));
+            ops.push(StoreOp::Remove {
+                table: Table::Rooms,
+                key: room.to_string(),
+            });
+            thens.push(Then::Closed {
+                room: room.clone(),
+                was: Box::new(Room::new(closed.settings, closed.stored_revision)),
+            });
+        }
+        for (op, undo) in self.documents.remove_owner(&Owner::Room(room.clone())) {
+            ops.push(op);
+            thens.push(Then::Removed { undo });
+        }
+        if !ops.is_empty() {
+            thens.extend(then);
+            self.commit(ops, thens);
+        } else if let Some(Then::Answer {
+            asker: (client, ask),
+            answer,
+        }) = then
+        {
+            self.answer(client, ask, answer);
+        }
+    }
+
+    /// A room that lasts as long as it has members has none any more.
+    fn end_deserted(&mut self, at: Moment, name: &Name) {
+        if let Some(closed) = self.end_room(at, name) {
+            self.remove_room(name, closed, None);
+        }
     }
 
     /// A room is no more: its members hear that.
@@ -122,7 +147,8 @@ impl Hub {
         if let Some(due) = closed.next_timeout() {
             self.room_timeouts.remove(&(due, room.clone()));
         }
-        let _ = at;
+        self.locks.on_owner_gone(at.now, &Owner::Room(room.clone()));
+        self.tell_locks();
         Some(closed)
     }
 
@@ -263,7 +289,7 @@ impl Hub {
         };
         room.leave(at.now, node, client, why);
         if room.settings.is_transient && room.is_deserted() {
-            self.end_room(at, name);
+            self.end_deserted(at, name);
         } else {
             self.note_room(name);
         }
@@ -343,7 +369,7 @@ impl Hub {
             self.tell(program, Tell::Removed { room, why });
         }
         if is_over {
-            self.end_room(at, name);
+            self.end_deserted(at, name);
         } else {
             self.note_room(name);
         }
@@ -443,7 +469,11 @@ impl Hub {
     }
 
     /// Whether a client may change a room: it is its dispatcher, or manages all of them.
-    fn expect_dispatcher(&self, client: ClientId, room: &Name) -> Result<(), HubRefusal> {
+    pub(super) fn expect_dispatcher(
+        &self,
+        client: ClientId,
+        room: &Name,
+    ) -> Result<(), HubRefusal> {
         if !self.rooms.contains_key(room) {
             return Err(HubRefusal::NoSuchRoom);
         }

@@ -107,6 +107,7 @@ impl Relay {
     /// A seat is gone.
     pub(super) fn on_hub_unseated(&mut self, now: MonoTime, seat: SeatId, why: LeaveReason) {
         let hosted = self.hosted.as_mut();
+        // `gone` is read before: the seat is taken away already.
         let Some((hosted, client)) = hosted.and_then(|hosted| {
             let client = hosted.clients.remove(&seat)?;
             Some((hosted, client))
@@ -115,6 +116,17 @@ impl Relay {
         };
         hosted.seats.remove(&client);
         self.with_hub(now, |hub, at| hub.on_client_gone(at, client, why));
+    }
+
+    /// The hub hears whose sessions hold leases of a vehicle.
+    pub(super) fn tell_hub_of_leases(&mut self, vehicle: SeatId) {
+        let (Some(hosted), Some(seat)) = (&mut self.hosted, self.seats.get(&vehicle)) else {
+            return;
+        };
+        let routes = self.routes.to_node(&seat.node).into_iter();
+        let owners = routes.filter(|(session, _)| seat.is_leased(*session));
+        let holders = owners.filter_map(|(_, owner)| Some(self.seats.get(&owner)?.node.clone()));
+        hosted.hub.on_leased(&seat.node, holders);
     }
 
     /// A frame for the hub came.

@@ -82,7 +82,10 @@ impl Relay {
     // [WIRE-115]
     fn on_leased(&mut self, source: SeatId, sessions: Vec<SessionId>) {
         match self.seats.get_mut(&source) {
-            Some(seat) if seat.node.kind == NodeKind::Agent => seat.set_leased(sessions),
+            Some(seat) if seat.node.kind == NodeKind::Agent => {
+                seat.set_leased(sessions);
+                self.tell_hub_of_leases(source);
+            }
             Some(_) | None => self.counters.malformed_parcels += 1,
         }
     }

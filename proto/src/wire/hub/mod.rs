@@ -16,6 +16,9 @@ mod room;
 mod selector;
 mod tell;
 
+#[cfg(test)]
+mod tests;
+
 pub use answer::{Answer, HistoryEntry, LockInfo, TopicLine};
 pub use ask::{Ask, Direct, LockClaim, Publish, Request, TopicFrom};
 pub use attribute::{Change, Document, Item, Owner, Section};
