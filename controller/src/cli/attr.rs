@@ -222,7 +222,8 @@ fn watch(args: &WatchArgs) -> Result<(), Failure> {
     run::by_hub(&args.target.connection, async |hub, shutdown| {
         let owner = &args.target.owner.0;
         let asking = hub.watch_document(owner, args.target.section.into());
-        let mut watch = run::or_signal(shutdown, run::patiently("asking the hub", asking)).await??;
+        let mut watch =
+            run::or_signal(shutdown, run::patiently("asking the hub", asking)).await??;
         loop {
             tokio::select! {
                 document = watch.next() => {
@@ -275,7 +276,8 @@ mod tests {
             revision: 2,
             items: vec![item("a"), item("b"), item("c")],
         };
-        let keys = |keys: &[&str]| -> Vec<Name> { keys.iter().map(|k| k.parse().unwrap()).collect() };
+        let keys =
+            |keys: &[&str]| -> Vec<Name> { keys.iter().map(|k| k.parse().unwrap()).collect() };
         let mut all = document();
         assert_eq!(keep_only(&mut all, &[]), None);
         assert_eq!(all.items.len(), 3);

@@ -306,7 +306,15 @@ mod tests {
         assert_eq!(nodes, ["agent/truck-17", "controller/alice"]);
         assert_eq!(selector.kind, Some(NodeKind::Agent));
         assert_eq!(selector.labels[0], parse_label("site=north").unwrap());
-        for wrong in ["", "kind=truck", "size=7", "label.=x", "label.a=", "x/y", "group="] {
+        for wrong in [
+            "",
+            "kind=truck",
+            "size=7",
+            "label.=x",
+            "label.a=",
+            "x/y",
+            "group=",
+        ] {
             assert_eq!(wrong.parse::<SelectorWord>(), Err(SelectorError), "{wrong}");
         }
     }
@@ -335,7 +343,13 @@ mod tests {
             assert_eq!(ms(text), Some(expected), "{text}");
         }
         assert!(matches!("10m".parse(), Ok(TimeWord::Ago(_))));
-        for wrong in ["", "now", "2026-03-01", "2026-13-01T00:00:00Z", "2026-03-01T24:00:00Z"] {
+        for wrong in [
+            "",
+            "now",
+            "2026-03-01",
+            "2026-13-01T00:00:00Z",
+            "2026-03-01T24:00:00Z",
+        ] {
             assert!(wrong.parse::<TimeWord>().is_err(), "{wrong}");
         }
     }

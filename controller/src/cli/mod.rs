@@ -289,7 +289,12 @@ mod tests {
             let line = format!("verb --payload on {right}");
             assert!(parse::<send::SendArgs>(&line).is_ok(), "{right}");
         }
-        for wrong in ["", "truck-17 --kind agent", "--kind truck", "truck-17 --wait seen"] {
+        for wrong in [
+            "",
+            "truck-17 --kind agent",
+            "--kind truck",
+            "truck-17 --wait seen",
+        ] {
             let line = format!("verb --payload on {wrong}");
             let line = line.trim_end();
             assert!(parse::<send::SendArgs>(line).is_err(), "{wrong}");
@@ -320,7 +325,11 @@ mod tests {
 
     #[test]
     fn a_room_is_joined_to_read_topics_or_members() {
-        for right in ["yard talk news --from oldest", "yard --members", "yard talk --create --keep 2h"] {
+        for right in [
+            "yard talk news --from oldest",
+            "yard --members",
+            "yard talk --create --keep 2h",
+        ] {
             let line = format!("verb {right}");
             assert!(parse::<room::join::JoinArgs>(&line).is_ok(), "{right}");
         }

@@ -100,7 +100,8 @@ fn list(args: &PresenceArgs) -> Result<(), Failure> {
 fn watch(args: &PresenceArgs) -> Result<(), Failure> {
     run::by_hub(&args.connection, async |hub, shutdown| {
         let asking = hub.watch_presence(selector(&args.selectors));
-        let mut watch = run::or_signal(shutdown, run::patiently("asking the hub", asking)).await??;
+        let mut watch =
+            run::or_signal(shutdown, run::patiently("asking the hub", asking)).await??;
         loop {
             tokio::select! {
                 node = watch.next() => {

@@ -266,7 +266,9 @@ fn publish(args: &PublishArgs) -> Result<(), Failure> {
         let room = hub.join(join).await?;
         let published = room.publish(&args.topic, class, ttl, payload).await?;
         room.leave().await?;
-        let place = published.cursor.map(|cursor| CursorText(cursor).to_string());
+        let place = published
+            .cursor
+            .map(|cursor| CursorText(cursor).to_string());
         if args.json {
             let object = json!({
                 "cursor": place,

@@ -96,9 +96,7 @@ impl Switchboard {
         let about = match &request {
             Request::Join { room, .. } => About::Join(room.clone()),
             Request::Subscribe { room, .. } => About::Subscribe(room.clone()),
-            Request::Unsubscribe { room, topic } => {
-                About::Unsubscribe(room.clone(), topic.clone())
-            }
+            Request::Unsubscribe { room, topic } => About::Unsubscribe(room.clone(), topic.clone()),
             Request::Mailbox { .. } => About::Mailbox,
             Request::WatchPresence { watch, .. } | Request::WatchDocument { watch, .. } => {
                 About::Watch(*watch)
@@ -364,7 +362,10 @@ impl Switchboard {
                 removed,
                 ..
             } => {
-                if !self.watches.on_change(watch, (after, revision), set, &removed) {
+                if !self
+                    .watches
+                    .on_change(watch, (after, revision), set, &removed)
+                {
                     self.fetch_document(caller, watch);
                 }
             }

@@ -161,7 +161,9 @@ fn on_event(
             let topic = topic.map(|topic| topic.to_string());
             if is_broken {
                 let what = topic.as_deref().unwrap_or("members");
-                eprintln!("{what}: some may be missing: what stood behind the last one is not kept");
+                eprintln!(
+                    "{what}: some may be missing: what stood behind the last one is not kept"
+                );
             }
             let object =
                 json!({ "event": "resumed", "topic": topic, "may_have_missed": is_broken });
@@ -187,7 +189,9 @@ fn on_event(
 fn say_missed(room: &Room) {
     if room.missed() > 0 {
         let missed = room.missed();
-        eprintln!("{missed} messages that are not kept were not printed: stdout was read too slowly");
+        eprintln!(
+            "{missed} messages that are not kept were not printed: stdout was read too slowly"
+        );
     }
 }
 

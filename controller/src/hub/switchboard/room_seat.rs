@@ -224,7 +224,8 @@ impl RoomSeat {
             requests.push((name.clone(), request));
         }
         let mut topics = self.topics.values();
-        let is_paused = topics.any(|topic| matches!(topic.flow, Flow::Closing | Flow::Closed { .. }));
+        let is_paused =
+            topics.any(|topic| matches!(topic.flow, Flow::Closing | Flow::Closed { .. }));
         self.shared.is_paused.store(is_paused, Ordering::Release);
         requests
     }
