@@ -47,6 +47,8 @@ pub struct Plan {
     pub allow: String,
     /// Further lines of each `[[link]]` section of the same.
     pub link_keys: String,
+    /// Whether the first relay is the fleet's hub.
+    pub hub: bool,
     /// Level of the programs' logs.
     pub log_level: String,
 }
@@ -118,6 +120,7 @@ impl Plan {
             functions: DRIVE.into(),
             allow: ALLOW.into(),
             link_keys: String::new(),
+            hub: false,
             log_level: "info".into(),
         }
     }
@@ -341,10 +344,14 @@ impl LocalFleet {
     fn start_relay(&self, name: &str, address: SocketAddr) -> Result<Program, LocalFleetError> {
         let identity = self.identity(NodeKind::Relay, name)?;
         let config = self.folder.path().join(format!("{name}.toml"));
-        let text = format!(
+        let mut text = format!(
             "[identity]\ndirectory = {identity:?}\n[[listen]]\nname = \"main\"\naddress = \"{address}\"\n[log]\nlevel = {:?}\n",
             self.plan.log_level
         );
+        if self.plan.hub && self.plan.relays.first().is_some_and(|hub| hub == name) {
+            let directory = self.folder.path().join("hub");
+            text += &format!("[hub]\nenabled = true\ndirectory = {directory:?}\n");
+        }
         std::fs::write(&config, text)?;
         self.plan.spawn(
             self.folder.path(),

@@ -178,7 +178,7 @@ mod tests {
         }
     }
 
-    fn verbs() -> [Command; 41] {
+    fn verbs() -> [Command; 42] {
         let named = Command::new;
         [
             attr::GetArgs::augment_args(named("get")),

@@ -102,10 +102,11 @@ impl Hub {
     /// See [`Hub`].
     pub async fn document(&self, owner: &Owner, section: Section) -> Result<Document, HubError> {
         let owner = owner.clone();
-        match self.ask(Request::Document { owner, section }).await? {
-            Answer::Document(document) => Ok(document),
-            _ => Err(HubError::WrongAnswer),
-        }
+        let Answer::Document(document) = self.ask(Request::Document { owner, section }).await?
+        else {
+            return Err(HubError::WrongAnswer);
+        };
+        Ok(document)
     }
 
     /// Changes a document; its revision from now on.
@@ -124,10 +125,10 @@ impl Hub {
             lock: write.lock,
             lease: write.lease,
         };
-        match self.ask(request).await? {
-            Answer::Done { revision } => Ok(revision),
-            _ => Err(HubError::WrongAnswer),
-        }
+        let Answer::Done { revision } = self.ask(request).await? else {
+            return Err(HubError::WrongAnswer);
+        };
+        Ok(revision)
     }
 
     /// Hears from now on how a document changes, first how it stands now.

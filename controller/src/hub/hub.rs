@@ -103,10 +103,10 @@ impl Hub {
     /// [`HubRefusal::NoSuchRoom`], and see [`Hub`].
     pub async fn room(&self, room: &Name) -> Result<RoomInfo, HubError> {
         let room = room.clone();
-        match self.ask(Request::Room { room }).await? {
-            Answer::Room(info) => Ok(info),
-            _ => Err(HubError::WrongAnswer),
-        }
+        let Answer::Room(info) = self.ask(Request::Room { room }).await? else {
+            return Err(HubError::WrongAnswer);
+        };
+        Ok(info)
     }
 
     /// The members of a room by name, and the revision that they have; those that come or go meanwhile may be missing or there.
@@ -169,10 +169,10 @@ impl Hub {
     /// See [`Hub`].
     pub async fn locks(&self, owner: &Owner) -> Result<Vec<LockInfo>, HubError> {
         let owner = owner.clone();
-        match self.ask(Request::Locks { owner }).await? {
-            Answer::Locks(locks) => Ok(locks),
-            _ => Err(HubError::WrongAnswer),
-        }
+        let Answer::Locks(locks) = self.ask(Request::Locks { owner }).await? else {
+            return Err(HubError::WrongAnswer);
+        };
+        Ok(locks)
     }
 
     /// Takes a lock from whoever holds it.
@@ -186,10 +186,10 @@ impl Hub {
 
     /// Asks for something that is done or refused.
     pub(super) async fn done(&self, request: Request) -> Result<(), HubError> {
-        match self.ask(request).await? {
-            Answer::Done { .. } => Ok(()),
-            _ => Err(HubError::WrongAnswer),
-        }
+        let Answer::Done { .. } = self.ask(request).await? else {
+            return Err(HubError::WrongAnswer);
+        };
+        Ok(())
     }
 
     pub(super) async fn ask(&self, request: Request) -> Result<Answer, HubError> {
@@ -211,10 +211,12 @@ impl Hub {
             let Answer::Refused(why) = answer else {
                 return Ok(answer);
             };
-            let wait = match why {
-                HubRefusal::Busy => pause,
-                HubRefusal::TooOften { retry_ms } => Duration::from_millis(retry_ms.into()),
-                _ => return Err(HubError::Refused(why)),
+            let wait = if let HubRefusal::TooOften { retry_ms } = why {
+                Duration::from_millis(retry_ms.into())
+            } else if why == HubRefusal::Busy {
+                pause
+            } else {
+                return Err(HubError::Refused(why));
             };
             last = HubError::Refused(why);
             if Instant::now() + wait >= until {

@@ -94,10 +94,10 @@ impl Hub {
             return Err(HubError::WrongAnswer);
         };
         if reads_members {
-            match self.ask(Request::WatchMembers { room: name }).await? {
-                Answer::Subscribed(_) => {}
-                _ => return Err(HubError::WrongAnswer),
-            }
+            let watch = Request::WatchMembers { room: name };
+            let Answer::Subscribed(_) = self.ask(watch).await? else {
+                return Err(HubError::WrongAnswer);
+            };
         }
         Ok(room)
     }

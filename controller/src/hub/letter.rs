@@ -192,12 +192,12 @@ impl Hub {
         let (tell, events) = mpsc::channel(Mailbox::WAITING_MAX + 1);
         self.desk(move |board, _, _| board.read_mailbox(tell))
             .await??;
-        match self.ask(Request::Mailbox { from }).await? {
-            Answer::Subscribed(_) => Ok(Mailbox {
-                hub: self.clone(),
-                events,
-            }),
-            _ => Err(HubError::WrongAnswer),
-        }
+        let Answer::Subscribed(_) = self.ask(Request::Mailbox { from }).await? else {
+            return Err(HubError::WrongAnswer);
+        };
+        Ok(Mailbox {
+            hub: self.clone(),
+            events,
+        })
     }
 }

@@ -50,10 +50,10 @@ impl Hub {
     /// See [`Hub`].
     pub async fn where_is(&self, node: &NodeName) -> Result<Whereabouts, HubError> {
         let node = node.clone();
-        match self.ask(Request::WhereIs { node }).await? {
-            Answer::WhereIs { presence, rooms } => Ok(Whereabouts { presence, rooms }),
-            _ => Err(HubError::WrongAnswer),
-        }
+        let Answer::WhereIs { presence, rooms } = self.ask(Request::WhereIs { node }).await? else {
+            return Err(HubError::WrongAnswer);
+        };
+        Ok(Whereabouts { presence, rooms })
     }
 
     /// Hears from now on who comes and goes of those who fulfil this, first how they stand now.

@@ -147,19 +147,20 @@ impl Room {
             want: Want::Nothing,
             payload: payload.into(),
         };
-        match self.hub.ask(Request::Publish(publish)).await? {
-            Answer::Published {
-                cursor,
-                at_ms,
-                targets,
-            } => Ok(Published {
-                id,
-                cursor,
-                at_ms,
-                targets,
-            }),
-            _ => Err(HubError::WrongAnswer),
-        }
+        let Answer::Published {
+            cursor,
+            at_ms,
+            targets,
+        } = self.hub.ask(Request::Publish(publish)).await?
+        else {
+            return Err(HubError::WrongAnswer);
+        };
+        Ok(Published {
+            id,
+            cursor,
+            at_ms,
+            targets,
+        })
     }
 
     /// Tells some members something that the others do not hear; it is not kept.
@@ -196,10 +197,10 @@ impl Room {
     pub async fn subscribe(&self, topic: &Name, from: Start) -> Result<(), HubError> {
         let (room, topic) = (self.name.clone(), topic.clone());
         let topic = TopicFrom { topic, from };
-        match self.hub.ask(Request::Subscribe { room, topic }).await? {
-            Answer::Subscribed(_) => Ok(()),
-            _ => Err(HubError::WrongAnswer),
-        }
+        let Answer::Subscribed(_) = self.hub.ask(Request::Subscribe { room, topic }).await? else {
+            return Err(HubError::WrongAnswer);
+        };
+        Ok(())
     }
 
     /// Reads a topic no more; what came before is still in the queue.

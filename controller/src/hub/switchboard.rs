@@ -77,6 +77,26 @@ pub(super) enum Undo {
     Unlock(Owner, Name),
 }
 
+impl About {
+    fn of(request: &Request) -> About {
+        if let Request::Join { room, .. } = request {
+            About::Join(room.clone())
+        } else if let Request::Subscribe { room, .. } = request {
+            About::Subscribe(room.clone())
+        } else if let Request::Unsubscribe { room, topic } = request {
+            About::Unsubscribe(room.clone(), topic.clone())
+        } else if let Request::WatchPresence { watch, .. } | Request::WatchDocument { watch, .. } =
+            request
+        {
+            About::Watch(*watch)
+        } else if let Request::Mailbox { .. } = request {
+            About::Mailbox
+        } else {
+            About::Other
+        }
+    }
+}
+
 #[derive(Debug)]
 struct MailboxSeat {
     tell: mpsc::Sender<Mail>,
@@ -93,16 +113,7 @@ impl Switchboard {
         undo: Undo,
         answer: oneshot::Sender<Result<Answer, HubError>>,
     ) {
-        let about = match &request {
-            Request::Join { room, .. } => About::Join(room.clone()),
-            Request::Subscribe { room, .. } => About::Subscribe(room.clone()),
-            Request::Unsubscribe { room, topic } => About::Unsubscribe(room.clone(), topic.clone()),
-            Request::Mailbox { .. } => About::Mailbox,
-            Request::WatchPresence { watch, .. } | Request::WatchDocument { watch, .. } => {
-                About::Watch(*watch)
-            }
-            _ => About::Other,
-        };
+        let about = About::of(&request);
         let Ok(ask) = caller.ask(request) else {
             drop(answer.send(Err(HubError::TooMany)));
             return;
@@ -237,7 +248,7 @@ impl Switchboard {
         for watch in self.watches.abandoned() {
             self.unwatch(caller, watch);
         }
-        for watch in self.watches.to_fetch() {
+        for watch in self.watches.take_unfetched() {
             self.fetch_document(caller, watch);
         }
         for (place, token) in self.locks.abandoned() {
@@ -292,10 +303,13 @@ impl Switchboard {
                     self.give_back(caller, place, token);
                 }
             }
-            Some(Waiting::Document { watch }) => match answer {
-                Answer::Document(document) => self.watches.on_document(watch, document),
-                _ => self.watches.on_document_missed(watch),
-            },
+            Some(Waiting::Document { watch }) => {
+                if let Answer::Document(document) = answer {
+                    self.watches.on_document(watch, document);
+                } else {
+                    self.watches.on_document_missed(watch);
+                }
+            }
             Some(Waiting::Nobody) | None => {}
         }
     }
@@ -463,9 +477,10 @@ impl Switchboard {
     }
 
     fn on_lost(&mut self, source: &Source, answer: Answer) {
-        let why = match answer {
-            Answer::Refused(why) => why,
-            _ => HubRefusal::Unknown,
+        let why = if let Answer::Refused(why) = answer {
+            why
+        } else {
+            HubRefusal::Unknown
         };
         match source {
             // Of a room that cannot be joined again its members are named.

@@ -71,24 +71,18 @@ impl HeldLocks {
         let Some(held) = self.find(place, token) else {
             return false;
         };
-        match answer {
+        if let Answer::Locked { .. } = answer {
             // It counts from when it was asked for: so it is over here before it is at the hub.
-            Answer::Locked { .. } => held.expires = held.expires.max(asked + held.ttl),
-            Answer::Refused(
-                why @ (HubRefusal::NotHolder
-                | HubRefusal::NotFound
-                | HubRefusal::NotAllowed
-                | HubRefusal::LockHeld { .. }
-                | HubRefusal::NoSuchRoom
-                | HubRefusal::Malformed),
-            ) => {
-                let why = LockLoss::Refused(why.clone());
-                self.lose(place, why);
-                return false;
-            }
-            // It may be renewed later.
-            _ => held.renew_at = held.renew_at.min(now + held.ttl / 6),
+            held.expires = held.expires.max(asked + held.ttl);
+            return true;
         }
+        if let Answer::Refused(why) = answer
+            && !is_for_now(why)
+        {
+            self.lose(place, LockLoss::Refused(why.clone()));
+            return false;
+        }
+        held.renew_at = held.renew_at.min(now + held.ttl / 6);
         true
     }
 
@@ -133,6 +127,14 @@ impl HeldLocks {
             held.lost.send_replace(Some(why));
         }
     }
+}
+
+/// Whether it may be done later.
+const fn is_for_now(why: &HubRefusal) -> bool {
+    matches!(
+        why,
+        HubRefusal::Busy | HubRefusal::TooOften { .. } | HubRefusal::Degraded | HubRefusal::Full
+    )
 }
 
 #[cfg(test)]

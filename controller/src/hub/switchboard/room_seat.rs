@@ -358,9 +358,11 @@ mod tests {
     }
 
     fn numbers(events: &mut RoomEvents, count: usize) -> Vec<u64> {
-        let message = |event| match event {
-            RoomEvent::Message(message) => message.cursor.map(|cursor| cursor.number),
-            _ => None,
+        let message = |event| {
+            let RoomEvent::Message(message) = event else {
+                return None;
+            };
+            message.cursor.map(|cursor: Cursor| cursor.number)
         };
         let read = std::iter::from_fn(|| read(events)).take(count);
         read.filter_map(message).collect()

@@ -131,7 +131,7 @@ impl Watches {
         }
     }
 
-    pub(super) fn to_fetch(&mut self) -> Vec<u32> {
+    pub(super) fn take_unfetched(&mut self) -> Vec<u32> {
         let mut watches = Vec::new();
         for (watch, watched) in &mut self.documents {
             if std::mem::take(&mut watched.is_to_fetch) {
