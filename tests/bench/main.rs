@@ -3,6 +3,7 @@
 mod compress;
 mod flap;
 mod flood;
+mod hub;
 mod idle;
 mod latency;
 mod raw;
@@ -43,6 +44,8 @@ enum What {
     Wan(wan::WanArgs),
     /// What a relay pays for a forwarded datagram and an idle connection, beside a plain quinn forwarder
     Relay(relay::RelayArgs),
+    /// How fast and how sure rooms, presence and the HTTP API are, and what they cost whoever drives
+    Hub(hub::HubArgs),
     /// Delivery and delay on weak networks, beside Mosquitto, NATS, zenoh and quinn; needs root
     Weak(weak::WeakArgs),
     /// A peer's program; started by the benchmark of weak networks
@@ -67,6 +70,7 @@ fn main() -> anyhow::Result<()> {
         What::Idle(args) => idle::run(&args),
         What::Wan(args) => wan::run(&args),
         What::Relay(args) => relay::run(&args),
+        What::Hub(args) => hub::run(&args),
         What::Weak(args) => weak::run(&args),
         What::WeakPeer(args) => weak::run_peer(&args),
         What::RawForwarder => raw::forward(),
