@@ -228,6 +228,41 @@ async fn places_of(mut history: History) -> Vec<Cursor> {
 }
 
 #[test]
+fn a_room_goes_on_when_the_hub_was_killed_and_every_message_is_there_once() {
+    let mut fleet = start();
+    runtime::run(async || {
+        let (alice, desk) = (
+            connect(&fleet, "alice").await,
+            connect(&fleet, "desk").await,
+        );
+        let (at_alice, at_desk) = (with_patience(&alice), with_patience(&desk));
+        let speaker = at_alice.join(yard(RoomRole::Driver)).await.unwrap();
+        let mut reader = at_desk.join(yard(RoomRole::Observer)).await.unwrap();
+        let (talk, ttl) = (name("talk"), Duration::from_secs(3_600));
+        let say = async |text: &'static str| {
+            let said = speaker.publish(&talk, Class::Reliable, ttl, text.as_bytes());
+            said.await.unwrap()
+        };
+        say("before").await;
+        assert_eq!(&*next_message(&mut reader).await.payload.0, b"before");
+        fleet.kill_relay(0);
+        let meanwhile = say("meanwhile");
+        let restart = async {
+            fleet.restart_relay(0).unwrap();
+        };
+        let (_, ()) = tokio::join!(meanwhile, restart);
+        say("after").await;
+        for text in ["meanwhile", "after"] {
+            let heard = next_message(&mut reader).await;
+            assert_eq!(&*heard.payload.0, text.as_bytes());
+        }
+        alice.close().await;
+        desk.close().await;
+    })
+    .unwrap();
+}
+
+#[test]
 fn messages_reach_who_is_here_and_the_mailbox_of_who_is_away() {
     let fleet = start();
     runtime::run(async || {

@@ -64,3 +64,43 @@ pub use message::{Message, Sent};
 pub use presence::{PresenceWatch, Whereabouts};
 pub use room::{Published, Room, RoomEvent, RoomMessage};
 pub(crate) use switchboard::Switchboard;
+
+#[cfg(test)]
+mod tests {
+    use longrein_proto::base::limits;
+
+    #[test]
+    fn the_guide_says_the_limits_as_they_are() {
+        let guide = include_str!("../../../docs/hub.md");
+        let says = |name: &str, most: u64| {
+            let row = format!("| {most} | `{name}` |");
+            assert!(guide.contains(&row), "{row}");
+        };
+        macro_rules! counts {
+            ($($name:ident),+) => { $(says(stringify!($name), limits::$name as u64);)+ };
+        }
+        macro_rules! spans {
+            ($($name:ident),+) => { $(says(stringify!($name), limits::$name.as_secs());)+ };
+        }
+        counts!(
+            MESSAGE_BYTES_MAX,
+            ROOMS_MAX,
+            ROOM_MEMBERS_MAX,
+            ROOM_TOPICS_MAX,
+            ROOMS_PER_NODE_MAX,
+            MAILBOX_MESSAGES_MAX,
+            MAILBOX_BYTES_MAX,
+            TARGETS_MAX,
+            TRACKED_SENDS_PER_CLIENT_MAX,
+            PAGE_COUNT_MAX,
+            ASKS_PER_S,
+            DOCUMENT_ITEMS_MAX,
+            DOCUMENT_VALUE_BYTES_MAX,
+            DOCUMENT_BYTES_MAX,
+            DOCUMENT_WATCHES_PER_CLIENT_MAX,
+            LOCKS_PER_OWNER_MAX,
+            LOCK_WAITERS_MAX
+        );
+        spans!(KEPT_TTL_MAX, LIVE_TTL_MAX, LOCK_TTL_MAX, LOCK_WAIT_MAX);
+    }
+}
