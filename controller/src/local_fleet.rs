@@ -49,6 +49,8 @@ pub struct Plan {
     pub link_keys: String,
     /// Whether the first relay is the fleet's hub.
     pub hub: bool,
+    /// Further sections of each relay's configuration.
+    pub relay_sections: String,
     /// Level of the programs' logs.
     pub log_level: String,
 }
@@ -121,6 +123,7 @@ impl Plan {
             allow: ALLOW.into(),
             link_keys: String::new(),
             hub: false,
+            relay_sections: String::new(),
             log_level: "info".into(),
         }
     }
@@ -345,12 +348,12 @@ impl LocalFleet {
         let identity = self.identity(NodeKind::Relay, name)?;
         let config = self.folder.path().join(format!("{name}.toml"));
         let mut text = format!(
-            "[identity]\ndirectory = {identity:?}\n[[listen]]\nname = \"main\"\naddress = \"{address}\"\n[log]\nlevel = {:?}\n",
-            self.plan.log_level
+            "[identity]\ndirectory = {identity:?}\n[[listen]]\nname = \"main\"\naddress = \"{address}\"\n[log]\nlevel = {:?}\n{}",
+            self.plan.log_level, self.plan.relay_sections
         );
         if self.plan.hub && self.plan.relays.first().is_some_and(|hub| hub == name) {
             let directory = self.folder.path().join("hub");
-            text += &format!("[hub]\nenabled = true\ndirectory = {directory:?}\n");
+            text += &format!("\n[hub]\nenabled = true\ndirectory = {directory:?}\n");
         }
         std::fs::write(&config, text)?;
         self.plan.spawn(

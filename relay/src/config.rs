@@ -11,6 +11,7 @@ use longrein_proto::base::limits::PACKET_BYTES_MAX;
 use longrein_proto::role::RelayConfig;
 use serde::{Deserialize, Serialize};
 
+pub use crate::http::HttpSection;
 use crate::store::Sync;
 
 /// Everything a relay is set to.
@@ -23,6 +24,8 @@ pub struct Config {
     pub budget: BudgetSection,
     /// How many connections each listener takes.
     pub connections: ConnectionsSection,
+    /// What is served over HTTP.
+    pub http: HttpSection,
     /// How much is logged.
     pub log: LogSection,
     /// Whether it is the fleet's hub.
@@ -150,7 +153,7 @@ impl Config {
                 return wrong("[connections]", what);
             }
         }
-        Ok(())
+        self.http.check()
     }
 
     /// The same as TOML text.
@@ -194,6 +197,7 @@ impl Default for Config {
             },
             budget: BudgetSection::default(),
             connections: ConnectionsSection::default(),
+            http: HttpSection::default(),
             log: LogSection::default(),
             hub: HubSection::default(),
             listen: vec![ListenSection {

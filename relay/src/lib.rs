@@ -11,7 +11,9 @@
 )]
 
 pub mod config;
+mod counts;
 mod flags;
+mod http;
 pub mod hub;
 mod ledger;
 pub mod program;

@@ -26,6 +26,8 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::config::Config;
+use crate::counts::Counts;
+use crate::http::{Access, HttpError, HttpServer, now_s};
 use crate::hub::{Host, HubError, Opened};
 use crate::ledger::Ledger;
 use crate::renewal::own_routes;
@@ -60,6 +62,9 @@ pub enum RelayError {
         /// Why not.
         source: ListenError,
     },
+    /// It cannot serve HTTP.
+    #[error("[http]: {0}")]
+    Http(#[from] HttpError),
     /// The system refused something that it always gives.
     #[error("the system refuses: {0}")]
     System(#[from] io::Error),
@@ -74,10 +79,11 @@ impl RelayError {
             RelayError::Enrol(error) => error.exit(),
             RelayError::Backup(error) => error.exit(),
             RelayError::Hub(HubError::Open(error)) => error.exit(),
-            RelayError::Hub(HubError::Keep(_)) => Exit::Failed,
-            RelayError::Credentials(_) | RelayError::Listen { .. } | RelayError::System(_) => {
-                Exit::Failed
-            }
+            RelayError::Credentials(_)
+            | RelayError::Hub(HubError::Keep(_))
+            | RelayError::Listen { .. }
+            | RelayError::Http(_)
+            | RelayError::System(_) => Exit::Failed,
         }
     }
 }
@@ -156,6 +162,23 @@ async fn serve(
         move || routes.clone(),
         || {},
     ));
+    let access = Access {
+        relay: driver.remote(),
+        counts: Counts::tell_others(&driver, &listeners),
+        identity: identity.clone(),
+        nodes_in_metrics: config.http.nodes_in_metrics,
+        started_s: now_s(),
+    };
+    let http = match HttpServer::start(&config.http, access) {
+        Ok(http) => http,
+        Err(error) => {
+            driver.close().await;
+            return Err(error.into());
+        }
+    };
+    if let Some(http) = &http {
+        tracing::info!(address = %http.address(), "http is served");
+    }
     tell_ready(identity, &listeners);
     manager.ready();
     let mut ledger = Ledger::new(driver.clone(), listeners);
@@ -193,6 +216,9 @@ async fn serve(
         signal = shutdown.wait() => tracing::info!(signal, "relay ends at once"),
     }
     ledger.tell_all();
+    if let Some(http) = http {
+        http.end().await;
+    }
     driver.close().await;
     // The store's threads end with it, when what waits is stored.
     drop(driver);

@@ -9,9 +9,10 @@ use std::hash::DefaultHasher;
 use std::time::Duration;
 
 use longrein_proto::base::{Channel, MonoTime, Name, NodeKind, PathId};
+use longrein_proto::hub::{Hub, HubEffect, HubSettings, Loaded};
 use longrein_proto::role::{
-    Agent, AgentRecord, Applicant, Authority, Controller, Input, Redial, Relay, RelayConfig, Role,
-    Transmit, authority_of,
+    Agent, AgentRecord, Applicant, Authority, Controller, Input, Redial, Relay, RelayConfig,
+    RelayEvent, Role, Transmit, authority_of,
 };
 
 pub use self::network::{Carried, Redialled};
@@ -77,6 +78,18 @@ impl World {
     /// Adds a relay.
     pub fn relay(&mut self, name: &str) -> Station {
         self.relay_with(name, Clock::default())
+    }
+
+    /// Adds a relay that is the fleet's hub. Its store takes everything at once, and nothing is read from it.
+    pub fn hub(&mut self, name: &str) -> Station {
+        let station = self.relay(name);
+        let run = self.entropy().next_u64();
+        if let Some(Body::Relay { role, .. }) =
+            self.stations.get_mut(station.0).map(|slot| &mut slot.body)
+        {
+            role.host(Hub::new(HubSettings::default(), Loaded::default(), run));
+        }
+        station
     }
 
     /// Adds a relay with a clock of its own.
@@ -582,7 +595,14 @@ impl World {
                 sent.extend(std::iter::from_fn(|| role.poll_transmit()));
             }
             Body::Relay { role, events } => {
-                events.extend(std::iter::from_fn(|| role.poll_event()));
+                while let Some(event) = role.poll_event() {
+                    match event {
+                        RelayEvent::Hub(HubEffect::Commit { ticket, .. }) => {
+                            role.with_hub(now, |hub, at| hub.on_committed(at, ticket, &[]));
+                        }
+                        event => events.push(event),
+                    }
+                }
                 sent.extend(std::iter::from_fn(|| role.poll_transmit()));
             }
             Body::Authority { role, events } => {

@@ -28,6 +28,8 @@ pub mod hub_words;
 pub mod lease;
 mod output;
 pub mod presence;
+pub mod quality;
+mod quality_report;
 pub mod record;
 pub mod release;
 mod report;
@@ -88,6 +90,7 @@ pub enum Verb {
     Tunnel(tunnel::TunnelArgs),
     Command(command::CommandArgs),
     Watch(watch::WatchArgs),
+    Quality(quality::QualityArgs),
     Stop(stop::StopArgs),
     Reset(reset::ResetArgs),
     Release(release::ReleaseArgs),
@@ -118,6 +121,7 @@ pub fn main() -> ExitCode {
         Verb::Tunnel(args) => tunnel::run(args),
         Verb::Command(args) => command::run(args),
         Verb::Watch(args) => watch::run(args),
+        Verb::Quality(args) => quality::run(args),
         Verb::Stop(args) => stop::run(&args),
         Verb::Reset(args) => reset::run(&args),
         Verb::Release(args) => release::run(&args),
@@ -178,7 +182,7 @@ mod tests {
         }
     }
 
-    fn verbs() -> [Command; 42] {
+    fn verbs() -> [Command; 43] {
         let named = Command::new;
         [
             attr::GetArgs::augment_args(named("get")),
@@ -201,6 +205,7 @@ mod tests {
             lease::TakeArgs::augment_args(named("take")),
             presence::PresenceArgs::augment_args(named("presence")),
             presence::WhereArgs::augment_args(named("where")),
+            quality::QualityArgs::augment_args(named("quality")),
             record::ExportArgs::augment_args(named("export")),
             record::ShowArgs::augment_args(named("show")),
             record::VerifyArgs::augment_args(named("verify")),

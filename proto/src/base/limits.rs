@@ -19,6 +19,34 @@ pub const CERTIFICATE_BYTES_MAX: usize = 800;
 pub const SIGNATURE_BYTES_MAX: usize = 96;
 /// Bytes of a signing request (PKCS#10, DER): one for a P-256 key has about 250.
 pub const SIGNING_REQUEST_BYTES_MAX: usize = 600;
+/// Nodes that left and of which it is remembered why and when (about 0.5 KiB each): as many as a relay keeps accounts of. The one that is
+/// away longest gives way.
+pub const PRESENCE_REMEMBERED_MAX: usize = 2 * SEATS_MAX;
+/// Links of one node that are told, gone ones included: twice those of a leg. The one that is gone longest gives way.
+pub const PRESENCE_LINKS_MAX: usize = 2 * PATHS_PER_LEG_MAX;
+/// A node that came or went so often within [`FLAP_SPAN`] is not told here again before it stays: two short absences are bad luck, and
+/// more are a sign.
+pub const FLAP_CHANGES: usize = 4;
+/// See [`FLAP_CHANGES`].
+pub const FLAP_SPAN: Duration = Duration::from_secs(10);
+/// A node that flapped has settled when it did not change for so long: twice the time in which a cut is told.
+pub const FLAP_SETTLED: Duration = Duration::from_secs(2);
+/// Time between tellings of one node's links at least.
+pub const PRESENCE_LINKS_APART: Duration = Duration::from_millis(100);
+/// Changes of nodes are gathered for so long before watchers are told: a fiftieth of the time in which a cut is told.
+pub const PRESENCE_GATHERED: Duration = Duration::from_millis(20);
+/// Nodes in one message to a watcher: with the longest names and all links 40 KiB, which fits a message of the hub's.
+pub const PRESENCE_PAGE_NODES: usize = 40;
+/// Looks at a node for a watcher in [`PRESENCE_GATHERED`], each below a microsecond; then the others' turn comes first.
+pub const PRESENCE_LOOKS_PER_ROUND: usize = 10_000;
+/// Watches of one client.
+pub const PRESENCE_WATCHES_PER_CLIENT_MAX: usize = 32;
+/// Watches of nodes that are not named, of all clients together: a round looks at 20 changed nodes for each of them.
+pub const PRESENCE_WIDE_WATCHES_MAX: usize = 512;
+/// Nodes that one watch names: more are found by a group, a label or a room.
+pub const PRESENCE_NAMED_MAX: usize = 256;
+/// Nodes that all watches name together (about 200 bytes each): ten for each node of a full relay.
+pub const PRESENCE_NAMED_IN_ALL_MAX: usize = 10 * SEATS_MAX;
 /// Parts of a list of revocations; an authority's small certificate leaves room for over 40 nodes in each.
 pub const REVOCATION_PARTS_MAX: usize = 64;
 /// Nodes in one part of a list of revocations.
@@ -316,6 +344,23 @@ pub const LOST_LOSS_MAX: f64 = 0.95;
 /// A path that has not been welcomed for this long is lost: at 90 % loss both ways, 1,000 hellos with four welcomes each do not all
 /// fail.
 pub const WELCOME_MAX: Duration = Duration::from_secs(10);
+/// A node from which nothing comes after a cut is told away so long after it, while its losses do not explain more: the second that is
+/// promised, less 10 ms for timers.
+pub const SILENCE_TOLD: Duration = Duration::from_millis(990);
+/// Of this time the longest way here of the last packet before the cut: what is left are still more than four heartbeats.
+pub const SILENCE_WAY_MAX: Duration = Duration::from_millis(90);
+/// A silence is told when it is no more probable than this by the losses before.
+pub const SILENCE_DOUBT: f64 = 1e-3;
+/// Losses up to which [`SILENCE_TOLD`] is promised.
+pub const SILENCE_LOSS_PROMISED: f64 = 0.2;
+/// Such losses are not measured higher than this: the average of some 400 packets errs by 0.02, and this is four times that.
+pub const SILENCE_LOSS_MEASURED: f64 = 0.28;
+/// Heartbeats may be so much later than the packet before them, by jitter on the way and the timers of both ends.
+pub const SILENCE_SLACK: Duration = Duration::from_millis(30);
+/// Whoever looks for silence so much later than it wanted was held up itself, and what was sent meanwhile may still wait to be read.
+pub const SILENCE_LATE: Duration = Duration::from_millis(100);
+/// Then it looks once more after so long: by then another heartbeat of each living node is read.
+pub const SILENCE_AGAIN: Duration = Duration::from_millis(250);
 /// Packets of a path whose sending time is kept for round-trip samples: a second at 500 packets a second.
 pub const SENT_TIMES_MAX: usize = 512;
 

@@ -92,6 +92,11 @@ impl Carrier {
         self.flying.len() < HUB_WINDOW
     }
 
+    /// Whether few messages wait, so that there is room for what may also be told later.
+    pub(super) fn is_calm(&self) -> bool {
+        self.waiting.len() < CALM_MESSAGES && self.waiting_bytes < HUB_OWN_BYTES_MAX / 4
+    }
+
     /// The next piece of a message for the other end alone.
     pub(super) fn next_own(&mut self, now: MonoTime) -> Option<Piece> {
         if self.cut.is_empty() {
@@ -230,3 +235,6 @@ pub(super) fn cut(line: Line, class: Class, number: u64, message: &[u8]) -> Vec<
     };
     pieces.map(parcel).collect()
 }
+
+/// Messages that may wait beside what may also be told later.
+const CALM_MESSAGES: usize = 64;

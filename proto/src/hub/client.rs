@@ -16,7 +16,6 @@ use crate::wire::hub::{Line, MessageId};
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) node: NodeName,
-    pub(super) groups: Vec<Name>,
     pub(super) rights: HubRights,
     /// Whether it is no node at a leg, but speaks by the program of the hub.
     pub(super) is_local: bool,
@@ -71,15 +70,9 @@ pub(super) struct LiveMessage {
 }
 
 impl Client {
-    pub(super) fn new(
-        now: MonoTime,
-        node: NodeName,
-        groups: Vec<Name>,
-        rights: HubRights,
-    ) -> Client {
+    pub(super) fn new(now: MonoTime, node: NodeName, rights: HubRights) -> Client {
         Client {
             node,
-            groups,
             rights,
             is_local: false,
             carrier: Carrier::default(),

@@ -214,6 +214,11 @@ impl<C: Clone + Ord> Documents<C> {
         self.watches.remove(client, watch)
     }
 
+    /// Whether a client watches a document by this number.
+    pub(crate) fn watches(&self, client: &C, watch: u32) -> bool {
+        self.watches.has(client, watch)
+    }
+
     /// A client is no more, and so are its watches.
     pub(crate) fn on_client_gone(&mut self, client: &C) {
         self.watches.on_client_gone(client);

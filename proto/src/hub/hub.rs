@@ -5,6 +5,7 @@ mod commits;
 mod messages;
 mod pump;
 mod rooms;
+mod watching;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -17,7 +18,10 @@ use super::feed::Feed;
 use super::locks::Locks;
 use super::room::Room;
 use super::sends::Sends;
-use super::{ClientId, HubPolicy, HubRights, JournalHead, Loaded, Moment, Query, StoreOp, Table};
+use super::{
+    ClientId, HubPolicy, HubRights, JournalHead, Loaded, Moment, Presence, PresenceWatches, Query,
+    StoreOp, Table,
+};
 use crate::base::limits::RETENTION_EVERY;
 use crate::base::{Class, MonoTime, Name, NodeName};
 use crate::wire::hub::{
@@ -142,6 +146,8 @@ pub struct Hub {
     last_line: u32,
     sends: Sends,
     documents: Documents<ClientId>,
+    presence: Presence,
+    watches: PresenceWatches<ClientId>,
     locks: Locks<Asker>,
     /// The nodes whose sessions hold leases, by vehicle.
     leased: BTreeMap<NodeName, BTreeSet<NodeName>>,
@@ -178,6 +184,8 @@ impl Hub {
             last_line: 0,
             sends: Sends::default(),
             documents: Documents::new(),
+            presence: Presence::new(u64::from(loaded.starts) << PRESENCE_REVISION_BITS),
+            watches: PresenceWatches::default(),
             locks: Locks::new(loaded.starts),
             leased: BTreeMap::new(),
             queue: VecDeque::new(),
@@ -242,9 +250,9 @@ impl Hub {
     }
 
     /// A node's program is here and knows of hubs. Its number is never used again.
-    pub fn on_client(&mut self, at: Moment, client: ClientId, node: NodeName, groups: Vec<Name>) {
-        let rights = self.settings.policy.rights(&node, &groups);
-        self.add_client(client, Client::new(at.now, node, groups, rights));
+    pub fn on_client(&mut self, at: Moment, client: ClientId, node: NodeName, groups: &[Name]) {
+        let rights = self.settings.policy.rights(&node, groups);
+        self.add_client(client, Client::new(at.now, node, rights));
     }
 
     /// Somebody speaks by the hub's program, in the name of a node and with these rights.
@@ -255,7 +263,7 @@ impl Hub {
         node: NodeName,
         rights: HubRights,
     ) {
-        let mut local = Client::new(at.now, node, Vec::new(), rights);
+        let mut local = Client::new(at.now, node, rights);
         local.is_local = true;
         self.add_client(client, local);
     }
@@ -290,6 +298,7 @@ impl Hub {
         }
         self.sends.on_client_gone(client);
         self.documents.on_client_gone(&client);
+        self.watches.on_client_gone(&client);
         if gone.waits_for_locks {
             self.locks
                 .on_askers_gone(at.now, |(asker, _)| *asker == client);
@@ -416,13 +425,16 @@ impl Hub {
             Request::RevokeLock { owner, lock } => self.revoke_lock(at, client, &owner, &lock),
             Request::Locks { owner } => self.list_locks(at, client, &owner),
             Request::Unwatch { watch } => {
-                let watched = self.documents.unwatch(&client, watch);
+                let watched =
+                    self.documents.unwatch(&client, watch) || self.watches.unwatch(&client, watch);
                 let done = Answer::Done { revision: 0 };
                 watched.then_some(Some(done)).ok_or(HubRefusal::NotFound)
             }
-            Request::Presence { .. } | Request::WatchPresence { .. } | Request::WhereIs { .. } => {
-                Err(HubRefusal::Unknown)
+            Request::Presence { of, after, count } => {
+                self.list_presence(client, &of, after.as_ref(), count)
             }
+            Request::WatchPresence { watch, of } => self.watch_presence(at, asker, watch, of),
+            Request::WhereIs { node } => self.where_is(client, &node),
         }
     }
 
@@ -445,6 +457,7 @@ impl Hub {
         }
         self.locks.on_timeout(at.now);
         self.tell_locks();
+        self.work_on_presence(at);
         for told in self.sends.on_timeout(at.now) {
             let results = Tell::Results {
                 id: told.id,
@@ -476,6 +489,8 @@ impl Hub {
             rooms,
             self.sends.next_timeout(),
             self.locks.next_timeout(),
+            self.presence.next_timeout(),
+            self.watches.next_timeout(),
         ];
         parts.into_iter().flatten().chain([self.retain_at]).min()
     }
@@ -538,3 +553,5 @@ impl Hub {
 /// Names of journals begin so: of mailboxes, and of topics.
 const MAIL: &str = "mail";
 const ROOM: &str = "room";
+/// Changes of presence in one run of the hub are fewer than 2^40.
+const PRESENCE_REVISION_BITS: u32 = 40;

@@ -17,7 +17,10 @@ mod intake;
 mod locks;
 mod moment;
 mod policy;
+mod presence;
+mod presence_watches;
 mod room;
+mod selecting;
 mod sends;
 mod stored;
 #[cfg(test)]
@@ -30,4 +33,7 @@ pub use feed::ClientId;
 pub use hub::{Hub, HubCounters, HubEffect, HubSettings, LocalTell};
 pub use moment::Moment;
 pub use policy::{HubPolicy, HubRight, HubRights, HubRule, HubWho};
+pub use presence::{LinkState, Presence};
+pub use presence_watches::{PresencePage, PresenceWatches, WatchError};
+pub use selecting::{SelectorFacts, is_selected};
 pub use stored::{Entry, JournalHead, Loaded, Page, Query, ReadFrom, StoreOp, Table};

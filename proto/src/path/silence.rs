@@ -44,6 +44,11 @@ impl Silence {
         self.answered_at = now;
     }
 
+    /// When the last packet arrived, or the path began.
+    pub const fn heard_at(&self) -> MonoTime {
+        self.heard_at
+    }
+
     /// What silence says of the path's health.
     pub fn fact(&self, now: MonoTime) -> Option<Fact> {
         let silence = now.since(self.heard_at);

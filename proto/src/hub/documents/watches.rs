@@ -55,6 +55,12 @@ impl<C: Clone + Ord> Watches<C> {
         true
     }
 
+    /// Whether a client watches something by this number.
+    pub(super) fn has(&self, client: &C, watch: u32) -> bool {
+        let own = self.of_client.get(client);
+        own.is_some_and(|own| own.contains_key(&watch))
+    }
+
     /// A client watches nothing any more.
     pub(super) fn on_client_gone(&mut self, client: &C) {
         for (watch, place) in self.of_client.remove(client).into_iter().flatten() {

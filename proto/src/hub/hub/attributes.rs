@@ -67,7 +67,10 @@ impl Hub {
     }
 
     /// A document is stored as it was written: who watches it hears that.
-    pub(super) fn on_written(&mut self, owner: &Owner, section: Section, told: &Told) {
+    pub(super) fn on_written(&mut self, at: Moment, owner: &Owner, section: Section, told: &Told) {
+        if let (Owner::Node(node), Section::Attributes) = (owner, section) {
+            self.on_moved(at, node);
+        }
         let watchers = self.documents.watchers(owner, section);
         let watchers: Vec<(ClientId, u32)> =
             watchers.map(|(client, watch)| (*client, watch)).collect();

@@ -158,7 +158,7 @@ impl Hub {
                 ..
             } => {
                 let revision = told.revision;
-                self.on_written(&owner, section, &told);
+                self.on_written(at, &owner, section, &told);
                 self.answer(client, ask, Answer::Done { revision });
             }
             Then::Made { .. } | Then::Closed { .. } | Then::Removed { .. } => {}

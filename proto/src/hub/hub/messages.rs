@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::commits::{Asker, Reading, Then, post_of};
 use super::rooms::page_count;
+use super::watching::Facts;
 use super::{Hub, MAIL};
 use crate::base::limits::{
     FEED_PAGE_BYTES, KEPT_TTL_MAX, LIVE_TTL_MAX, MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX,
@@ -15,7 +16,9 @@ use crate::base::{Class, Name, NodeName};
 use crate::hub::client::LiveMessage;
 use crate::hub::feed::{Feed, Warmth};
 use crate::hub::sends::SendId;
-use crate::hub::{ClientId, Entry, HubRight, JournalHead, Moment, Query, ReadFrom, StoreOp};
+use crate::hub::{
+    ClientId, Entry, HubRight, JournalHead, Moment, Query, ReadFrom, StoreOp, is_selected,
+};
 use crate::wire::hub::{
     Answer, Direct, Directed, HistoryFrom, HubRefusal, Journal, Line, LineMessage, MessageId, Post,
     Publish, Request, Retention, RoomRole, Selector, Start, TargetOutcome, Targets, Tell, Want,
@@ -549,27 +552,14 @@ impl Hub {
 
     /// The nodes that fulfil a selector.
     fn select(&self, selector: &Selector) -> BTreeSet<NodeName> {
-        let is_it = |node: &NodeName| {
-            let program = self.programs.get(node).and_then(|all| all.first());
-            let groups = program.and_then(|id| Some(&self.clients.get(id)?.groups));
-            (selector.nodes.is_empty() || selector.nodes.contains(node))
-                && selector.kind.is_none_or(|kind| kind == node.kind)
-                && selector
-                    .group
-                    .as_ref()
-                    .is_none_or(|group| groups.is_some_and(|groups| groups.contains(group)))
-                && selector.labels.iter().all(|label| {
-                    let value = self.documents.label(node, &label.key);
-                    value == Some(label.value.as_str().as_bytes())
-                })
-                && selector.room.as_ref().is_none_or(|room| {
-                    let room = self.rooms.get(room);
-                    room.is_some_and(|room| room.role(node).is_some())
-                })
+        let facts = Facts {
+            presence: &self.presence,
+            rooms: &self.rooms,
+            documents: &self.documents,
         };
-        self.programs
-            .keys()
-            .filter(|node| is_it(node))
+        let nodes = self.programs.keys();
+        nodes
+            .filter(|node| is_selected(selector, node, &facts))
             .cloned()
             .collect()
     }

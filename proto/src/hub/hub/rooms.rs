@@ -252,6 +252,7 @@ impl Hub {
             joining.rooms.push(name.clone());
         }
         self.note_room(name);
+        self.on_moved(at, &node);
         if waits {
             self.and_then(Then::Answer { asker, answer });
             return Ok(None);
@@ -410,7 +411,7 @@ impl Hub {
     }
 
     /// A node is heard no more, or again.
-    pub fn on_presence(&mut self, at: Moment, node: &NodeName, present: bool) {
+    pub(super) fn on_presence(&mut self, at: Moment, node: &NodeName, present: bool) {
         let programs = self.programs.get(node).into_iter().flatten();
         let joined = programs.filter_map(|client| self.clients.get(client));
         let mut rooms: Vec<Name> = joined

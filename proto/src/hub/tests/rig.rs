@@ -76,7 +76,7 @@ impl Rig {
         self.last_client += 1;
         let client = ClientId(self.last_client);
         let node = name.parse().unwrap();
-        self.hub.on_client(self.at(), client, node, Vec::new());
+        self.hub.on_client(self.at(), client, node, &[]);
         let mut caller = Caller::default();
         caller.on_hub();
         let seat = Seat {
@@ -101,7 +101,7 @@ impl Rig {
             self.last_client += 1;
             let client = ClientId(self.last_client);
             let node = seat.name.parse().unwrap();
-            self.hub.on_client(self.at(), client, node, Vec::new());
+            self.hub.on_client(self.at(), client, node, &[]);
             seat.up.clear();
             seat.down.clear();
             seat.caller.on_hub();

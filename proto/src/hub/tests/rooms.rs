@@ -6,8 +6,8 @@ use super::rig::{Rig, join, name, publish, settings};
 use crate::base::{Class, NodeName};
 use crate::hub::CallerEvent;
 use crate::wire::hub::{
-    Answer, HubRefusal, LeaveReason, LineMessage, MemberChange, MemberChanges, Request, RoomRole,
-    Start, Tell,
+    Answer, HubRefusal, LeaveReason, LineMessage, MemberChange, MemberChanges, PresenceReason,
+    Request, RoomRole, Start, Tell,
 };
 
 fn node(text: &str) -> NodeName {
@@ -104,10 +104,11 @@ fn a_member_that_is_silent_is_none_and_one_again_when_it_is_heard() {
             other => panic!("{other:?}"),
         }
     };
-    let at = rig.at();
-    rig.hub.on_presence(at, &node("controller/otto"), false);
+    let (at, who) = (rig.at(), node("controller/otto"));
+    rig.hub.on_here(at, &who, &[], &[]);
+    rig.hub.on_away(at, &who, PresenceReason::Silent);
     assert_eq!(members(&mut rig), 1);
-    rig.hub.on_presence(at, &node("controller/otto"), true);
+    rig.hub.on_here(at, &who, &[], &[]);
     assert_eq!(members(&mut rig), 2);
 }
 

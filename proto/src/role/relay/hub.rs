@@ -101,7 +101,7 @@ impl Relay {
             hosted.seats.insert(client, seat);
             hosted.clients.insert(seat, client);
         }
-        self.with_hub(now, |hub, at| hub.on_client(at, client, node, groups));
+        self.with_hub(now, |hub, at| hub.on_client(at, client, node, &groups));
     }
 
     /// A seat is gone.

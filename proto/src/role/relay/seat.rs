@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::pulse::Pulse;
 use crate::base::limits::{PATHS_PER_LEG_MAX, PATHS_PER_LINK_MAX};
 use crate::base::{MonoTime, Name, NodeName, PathId, SessionId};
 use crate::leg::{Leg, Source};
@@ -23,7 +24,8 @@ pub(super) struct Seat {
     pub(super) leg_incarnation: u64,
     pub(super) paths: BTreeSet<PathId>,
     /// The node's names for the links of its paths.
-    links: BTreeMap<PathId, Name>,
+    pub(super) links: BTreeMap<PathId, Name>,
+    pub(super) pulse: Pulse,
     /// The leg's time-out as noted in the relay's list.
     pub(super) timeout: Option<MonoTime>,
     /// Whether the twin of its run was told of.
@@ -42,6 +44,7 @@ impl Seat {
             leg_incarnation,
             paths: BTreeSet::new(),
             links: BTreeMap::new(),
+            pulse: Pulse::default(),
             timeout: None,
             twin_told: false,
             down: BTreeMap::new(),
@@ -66,6 +69,7 @@ impl Seat {
         self.paths.remove(&path);
         self.links.remove(&path);
         self.down.remove(&path);
+        self.pulse.on_path_gone(path);
         self.leg.remove_path(now, path);
         Some(self.present()).filter(|present| *present != before)
     }
@@ -87,6 +91,11 @@ impl Seat {
         // Paths are numbered in the order in which they came up.
         let mut own = self.links.iter().rev().filter(|(_, of)| *of == link);
         own.nth(PATHS_PER_LINK_MAX).map(|(path, _)| *path)
+    }
+
+    /// The node's name for the link of a path.
+    pub(super) fn link_of(&self, path: PathId) -> Option<&Name> {
+        self.links.get(&path)
     }
 
     /// A path that is down.

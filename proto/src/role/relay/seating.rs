@@ -66,6 +66,9 @@ impl Relay {
         self.transmits.extend(again);
         let is_new = seat.paths.is_empty();
         let joined = seat.join(now, path, link.clone());
+        seat.pulse.on_hello(now, path);
+        let was_awaited = seat.pulse.awaits(path);
+        let name = node.clone();
         let replaced = seat.path_replaced(&link);
         if let Some(known) = self.paths.get_mut(&path) {
             known.seat = Some(id);
@@ -81,6 +84,10 @@ impl Relay {
             self.events.push_back(RelayEvent::Close { path: replaced });
         }
         self.collect(now, id);
+        if joined || was_awaited {
+            self.look(now, id);
+            self.tell_hub(now, &name);
+        }
         if is_new {
             self.tell_revocations(now, id);
             self.on_hub_seat(now, id, features);
@@ -123,8 +130,15 @@ impl Relay {
     }
 
     pub(super) fn on_path_down(&mut self, now: MonoTime, path: PathId) {
-        if let Some(id) = self.remove_path(path).and_then(|path| path.seat) {
+        if let Some(id) = self.paths.get(&path).and_then(|path| path.seat) {
+            // Whatever is silent by now did not say that it ends.
+            self.look(now, id);
+        }
+        let known = self.remove_path(path);
+        if let Some((id, node)) = known.and_then(|path| Some((path.seat?, path.node))) {
             self.leave_seat(now, id, path);
+            self.look(now, id);
+            self.tell_hub(now, &node);
         }
     }
 
@@ -252,6 +266,7 @@ impl Relay {
         if let Some(at) = seat.timeout {
             self.timeouts.remove(&(at, id));
         }
+        self.forget_look(id, seat.pulse.due());
         for path in seat.paths {
             self.remove_path(path);
             self.events.push_back(RelayEvent::Close { path });
