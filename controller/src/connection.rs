@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use crate::contact::Contact;
 use crate::desk::Desk;
 use crate::engine::{Engine, Place};
+use crate::hub::Hub;
 use crate::{ConnectError, OpenError, QueryError, Settings, StopError, Vehicle};
 
 /// A connection to a fleet: over every link to every relay at once, kept up by a thread of its own or by the caller's. Clones
@@ -219,6 +220,11 @@ impl Connection {
             }),
             Err(_) => Err(RemoteError::Ended.into()),
         }
+    }
+
+    /// The fleet's hub; it need not be there yet.
+    pub fn hub(&self) -> Hub {
+        Hub::new(self.clone())
     }
 
     /// Ends all sessions and connections, which takes half a second at most; other handles to it are of no use afterwards.

@@ -3,6 +3,7 @@
 mod ask;
 mod census;
 mod hear;
+mod hub;
 mod seat;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,7 @@ pub(crate) use self::seat::SessionState;
 use crate::black_box::BlackBox;
 use crate::contact::Contact;
 use crate::events::Feed;
+use crate::hub::Switchboard;
 use crate::{Claim, Lease, Quality, RequestError, SendError, Stopped, Vehicle};
 
 /// The controller role with whoever waits for what it tells. Its events go to them at once, so it has none of its own.
@@ -44,6 +46,7 @@ pub(crate) struct Desk {
     asks: Asks,
     stops: BTreeMap<StopId, oneshot::Sender<Option<Stopped>>>,
     censuses: Vec<Census>,
+    hub: Switchboard,
     black_box: Option<BlackBox>,
     revocations: Option<Arc<RevocationFile>>,
 }
@@ -66,6 +69,7 @@ impl Desk {
             asks: Asks::default(),
             stops: BTreeMap::new(),
             censuses: Vec::new(),
+            hub: Switchboard::default(),
             black_box: None,
             revocations: None,
         }
@@ -434,9 +438,11 @@ impl Role for Desk {
         let tidy = matches!(input, Input::Wall { .. });
         self.controller.handle(now, input);
         self.dispatch(now);
+        self.hear_hub(now);
         if tidy {
             // A handle that was dropped while the drive loop was behind could not say so.
             self.sweep(now);
+            self.with_hub(now, Switchboard::sweep);
         }
     }
 
@@ -453,7 +459,8 @@ impl Role for Desk {
     }
 
     fn next_timeout(&self) -> Option<MonoTime> {
-        self.controller.next_timeout()
+        let hub = self.hub.next_timeout();
+        self.controller.next_timeout().into_iter().chain(hub).min()
     }
 }
 

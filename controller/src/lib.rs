@@ -43,6 +43,7 @@ mod engine;
 mod error;
 mod events;
 pub mod fleet;
+pub mod hub;
 pub mod input;
 mod lease;
 pub mod local_fleet;

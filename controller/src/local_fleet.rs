@@ -47,6 +47,8 @@ pub struct Plan {
     pub allow: String,
     /// Further lines of each `[[link]]` section of the same.
     pub link_keys: String,
+    /// Whether the first relay is the fleet's hub.
+    pub hub: bool,
     /// Further sections of each relay's configuration.
     pub relay_sections: String,
     /// Level of the programs' logs.
@@ -120,6 +122,7 @@ impl Plan {
             functions: DRIVE.into(),
             allow: ALLOW.into(),
             link_keys: String::new(),
+            hub: false,
             relay_sections: String::new(),
             log_level: "info".into(),
         }
@@ -344,10 +347,14 @@ impl LocalFleet {
     fn start_relay(&self, name: &str, address: SocketAddr) -> Result<Program, LocalFleetError> {
         let identity = self.identity(NodeKind::Relay, name)?;
         let config = self.folder.path().join(format!("{name}.toml"));
-        let text = format!(
+        let mut text = format!(
             "[identity]\ndirectory = {identity:?}\n[[listen]]\nname = \"main\"\naddress = \"{address}\"\n[log]\nlevel = {:?}\n{}",
             self.plan.log_level, self.plan.relay_sections
         );
+        if self.plan.hub && self.plan.relays.first().is_some_and(|hub| hub == name) {
+            let directory = self.folder.path().join("hub");
+            text += &format!("\n[hub]\nenabled = true\ndirectory = {directory:?}\n");
+        }
         std::fs::write(&config, text)?;
         self.plan.spawn(
             self.folder.path(),

@@ -8,6 +8,7 @@ use longrein_io::exit::Exit;
 use longrein_io::remote::RemoteError;
 
 use crate::fleet::FleetError;
+use crate::hub::HubError;
 use crate::input::InputError;
 use crate::{ConnectError, OpenError, QueryError, RequestError, StopError};
 
@@ -55,6 +56,7 @@ macro_rules! with_exit {
 with_exit!(
     ConfigError,
     ConnectError,
+    HubError,
     OpenError,
     QueryError,
     RequestError,

@@ -10,6 +10,7 @@ macro_rules! after_help {
     };
 }
 
+pub mod attr;
 pub mod authority;
 mod claim_args;
 pub mod command;
@@ -20,9 +21,13 @@ pub mod drive;
 pub mod enroll;
 pub mod failure;
 pub mod fleet;
+pub mod history;
 mod holder;
+mod hub_report;
+pub mod hub_words;
 pub mod lease;
 mod output;
+pub mod presence;
 pub mod quality;
 mod quality_report;
 pub mod record;
@@ -31,7 +36,9 @@ mod report;
 pub mod reset;
 pub mod revoke;
 mod ride;
+pub mod room;
 mod run;
+pub mod send;
 mod span;
 mod status_line;
 pub mod stop;
@@ -87,6 +94,15 @@ pub enum Verb {
     Stop(stop::StopArgs),
     Reset(reset::ResetArgs),
     Release(release::ReleaseArgs),
+    /// Make, join and close rooms at the fleet's hub, and publish in them.
+    #[command(subcommand)]
+    Room(room::RoomVerb),
+    Presence(presence::PresenceArgs),
+    /// Read, write and watch attributes of nodes and rooms, and take locks.
+    #[command(subcommand)]
+    Attr(attr::AttrVerb),
+    Send(send::SendArgs),
+    History(history::HistoryArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -109,6 +125,11 @@ pub fn main() -> ExitCode {
         Verb::Stop(args) => stop::run(&args),
         Verb::Reset(args) => reset::run(&args),
         Verb::Release(args) => release::run(&args),
+        Verb::Room(verb) => room::run(verb),
+        Verb::Presence(args) => presence::run(&args),
+        Verb::Attr(verb) => attr::run(verb),
+        Verb::Send(args) => send::run(&args),
+        Verb::History(args) => history::run(&args),
         Verb::Demo(args) => demo::run(&args),
     };
     match done {
@@ -161,14 +182,20 @@ mod tests {
         }
     }
 
-    fn verbs() -> [Command; 25] {
+    fn verbs() -> [Command; 43] {
         let named = Command::new;
         [
+            attr::GetArgs::augment_args(named("get")),
+            attr::LockArgs::augment_args(named("lock")),
+            attr::SetArgs::augment_args(named("set")),
+            attr::UnsetArgs::augment_args(named("unset")),
+            attr::WatchArgs::augment_args(named("watch")),
             command::CommandArgs::augment_args(named("command")),
             demo::DemoArgs::augment_args(named("demo")),
             dictionary::TrainArgs::augment_args(named("train")),
             drive::DriveArgs::augment_args(named("drive")),
             enroll::EnrollArgs::augment_args(named("enroll")),
+            history::HistoryArgs::augment_args(named("history")),
             lease::AcceptArgs::augment_args(named("accept")),
             lease::ListArgs::augment_args(named("list")),
             lease::OfferArgs::augment_args(named("offer")),
@@ -176,6 +203,8 @@ mod tests {
             lease::RefuseArgs::augment_args(named("refuse")),
             lease::RevokeArgs::augment_args(named("revoke")),
             lease::TakeArgs::augment_args(named("take")),
+            presence::PresenceArgs::augment_args(named("presence")),
+            presence::WhereArgs::augment_args(named("where")),
             quality::QualityArgs::augment_args(named("quality")),
             record::ExportArgs::augment_args(named("export")),
             record::ShowArgs::augment_args(named("show")),
@@ -183,6 +212,16 @@ mod tests {
             release::ReleaseArgs::augment_args(named("release")),
             reset::ResetArgs::augment_args(named("reset")),
             revoke::RevokeArgs::augment_args(named("revoke")),
+            room::AssignArgs::augment_args(named("assign")),
+            room::CloseArgs::augment_args(named("close")),
+            room::CreateArgs::augment_args(named("create")),
+            room::KickArgs::augment_args(named("kick")),
+            room::ListArgs::augment_args(named("list")),
+            room::MembersArgs::augment_args(named("members")),
+            room::PublishArgs::augment_args(named("publish")),
+            room::RoomArgs::augment_args(named("show")),
+            room::join::JoinArgs::augment_args(named("join")),
+            send::SendArgs::augment_args(named("send")),
             authority::ServeArgs::augment_args(named("serve")),
             stop::StopArgs::augment_args(named("stop")),
             token::TokenArgs::augment_args(named("token")),
@@ -241,6 +280,67 @@ mod tests {
         ] {
             let line = format!("verb truck-17 lamps {wrong}");
             assert!(parse::<command::CommandArgs>(&line).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_for_nodes_by_name_or_for_those_that_are_selected() {
+        for right in [
+            "truck-17 controller/alice",
+            "--kind agent --label site=north",
+            "--room yard --kept --wait delivered",
+            "--group yard --class latest --ttl 5s",
+        ] {
+            let line = format!("verb --payload on {right}");
+            assert!(parse::<send::SendArgs>(&line).is_ok(), "{right}");
+        }
+        for wrong in [
+            "",
+            "truck-17 --kind agent",
+            "--kind truck",
+            "truck-17 --wait seen",
+        ] {
+            let line = format!("verb --payload on {wrong}");
+            let line = line.trim_end();
+            assert!(parse::<send::SendArgs>(line).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_past_is_that_of_a_topic_or_of_the_mailbox() {
+        for right in ["yard talk --since 10m --backwards", "--mailbox --count 5"] {
+            let line = format!("verb {right}");
+            assert!(parse::<history::HistoryArgs>(&line).is_ok(), "{right}");
+        }
+        for wrong in ["yard", "yard talk --mailbox", "yard talk --since soon"] {
+            let line = format!("verb {wrong}");
+            assert!(parse::<history::HistoryArgs>(&line).is_err(), "{wrong}");
+        }
+        assert!(parse::<history::HistoryArgs>("verb").is_err());
+    }
+
+    #[test]
+    fn who_is_here_is_asked_by_selectors_or_for_one_node() {
+        let all: presence::PresenceArgs = parse("verb kind=agent group=yard --watch").unwrap();
+        assert_eq!(all.selectors.len(), 2);
+        let one: presence::PresenceArgs = parse("verb where truck-17").unwrap();
+        assert!(matches!(one.verb, Some(presence::PresenceVerb::Where(_))));
+        assert!(parse::<presence::PresenceArgs>("verb size=7").is_err());
+    }
+
+    #[test]
+    fn a_room_is_joined_to_read_topics_or_members() {
+        for right in [
+            "yard talk news --from oldest",
+            "yard --members",
+            "yard talk --create --keep 2h",
+        ] {
+            let line = format!("verb {right}");
+            assert!(parse::<room::join::JoinArgs>(&line).is_ok(), "{right}");
+        }
+        for wrong in ["yard", "yard talk --from then", "yard talk --role king"] {
+            let line = format!("verb {wrong}");
+            assert!(parse::<room::join::JoinArgs>(&line).is_err(), "{wrong}");
         }
     }
 

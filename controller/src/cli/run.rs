@@ -7,8 +7,10 @@ use longrein_io::runtime;
 use longrein_io::shutdown::Shutdown;
 use tokio::time::{sleep, timeout};
 
+use super::connection::ConnectionArgs;
 use super::failure::Failure;
 use crate::Connection;
+use crate::hub::Hub;
 
 /// Runs a verb that takes care of signals itself.
 ///
@@ -30,6 +32,39 @@ where
     F: Future<Output = Result<(), Failure>>,
 {
     steady(|mut shutdown| async move { or_signal(&mut shutdown, verb()).await? })
+}
+
+/// Runs a verb that asks the hub something, and that a signal ends unfinished.
+///
+/// # Errors
+/// As the verb, when no relay is reached, and when a signal comes.
+pub fn at_hub(
+    connection: &ConnectionArgs,
+    verb: impl AsyncFnOnce(&Hub) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    brief(|| async {
+        let connection = connection.connect().await?;
+        let done = patiently("asking the hub", verb(&connection.hub())).await;
+        farewell(connection).await;
+        done
+    })
+}
+
+/// Runs a verb that listens to the hub until a signal comes or nobody reads what it prints.
+///
+/// # Errors
+/// As the verb, and when no relay is reached.
+pub fn by_hub(
+    connection: &ConnectionArgs,
+    verb: impl AsyncFnOnce(&Hub, &mut Shutdown) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    steady(|mut shutdown| async move {
+        let connecting = connection.connect();
+        let connection = or_signal(&mut shutdown, connecting).await??;
+        let done = verb(&connection.hub(), &mut shutdown).await;
+        farewell(connection).await;
+        done
+    })
 }
 
 /// Waits for a step of a verb, or for the signal that ends it.

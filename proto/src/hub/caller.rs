@@ -137,7 +137,9 @@ impl Caller {
 
     /// Gives up a request: its answer is not told. What it asks for may have happened or not.
     pub fn forget(&mut self, ask: u32) {
-        if let Some(open) = self.open.get_mut(&ask) {
+        if !self.is_up {
+            self.open.remove(&ask);
+        } else if let Some(open) = self.open.get_mut(&ask) {
             open.is_own = false;
         }
     }
@@ -312,9 +314,12 @@ impl Caller {
     }
 
     fn on_answer(&mut self, ask: u32, open: Open, answer: Answer) {
+        // What comes of a line that begins with the answer stands behind it.
+        let place = self.events.len();
         self.note(&open, &answer);
         if open.is_own {
-            self.events.push_back(CallerEvent::Answered { ask, answer });
+            let answered = CallerEvent::Answered { ask, answer };
+            self.events.insert(place, answered);
         }
     }
 
