@@ -130,6 +130,8 @@ mod tests {
                 sent_bytes: 0,
                 received_packets: 0,
                 received_bytes: 0,
+                sent_packets_per_s: 0,
+                received_packets_per_s: 0,
             }),
         }
     }

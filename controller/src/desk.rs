@@ -205,6 +205,7 @@ impl Desk {
             paths: self.controller.paths(),
             clock_error: self.controller.clock_error(now, vehicle),
             status: self.status(vehicle),
+            counters: self.controller.leg_counters(),
         }
     }
 

@@ -47,6 +47,8 @@ pub struct Plan {
     pub allow: String,
     /// Further lines of each `[[link]]` section of the same.
     pub link_keys: String,
+    /// Further sections of each relay's configuration.
+    pub relay_sections: String,
     /// Level of the programs' logs.
     pub log_level: String,
 }
@@ -118,6 +120,7 @@ impl Plan {
             functions: DRIVE.into(),
             allow: ALLOW.into(),
             link_keys: String::new(),
+            relay_sections: String::new(),
             log_level: "info".into(),
         }
     }
@@ -342,8 +345,8 @@ impl LocalFleet {
         let identity = self.identity(NodeKind::Relay, name)?;
         let config = self.folder.path().join(format!("{name}.toml"));
         let text = format!(
-            "[identity]\ndirectory = {identity:?}\n[[listen]]\nname = \"main\"\naddress = \"{address}\"\n[log]\nlevel = {:?}\n",
-            self.plan.log_level
+            "[identity]\ndirectory = {identity:?}\n[[listen]]\nname = \"main\"\naddress = \"{address}\"\n[log]\nlevel = {:?}\n{}",
+            self.plan.log_level, self.plan.relay_sections
         );
         std::fs::write(&config, text)?;
         self.plan.spawn(

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use longrein_proto::leg;
 use longrein_proto::role::{PathView, VehicleStatus};
 
 /// How good the way to a vehicle is at one moment.
@@ -13,4 +14,6 @@ pub struct Quality {
     pub clock_error: Option<Duration>,
     /// The vehicle's newest state; none before the first beat.
     pub status: Option<VehicleStatus>,
+    /// What the legs to the relays counted, for all vehicles together.
+    pub counters: leg::Counters,
 }

@@ -10,6 +10,8 @@ use longrein_proto::base::limits::PACKET_BYTES_MAX;
 use longrein_proto::role::RelayConfig;
 use serde::{Deserialize, Serialize};
 
+pub use crate::http::HttpSection;
+
 /// Everything a relay is set to.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -20,6 +22,8 @@ pub struct Config {
     pub budget: BudgetSection,
     /// How many connections each listener takes.
     pub connections: ConnectionsSection,
+    /// What is served over HTTP.
+    pub http: HttpSection,
     /// How much is logged.
     pub log: LogSection,
     /// Where it listens.
@@ -129,7 +133,7 @@ impl Config {
                 return wrong("[connections]", what);
             }
         }
-        Ok(())
+        self.http.check()
     }
 
     /// The same as TOML text.
@@ -173,6 +177,7 @@ impl Default for Config {
             },
             budget: BudgetSection::default(),
             connections: ConnectionsSection::default(),
+            http: HttpSection::default(),
             log: LogSection::default(),
             listen: vec![ListenSection {
                 name: "main".parse().expect("a name"),

@@ -4,6 +4,8 @@ use longrein_io::drive::{DriveCounts, Driver};
 use longrein_io::listen::{ListenCounts, Listener};
 use longrein_proto::role::{Relay, RelayCounters};
 
+use crate::counts::Counts;
+
 /// Tells counters as they are since the start of the program: one line for forwarding, one for each listener, one for each
 /// reason of failed handshakes.
 pub(crate) struct Ledger {
@@ -12,17 +14,11 @@ pub(crate) struct Ledger {
     told: Counts,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Counts {
-    relay: RelayCounters,
-    drive: DriveCounts,
-    listeners: Vec<ListenCounts>,
-}
-
 impl Ledger {
     pub(crate) fn new(driver: Driver<Relay>, listeners: Vec<(String, Listener)>) -> Ledger {
+        let nothing = |(name, _): &(String, Listener)| (name.clone(), ListenCounts::default());
         let told = Counts {
-            listeners: vec![ListenCounts::default(); listeners.len()],
+            listeners: listeners.iter().map(nothing).collect(),
             ..Counts::default()
         };
         Ledger {
@@ -38,11 +34,7 @@ impl Ledger {
         if counts.relay != self.told.relay || counts.drive != self.told.drive {
             self.tell_forwarding(&counts);
         }
-        for ((name, _), (now, before)) in self
-            .listeners
-            .iter()
-            .zip(counts.listeners.iter().zip(&self.told.listeners))
-        {
+        for ((name, now), (_, before)) in counts.listeners.iter().zip(&self.told.listeners) {
             if now != before {
                 tell_listener(name, now);
             }
@@ -54,22 +46,14 @@ impl Ledger {
     pub(crate) fn tell_all(&mut self) {
         let counts = self.counts();
         self.tell_forwarding(&counts);
-        for ((name, _), now) in self.listeners.iter().zip(&counts.listeners) {
+        for (name, now) in &counts.listeners {
             tell_listener(name, now);
         }
         self.told = counts;
     }
 
     fn counts(&self) -> Counts {
-        Counts {
-            relay: self.driver.with(|relay, _| relay.counters()),
-            drive: self.driver.counts(),
-            listeners: self
-                .listeners
-                .iter()
-                .map(|(_, listener)| listener.counts())
-                .collect(),
-        }
+        Counts::read(&self.driver, &self.listeners)
     }
 
     fn tell_forwarding(&self, counts: &Counts) {
@@ -93,6 +77,10 @@ impl Ledger {
             refused_twins,
             revoked,
             ended_papers,
+            received_packets,
+            received_bytes,
+            sent_packets,
+            sent_bytes,
         } = counts.relay;
         let DriveCounts {
             paths_up,
@@ -122,6 +110,10 @@ impl Ledger {
             refused_twins,
             revoked,
             ended_papers,
+            received_packets,
+            received_bytes,
+            sent_packets,
+            sent_bytes,
             paths_up,
             paths_down,
             dropped_no_path,

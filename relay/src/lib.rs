@@ -11,7 +11,9 @@
 )]
 
 pub mod config;
+mod counts;
 mod flags;
+mod http;
 mod ledger;
 pub mod program;
 mod renewal;

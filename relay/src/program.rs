@@ -25,6 +25,8 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::config::Config;
+use crate::counts::Counts;
+use crate::http::{Access, HttpError, HttpServer, now_s};
 use crate::ledger::Ledger;
 use crate::renewal::own_routes;
 
@@ -51,6 +53,9 @@ pub enum RelayError {
         /// Why not.
         source: ListenError,
     },
+    /// It cannot serve HTTP.
+    #[error("[http]: {0}")]
+    Http(#[from] HttpError),
     /// The system refused something that it always gives.
     #[error("the system refuses: {0}")]
     System(#[from] io::Error),
@@ -63,9 +68,10 @@ impl RelayError {
             RelayError::Config(error) => error.exit(),
             RelayError::Identity(error) => error.exit(),
             RelayError::Enrol(error) => error.exit(),
-            RelayError::Credentials(_) | RelayError::Listen { .. } | RelayError::System(_) => {
-                Exit::Failed
-            }
+            RelayError::Credentials(_)
+            | RelayError::Listen { .. }
+            | RelayError::Http(_)
+            | RelayError::System(_) => Exit::Failed,
         }
     }
 }
@@ -128,6 +134,23 @@ async fn serve(
         move || routes.clone(),
         || {},
     ));
+    let access = Access {
+        relay: driver.remote(),
+        counts: Counts::tell_others(&driver, &listeners),
+        identity: identity.clone(),
+        nodes_in_metrics: config.http.nodes_in_metrics,
+        started_s: now_s(),
+    };
+    let http = match HttpServer::start(&config.http, access) {
+        Ok(http) => http,
+        Err(error) => {
+            driver.close().await;
+            return Err(error.into());
+        }
+    };
+    if let Some(http) = &http {
+        tracing::info!(address = %http.address(), "http is served");
+    }
     tell_ready(identity, &listeners);
     manager.ready();
     let mut ledger = Ledger::new(driver.clone(), listeners);
@@ -165,6 +188,9 @@ async fn serve(
         signal = shutdown.wait() => tracing::info!(signal, "relay ends at once"),
     }
     ledger.tell_all();
+    if let Some(http) = http {
+        http.end().await;
+    }
     driver.close().await;
     tracing::info!("relay ended");
     Ok(())

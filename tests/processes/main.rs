@@ -19,6 +19,7 @@ mod rounds;
 mod tap;
 mod tunnel;
 mod until;
+mod web;
 
 mod agent_killed;
 mod agent_kills;
@@ -43,6 +44,7 @@ mod mavlink;
 mod mavlink_failsafe;
 mod mavproxy;
 mod metered;
+mod metrics;
 mod modems;
 mod mqtt;
 mod mqtt_crowd;

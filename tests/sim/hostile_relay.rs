@@ -178,7 +178,7 @@ impl HostileRelay {
                 let notice = Notice::Nodes { ask, more, names };
                 self.pass(now, from, Parcel::Notice(notice).encode());
             }
-            Ok(Parcel::Notice(_) | Parcel::Revocations(_)) | Err(_) => {}
+            Ok(Parcel::Notice(_) | Parcel::Revocations(_) | Parcel::Hub(_)) | Err(_) => {}
         }
     }
 

@@ -23,6 +23,8 @@ pub mod fleet;
 mod holder;
 pub mod lease;
 mod output;
+pub mod quality;
+mod quality_report;
 pub mod record;
 pub mod release;
 mod report;
@@ -81,6 +83,7 @@ pub enum Verb {
     Tunnel(tunnel::TunnelArgs),
     Command(command::CommandArgs),
     Watch(watch::WatchArgs),
+    Quality(quality::QualityArgs),
     Stop(stop::StopArgs),
     Reset(reset::ResetArgs),
     Release(release::ReleaseArgs),
@@ -102,6 +105,7 @@ pub fn main() -> ExitCode {
         Verb::Tunnel(args) => tunnel::run(args),
         Verb::Command(args) => command::run(args),
         Verb::Watch(args) => watch::run(args),
+        Verb::Quality(args) => quality::run(args),
         Verb::Stop(args) => stop::run(&args),
         Verb::Reset(args) => reset::run(&args),
         Verb::Release(args) => release::run(&args),
@@ -157,7 +161,7 @@ mod tests {
         }
     }
 
-    fn verbs() -> [Command; 24] {
+    fn verbs() -> [Command; 25] {
         let named = Command::new;
         [
             command::CommandArgs::augment_args(named("command")),
@@ -172,6 +176,7 @@ mod tests {
             lease::RefuseArgs::augment_args(named("refuse")),
             lease::RevokeArgs::augment_args(named("revoke")),
             lease::TakeArgs::augment_args(named("take")),
+            quality::QualityArgs::augment_args(named("quality")),
             record::ExportArgs::augment_args(named("export")),
             record::ShowArgs::augment_args(named("show")),
             record::VerifyArgs::augment_args(named("verify")),

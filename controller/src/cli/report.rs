@@ -165,7 +165,8 @@ fn status_json(functions: &[Name], status: &VehicleStatus) -> Value {
     object
 }
 
-fn times_json(times: LegTimes) -> Value {
+/// Where a command's time went, in µs.
+pub fn times_json(times: LegTimes) -> Value {
     let us = |tens: u32| u64::from(tens) * 10;
     json!({
         "controller": us(times.controller_10us),

@@ -2,6 +2,7 @@
 
 mod class;
 mod entropy;
+mod histogram;
 mod id;
 pub mod limits;
 mod name;
@@ -13,6 +14,7 @@ mod time;
 
 pub use class::{Channel, Class, Flow};
 pub use entropy::Entropy;
+pub use histogram::Histogram;
 pub use id::{ApplicationId, FencingToken, OfferId, PathId, SessionId, StopId};
 pub use name::{Name, NameError, NodeKind, NodeName};
 pub use reason::{Reason, ReasonError};

@@ -8,8 +8,9 @@ use super::outbox::Outbox;
 use super::place::Place;
 use super::planner::{self, Demand, PathView};
 use crate::base::limits::PARCEL_BYTES_MAX;
-use crate::base::{Class, MonoTime, PathId};
+use crate::base::{Class, Histogram, MonoTime, PathId};
 use crate::path::{Carries, Path};
+use crate::wire::Chunk;
 
 /// Puts parcels that are due into packets, as far as the paths' budgets let it.
 ///
@@ -35,6 +36,8 @@ pub(super) struct Dispatched {
     pub(super) extra: u64,
     /// Parcels that no path may carry.
     pub(super) withheld: u64,
+    /// How long parcels that went on for the first time had been at this relay.
+    pub(super) held: Histogram,
 }
 
 /// A parcel that is due.
@@ -209,6 +212,9 @@ impl<'a> Dispatch<'a> {
         };
         let copies = self.outbox.on_copy(self.now, item.place, path.id());
         self.done.extra += u64::from(copies > 1);
+        if let (1, Some(held)) = (copies, held_at_relay(&chunk)) {
+            self.done.held.record(held);
+        }
         item.goes = true;
         if let Some(demand) = self.outbox.demand(item.place) {
             item.doubt = demand.copies.doubt(self.views);
@@ -293,6 +299,15 @@ impl Item {
     fn is_in_doubt(&self) -> bool {
         self.was_sent && self.doubt > self.target
     }
+}
+
+/// How long this relay has held the parcel of a chunk; none at other nodes.
+fn held_at_relay(chunk: &Chunk) -> Option<Duration> {
+    let (Chunk::Tracked { trail, .. } | Chunk::Untracked { trail, .. }) = chunk else {
+        return None;
+    };
+    let (_, held_10us) = trail.relayed?;
+    Some(Duration::from_micros(u64::from(held_10us) * 10))
 }
 
 /// Bytes of what is not urgent and fits into one packet.

@@ -13,7 +13,7 @@ use super::planner::{self, PathView};
 use super::room::Overflow;
 use super::{Arrival, Counters, Origin};
 use crate::base::limits::{HEARTBEAT, PATHS_PER_LEG_MAX, TRANSMITS_PER_LEG_MAX};
-use crate::base::{MonoTime, PathId};
+use crate::base::{Histogram, MonoTime, PathId};
 use crate::path::{Carries, Health, LinkId, Path, PathStatus};
 use crate::wire::{Chunk, Packet};
 
@@ -30,6 +30,7 @@ pub struct Leg {
     transmits: VecDeque<(PathId, Vec<u8>)>,
     changes: BTreeMap<PathId, Health>,
     counters: Counters,
+    held: Option<Histogram>,
 }
 
 /// A path whose health changed.
@@ -53,6 +54,7 @@ impl Leg {
             transmits: VecDeque::new(),
             changes: BTreeMap::new(),
             counters: Counters::default(),
+            held: None,
         }
     }
 
@@ -213,6 +215,11 @@ impl Leg {
         self.outbox.poll_delivered()
     }
 
+    /// How long parcels that went on since this was last asked had been at this relay; none when no such went, or at other nodes.
+    pub const fn take_held(&mut self) -> Option<Histogram> {
+        self.held.take()
+    }
+
     /// How the paths stand.
     pub fn paths(&self) -> Vec<PathStatus> {
         self.paths.values().map(Path::status).collect()
@@ -252,6 +259,9 @@ impl Leg {
         let dispatched = dispatch.run();
         self.counters.copies_sent += dispatched.extra;
         self.counters.withheld += dispatched.withheld;
+        if dispatched.held.count() > 0 {
+            self.held.get_or_insert_default().add(&dispatched.held);
+        }
         self.place_state(now, &planner::usable(&views), floor, &mut load);
         self.transmit(now, load);
     }

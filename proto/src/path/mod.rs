@@ -2,6 +2,7 @@
 
 mod allowance;
 mod arrivals;
+mod blame;
 mod clumps;
 mod estimate;
 mod health;
@@ -18,9 +19,11 @@ mod rate;
 mod round_trip;
 mod silence;
 mod tokens;
+mod traffic;
 
 pub use allowance::Allowance;
 pub use arrivals::Arrivals;
+pub use blame::{Blame, End, Fault, Part, Way};
 pub use clumps::Clumps;
 pub use estimate::{Estimate, Reported};
 pub use health::{Fact, Health};

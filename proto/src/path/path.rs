@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::arrivals::low32;
+use super::traffic::Traffic;
 use super::{Allowance, Carries, Estimate, Fact, Health, Pace, Signs, Silence, Strain};
 use crate::base::limits::LINK_BUDGET_BITS_PER_S_MAX;
 use crate::base::{MonoTime, PathId};
@@ -73,14 +74,10 @@ pub struct PathStatus {
     pub received_packets: u64,
     /// Their bytes, without QUIC's.
     pub received_bytes: u64,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Traffic {
-    sent_packets: u64,
-    sent_bytes: u64,
-    received_packets: u64,
-    received_bytes: u64,
+    /// Packets sent in the last whole second.
+    pub sent_packets_per_s: u32,
+    /// Packets received in the last whole second.
+    pub received_packets_per_s: u32,
 }
 
 impl Path {
@@ -93,7 +90,7 @@ impl Path {
             health: Health::Unknown,
             silence: Silence::new(now),
             is_lost: false,
-            traffic: Traffic::default(),
+            traffic: Traffic::new(now),
             pace: Pace::new(now),
             allowance: Allowance::default(),
             carries: Carries::All,
@@ -141,6 +138,7 @@ impl Path {
             loss: self.estimate.loss(),
             reported: self.estimate.reported(),
         };
+        self.traffic.turn(now);
         self.pace.refresh(now, &signs, self.estimate.clumps());
     }
 
@@ -169,14 +167,13 @@ impl Path {
 
     /// Counts an opened packet with its chunks.
     pub const fn on_sent(&mut self, bytes: usize) {
-        self.traffic.sent_packets += 1;
-        self.traffic.sent_bytes += bytes as u64;
+        self.traffic.sent.count(bytes);
     }
 
     /// Takes in the head of a packet that arrived.
     pub fn on_packet(&mut self, now: MonoTime, packet: &Packet) -> Received {
-        self.traffic.received_packets += 1;
-        self.traffic.received_bytes += packet.encoded_len() as u64;
+        self.traffic.turn(now);
+        self.traffic.received.count(packet.encoded_len());
         let reported = self.estimate.reported().highest;
         let bad_report = packet
             .report
@@ -254,10 +251,12 @@ impl Path {
             loss_in: self.estimate.loss_in(),
             bits_per_s: self.pace.bits_per_s(),
             strain: self.pace.strain(),
-            sent_packets: self.traffic.sent_packets,
-            sent_bytes: self.traffic.sent_bytes,
-            received_packets: self.traffic.received_packets,
-            received_bytes: self.traffic.received_bytes,
+            sent_packets: self.traffic.sent.packets,
+            sent_bytes: self.traffic.sent.bytes,
+            received_packets: self.traffic.received.packets,
+            received_bytes: self.traffic.received.bytes,
+            sent_packets_per_s: self.traffic.sent.packets_per_s,
+            received_packets_per_s: self.traffic.received.packets_per_s,
         }
     }
 

@@ -40,7 +40,10 @@ pub use meters::MeterView;
 pub use node::{NodeCounters, PathView};
 pub use public_addresses::SharedAddress;
 pub use record::{AgentRecord, RecordError};
-pub use relay::{Relay, RelayConfig, RelayCounters, RelayEvent};
+pub use relay::{
+    Delays, ForwardingDelays, NodeQuality, PathQuality, Relay, RelayConfig, RelayCounters,
+    RelayEvent,
+};
 pub use seal_counters::SealCounters;
 
 use std::net::IpAddr;

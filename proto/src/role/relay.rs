@@ -5,6 +5,7 @@ mod expiry;
 mod forwarding;
 mod hub;
 mod notices;
+mod quality;
 mod revocations;
 mod routes;
 mod seat;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use self::accounts::Accounts;
 use self::hub::Hosted;
+pub use self::quality::{Delays, ForwardingDelays, NodeQuality, PathQuality};
 use self::routes::Routes;
 use self::seat::{Seat, SeatId};
 use super::revoking::Revoking;
@@ -130,6 +132,14 @@ pub struct RelayCounters {
     pub ended_papers: u64,
     /// Hellos of a run whose place another run of its node has.
     pub refused_twins: u64,
+    /// Packets received.
+    pub received_packets: u64,
+    /// Their bytes, without QUIC's.
+    pub received_bytes: u64,
+    /// Packets sent.
+    pub sent_packets: u64,
+    /// Their bytes, without QUIC's.
+    pub sent_bytes: u64,
 }
 
 /// The relay.
@@ -156,6 +166,7 @@ pub struct Relay {
     transmits: VecDeque<Transmit>,
     events: VecDeque<RelayEvent>,
     counters: RelayCounters,
+    delays: ForwardingDelays,
     draining: bool,
 }
 
@@ -195,6 +206,7 @@ impl Relay {
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             counters: RelayCounters::default(),
+            delays: ForwardingDelays::default(),
             draining: false,
         }
     }
@@ -214,6 +226,11 @@ impl Relay {
         }
     }
 
+    /// Whether it ends soon.
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
     /// Nodes that are here.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeName> {
         self.newest.keys()
@@ -231,6 +248,8 @@ impl Relay {
     }
 
     fn on_packet(&mut self, now: MonoTime, path: PathId, bytes: &[u8]) {
+        self.counters.received_packets += 1;
+        self.counters.received_bytes += bytes.len() as u64;
         let Ok(packet) = Packet::decode(bytes) else {
             self.counters.malformed_packets += 1;
             return;
@@ -291,6 +310,7 @@ impl Relay {
 
     /// Takes out what a seat's leg has to send and to say, and notes when it wants to be woken.
     fn collect(&mut self, now: MonoTime, id: SeatId) {
+        self.count_held(id);
         let Some(seat) = self.seats.get_mut(&id) else {
             return;
         };
@@ -341,7 +361,10 @@ impl Role for Relay {
     }
 
     fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.transmits.pop_front()
+        let transmit = self.transmits.pop_front()?;
+        self.counters.sent_packets += 1;
+        self.counters.sent_bytes += transmit.bytes.len() as u64;
+        Some(transmit)
     }
 
     fn poll_event(&mut self) -> Option<RelayEvent> {

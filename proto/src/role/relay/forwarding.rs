@@ -196,7 +196,10 @@ impl Relay {
         };
         let parcel = Arc::clone(&arrival.parcel);
         match seat.leg.send(now, parcel, now + left, origin) {
-            Ok(()) => self.counters.forwarded += 1,
+            Ok(()) => {
+                self.counters.forwarded += 1;
+                self.delays.on_forwarded(seat.node.kind, arrival);
+            }
             Err(_) => self.counters.overflows += 1,
         }
         self.collect(now, to);

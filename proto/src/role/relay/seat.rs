@@ -89,6 +89,11 @@ impl Seat {
         own.nth(PATHS_PER_LINK_MAX).map(|(path, _)| *path)
     }
 
+    /// The node's name for the link of a path.
+    pub(super) fn link_of(&self, path: PathId) -> Option<&Name> {
+        self.links.get(&path)
+    }
+
     /// A path that is down.
     pub(super) fn path_down(&self) -> Option<PathId> {
         let down = self.down.iter().find(|(_, down)| **down);

@@ -1,0 +1,55 @@
+//! What a relay says over HTTP: health, metrics, the quality of links, and what is built upon them in `/v1`.
+//!
+//! Everything here runs on a thread of its own and asks the relay by bounded calls: whoever asks, and however much, the network
+//! thread forwards on.
+
+mod access;
+mod health;
+mod metrics;
+mod problem;
+mod quality;
+mod section;
+mod server;
+mod tls;
+mod v1;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{Method, Uri};
+use axum::middleware;
+use axum::routing::get;
+
+pub(crate) use self::access::Access;
+pub(crate) use self::metrics::now_s;
+use self::problem::Problem;
+pub use self::section::HttpSection;
+pub use self::server::HttpError;
+pub(crate) use self::server::HttpServer;
+
+/// All that is served.
+fn router(access: Access, section: &HttpSection) -> Router {
+    let mut router = Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::page));
+    if section.api {
+        router = router.nest("/v1", v1::router());
+    }
+    let patience = section.request_timeout();
+    router
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(DefaultBodyLimit::max(section.body_bytes_max))
+        .layer(middleware::from_fn(move |request, next| {
+            server::within(patience, request, next)
+        }))
+        .with_state(access)
+}
+
+async fn not_found(uri: Uri) -> Problem {
+    Problem::not_found(format!("there is no {}", uri.path()))
+}
+
+async fn not_allowed(method: Method, uri: Uri) -> Problem {
+    Problem::not_allowed(format!("{} does not take {method}", uri.path()))
+}
