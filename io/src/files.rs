@@ -56,11 +56,11 @@ pub fn make_private_directory(path: &Path) -> Result<(), FileError> {
         })
 }
 
-/// Locks a file that is there until what is returned is dropped; none while another has it.
+/// Locks a file or folder that is there until what is returned is dropped; none while another has it.
 ///
 /// # Errors
 /// What the system said, with the file's name.
-pub(crate) fn lock(file: &Path) -> Result<Option<File>, FileError> {
+pub fn lock(file: &Path) -> Result<Option<File>, FileError> {
     let failed = |source| FileError {
         file: file.to_path_buf(),
         doing: "lock",

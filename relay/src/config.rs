@@ -1,6 +1,7 @@
 //! The configuration of a relay.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use longrein_io::config::{ConfigError, as_text};
 use longrein_io::listen::{ListenLimits, ListenSettings};
@@ -11,6 +12,8 @@ use longrein_proto::role::RelayConfig;
 use serde::{Deserialize, Serialize};
 
 pub use crate::http::HttpSection;
+use crate::store::Sync;
+
 
 /// Everything a relay is set to.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -26,6 +29,8 @@ pub struct Config {
     pub http: HttpSection,
     /// How much is logged.
     pub log: LogSection,
+    /// Whether it is the fleet's hub.
+    pub hub: HubSection,
     /// Where it listens.
     pub listen: Vec<ListenSection>,
 }
@@ -74,6 +79,18 @@ pub struct ConnectionsSection {
     pub per_node: usize,
 }
 
+/// `[hub]`: rooms, presence, mailboxes and what is kept of them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HubSection {
+    /// Whether this relay is the fleet's hub; one of them is.
+    pub enabled: bool,
+    /// Folder of the hub's store.
+    pub directory: PathBuf,
+    /// When something is stored.
+    pub sync: Sync,
+}
+
 impl Config {
     /// What serde cannot check.
     ///
@@ -103,6 +120,10 @@ impl Config {
                 let what = format!("`{key}` must be at least {least}, one packet a second");
                 return wrong("[budget]", what);
             }
+        }
+        if !self.hub.directory.is_absolute() {
+            let what = "`directory` must be the whole path of a folder, from `/` on".to_string();
+            return wrong("[hub]", what);
         }
         let ConnectionsSection {
             total,
@@ -179,6 +200,7 @@ impl Default for Config {
             connections: ConnectionsSection::default(),
             http: HttpSection::default(),
             log: LogSection::default(),
+            hub: HubSection::default(),
             listen: vec![ListenSection {
                 name: "main".parse().expect("a name"),
                 address: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), PORT),
@@ -212,6 +234,16 @@ impl Default for ConnectionsSection {
             handshakes_per_s: limits.handshakes_per_s,
             handshakes_per_s_per_source: limits.handshakes_per_s_per_source,
             per_node: limits.connections_per_node,
+        }
+    }
+}
+
+impl Default for HubSection {
+    fn default() -> HubSection {
+        HubSection {
+            enabled: false,
+            directory: "/var/lib/longrein/relay/hub".into(),
+            sync: Sync::default(),
         }
     }
 }
@@ -253,6 +285,16 @@ mod tests {
     }
 
     #[test]
+    fn a_hub_syncs_fully_or_normally() {
+        for (text, sync) in [("full", Sync::Full), ("normal", Sync::Normal)] {
+            let config = read(&format!("[hub]\nsync = \"{text}\"")).unwrap();
+            assert_eq!(config.hub.sync, sync);
+        }
+        let error = read("[hub]\nsync = \"never\"").unwrap_err();
+        assert!(error.contains("expected `full` or `normal`"), "{error}");
+    }
+
+    #[test]
     fn what_is_printed_is_read_back_the_same() {
         let config = Config::default();
         assert_eq!(read(&config.to_text()), Ok(config));
@@ -273,6 +315,10 @@ mod tests {
             (
                 "[connections]\nhalf_open = 1",
                 "[connections]: `half_open` must be at least 2",
+            ),
+            (
+                "[hub]\ndirectory = \"hub\"",
+                "[hub]: `directory` must be the whole path of a folder, from `/` on",
             ),
         ] {
             let error = read(text).unwrap().check().unwrap_err();

@@ -12,6 +12,7 @@ use longrein_proto::base::{NameError, NodeKind};
 
 use crate::config::{Config, ListenSection};
 use crate::program::RelayError;
+use crate::store::{BackupError, back_up, restore};
 
 /// Forwards between the agents and the controllers of a fleet, and cannot read what it forwards.
 ///
@@ -20,7 +21,7 @@ use crate::program::RelayError;
 #[command(name = "longrein-relay", version, after_help = EXIT_CODES)]
 pub(crate) struct Flags {
     /// Configuration file (TOML); without one the defaults hold
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 
     /// Folder with authority.pem, node.pem and node.key
@@ -52,6 +53,8 @@ pub(crate) struct Flags {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Enroll(EnrollArgs),
+    Backup(BackupArgs),
+    Restore(RestoreArgs),
 }
 
 /// Make this machine a relay of a fleet, with a token of its authority, then end
@@ -64,6 +67,48 @@ pub(crate) struct EnrollArgs {
     /// Token, relays and the rest.
     #[command(flatten)]
     arguments: EnrolArguments,
+}
+
+/// Copy the hub's store to a new file, while the relay runs or not, then end
+///
+/// The copy is the store as it stands in one moment, in one file that only its owner may read.
+#[derive(Debug, Args)]
+#[command(after_help = BACKUP_EXIT_CODES)]
+pub(crate) struct BackupArgs {
+    /// File to make; nothing may be there yet
+    #[arg(long, value_name = "PATH")]
+    to: PathBuf,
+}
+
+/// Put a copy in the place of the hub's store, while the relay does not run, then end
+///
+/// The copy is read and checked first. The store that was there is kept beside it, with `.before` behind its name. Cursors that nodes have
+/// mean nothing in the restored store: they begin again with the oldest message that is kept.
+#[derive(Debug, Args)]
+#[command(after_help = RESTORE_EXIT_CODES)]
+pub(crate) struct RestoreArgs {
+    /// File that `backup` made
+    #[arg(long, value_name = "PATH")]
+    from: PathBuf,
+}
+
+impl BackupArgs {
+    /// Copies the store in this folder.
+    pub(crate) fn back_up(&self, directory: &Path) -> Result<(), BackupError> {
+        back_up(directory, &self.to)?;
+        let bytes = self.to.metadata().map_or(0, |data| data.len());
+        eprintln!("{} bytes are in {}", bytes, self.to.display());
+        Ok(())
+    }
+}
+
+impl RestoreArgs {
+    /// Puts the copy in the place of the store in this folder.
+    pub(crate) fn restore(&self, directory: &Path) -> Result<(), BackupError> {
+        restore(directory, &self.from)?;
+        eprintln!("the hub's store in {} is restored", directory.display());
+        Ok(())
+    }
 }
 
 impl EnrollArgs {
@@ -128,6 +173,12 @@ fn sections(addresses: &[SocketAddr]) -> Result<Vec<ListenSection>, NameError> {
 
 const ENROLL_EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 the command line or the token is wrong, or there is an identity \
 already; 3 the authority or the relay refuses; 4 the token has expired; 5 no relay, or not the authority, is reached.";
+
+const BACKUP_EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, for example as there is no store, or something at PATH already; 2 the command \
+line or the configuration is wrong.";
+
+const RESTORE_EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, for example as the copy is damaged, and the store is as before; 2 the \
+command line or the configuration is wrong; 3 a relay has the store open.";
 
 const EXIT_CODES: &str = "Exit codes: 0 ended on SIGTERM or SIGINT, or done; 1 failed, for example as the port is in use; \
 2 the command line, the configuration or the identity is wrong; 4 the certificate is not valid now.";

@@ -17,6 +17,7 @@ mod http;
 mod ledger;
 pub mod program;
 mod renewal;
+pub mod store;
 
 use std::process::ExitCode;
 
@@ -47,8 +48,11 @@ pub fn command() -> clap::Command {
 
 fn act(flags: &Flags) -> Result<(), RelayError> {
     let config: Config = flags.config()?;
-    if let Some(Verb::Enroll(enroll)) = &flags.verb {
-        return Ok(enroll.enrol(&config.identity.directory)?);
+    match &flags.verb {
+        Some(Verb::Enroll(enroll)) => return Ok(enroll.enrol(&config.identity.directory)?),
+        Some(Verb::Backup(backup)) => return Ok(backup.back_up(&config.hub.directory)?),
+        Some(Verb::Restore(restore)) => return Ok(restore.restore(&config.hub.directory)?),
+        None => {}
     }
     if flags.print_config {
         return flags::print(&config.to_text());

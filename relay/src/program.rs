@@ -29,6 +29,7 @@ use crate::counts::Counts;
 use crate::http::{Access, HttpError, HttpServer, now_s};
 use crate::ledger::Ledger;
 use crate::renewal::own_routes;
+use crate::store::BackupError;
 
 /// Why a relay does not run.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,9 @@ pub enum RelayError {
     /// It cannot become a node.
     #[error(transparent)]
     Enrol(#[from] EnrolError),
+    /// The hub's store cannot be copied or restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// It cannot listen.
     #[error("[[listen]] {name}: {source}")]
     Listen {
@@ -68,6 +72,7 @@ impl RelayError {
             RelayError::Config(error) => error.exit(),
             RelayError::Identity(error) => error.exit(),
             RelayError::Enrol(error) => error.exit(),
+            RelayError::Backup(error) => error.exit(),
             RelayError::Credentials(_)
             | RelayError::Listen { .. }
             | RelayError::Http(_)
@@ -275,6 +280,7 @@ fn on_event(
             tracing::info!(%node, path = path.0, %link, "path carries its leg");
         }
         RelayEvent::Close { path } => driver.hang_up(*path),
+        RelayEvent::Hub(_) => {}
         RelayEvent::Revocations { .. } => {
             tracing::info!("newer list of revocations counts");
             revocations.keep();

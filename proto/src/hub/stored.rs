@@ -28,6 +28,18 @@ impl Table {
         Table::Webhooks,
         Table::Answers,
     ];
+
+    /// Its number in stores, which none of another kind ever has.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The kind with this number.
+    pub fn numbered(number: u8) -> Option<Table> {
+        Table::ALL
+            .into_iter()
+            .find(|table| table.number() == number)
+    }
 }
 
 /// One change. Those of one batch are stored together or not at all.
@@ -59,7 +71,8 @@ pub enum StoreOp {
         /// Above all numbers that the journal has had.
         entry: Entry,
     },
-    /// The oldest messages of a journal go, until what is left is within all three bounds.
+    /// The oldest messages of a journal go, until what is left is within the bounds of count and bytes and its oldest message within that
+    /// of time.
     Retain {
         /// The journal's name.
         journal: Arc<str>,
@@ -89,7 +102,8 @@ pub enum StoreOp {
 pub struct Entry {
     /// From 1, growing, not always by 1.
     pub number: u64,
-    /// When it came, in milliseconds since 1970.
+    /// When it came, in milliseconds since 1970. Those who read by time see a journal whose clock never goes back: a message that came
+    /// by a clock that was set back counts as of the time of the newest one before it.
     pub at_ms: u64,
     /// Its sender's name for it.
     pub id: MessageId,
@@ -113,9 +127,9 @@ pub struct JournalHead {
 /// What a store holds at its start, but for the messages of journals.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
-    /// Random, made with the store: cursors of another store mean nothing in this one.
+    /// Random, made with the store and anew when a backup takes its place: cursors of another store mean nothing in this one.
     pub epoch: u64,
-    /// How often it was opened, this time included. Whatever has it in its upper bits grows over restarts.
+    /// Grows with each opening, this one included. Whatever has it in its upper bits grows over restarts.
     pub starts: u32,
     /// All records: kind, key, revision, value.
     pub records: Vec<(Table, String, u64, Arc<[u8]>)>,
