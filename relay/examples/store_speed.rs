@@ -65,7 +65,7 @@ fn throughput(directory: &Path, sync: Sync) {
     let (mut stored, mut waiting) = (0, 0);
     while begun.elapsed() < Duration::from_secs(8) {
         while waiting < 1_000 {
-            keeper.try_commit(Ticket(next), batch(next)).unwrap();
+            keeper.try_commit(Ticket(next), next, batch(next)).unwrap();
             next += 1;
             waiting += 1;
         }
@@ -90,7 +90,9 @@ fn latency(directory: &Path, sync: Sync) {
     for index in 0..count {
         std::thread::sleep(due(index).saturating_duration_since(Instant::now()));
         let number = next + u64::from(index);
-        keeper.try_commit(Ticket(number), batch(number)).unwrap();
+        keeper
+            .try_commit(Ticket(number), number, batch(number))
+            .unwrap();
     }
     // From when it was due: whoever is held up counts the delay, too.
     let mut us: Vec<u128> = told

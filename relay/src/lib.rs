@@ -14,6 +14,7 @@ pub mod config;
 mod counts;
 mod flags;
 mod http;
+pub mod hub;
 mod ledger;
 pub mod program;
 mod renewal;

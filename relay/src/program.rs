@@ -1,5 +1,6 @@
 //! The relay's program: sockets, signals and logs around the role.
 
+use std::cell::OnceCell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -27,6 +28,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::config::Config;
 use crate::counts::Counts;
 use crate::http::{Access, HttpError, HttpServer, now_s};
+use crate::hub::{Host, HubError, Opened};
 use crate::ledger::Ledger;
 use crate::renewal::own_routes;
 use crate::store::BackupError;
@@ -49,6 +51,9 @@ pub enum RelayError {
     /// The hub's store cannot be copied or restored.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// The hub does not start.
+    #[error(transparent)]
+    Hub(#[from] HubError),
     /// It cannot listen.
     #[error("[[listen]] {name}: {source}")]
     Listen {
@@ -73,7 +78,9 @@ impl RelayError {
             RelayError::Identity(error) => error.exit(),
             RelayError::Enrol(error) => error.exit(),
             RelayError::Backup(error) => error.exit(),
-            RelayError::Credentials(_)
+            RelayError::Hub(HubError::Open(error)) => error.exit(),
+            RelayError::Hub(HubError::Keep(_))
+            | RelayError::Credentials(_)
             | RelayError::Listen { .. }
             | RelayError::Http(_)
             | RelayError::System(_) => Exit::Failed,
@@ -118,11 +125,27 @@ async fn serve(
     let mut role = Relay::new(config.relay(), Box::new(SystemEntropy::new()));
     let revocations = RevocationFile::open(&config.identity.directory, identity.fleet());
     role.believe(identity.fleet().clone());
+    let opened = match config.hub.enabled {
+        true => Some(Opened::new(&config.hub)?),
+        false => None,
+    };
     let left = Rc::new(Notify::new());
+    let hub: Rc<OnceCell<Host>> = Rc::default();
     let driver = Driver::start(role, {
-        let left = Rc::clone(&left);
-        move |driver, event| on_event(driver, &event, &left, &revocations)
+        let (left, hub) = (Rc::clone(&left), Rc::clone(&hub));
+        move |driver, event| match event {
+            RelayEvent::Hub(effect) => {
+                if let Some(host) = hub.get() {
+                    host.on_effect(driver, effect);
+                }
+            }
+            event => on_event(driver, &event, &left, &revocations),
+        }
     })?;
+    if let Some(opened) = opened {
+        // It is set once.
+        let _ = hub.set(Host::start(opened, &driver)?);
+    }
     let listeners = match open(config, identity, &driver) {
         Ok(listeners) => listeners,
         Err(error) => {
@@ -197,6 +220,9 @@ async fn serve(
         http.end().await;
     }
     driver.close().await;
+    // The store's threads end with it, when what waits is stored.
+    drop(driver);
+    drop(hub);
     tracing::info!("relay ended");
     Ok(())
 }
@@ -280,6 +306,7 @@ fn on_event(
             tracing::info!(%node, path = path.0, %link, "path carries its leg");
         }
         RelayEvent::Close { path } => driver.hang_up(*path),
+        // It has been taken.
         RelayEvent::Hub(_) => {}
         RelayEvent::Revocations { .. } => {
             tracing::info!("newer list of revocations counts");

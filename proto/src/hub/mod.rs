@@ -25,6 +25,7 @@ mod tests;
 
 pub use caller::{Caller, CallerEvent, Source, TooManyAsks};
 pub use carrier::Piece;
+
 pub use feed::ClientId;
 pub use hub::{Hub, HubCounters, HubEffect, HubSettings, LocalTell};
 pub use moment::Moment;

@@ -46,6 +46,9 @@ pub enum StoreError {
         /// The bound.
         max: u64,
     },
+    /// A batch before it was not stored, and it may build on that.
+    #[error("a batch before it was not stored")]
+    AfterFailure,
     /// The disk has no room: try again later.
     #[error("the disk is full")]
     Full,
@@ -70,6 +73,7 @@ impl StoreError {
             StoreError::Full | StoreError::Corrupt { .. } | StoreError::Disk { .. } => true,
             StoreError::Conflict { .. }
             | StoreError::Order { .. }
+            | StoreError::AfterFailure
             | StoreError::TooLarge { .. } => false,
         }
     }

@@ -69,6 +69,7 @@ pub struct KeeperCounts {
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) ticket: Ticket,
+    pub(super) generation: u64,
     pub(super) batch: Vec<StoreOp>,
     pub(super) bytes: usize,
 }
@@ -118,13 +119,15 @@ impl Keeper {
         Ok(keeper)
     }
 
-    /// Has this batch committed soon; its outcome follows.
+    /// Has this batch committed soon; its outcome follows. After one that failed, those that have its generation or an older one
+    /// fail too: they may build on it.
     ///
     /// # Errors
     /// The batch, when too much waits.
     pub fn try_commit(
         &self,
         ticket: Ticket,
+        generation: u64,
         batch: Vec<StoreOp>,
     ) -> Result<(), Busy<Vec<StoreOp>>> {
         let bytes = batch.iter().map(bytes_of).sum();
@@ -133,6 +136,7 @@ impl Keeper {
         let has_room = before == 0 || before + bytes <= WAITING_BYTES_MAX;
         let given = Waiting {
             ticket,
+            generation,
             batch,
             bytes,
         };

@@ -7,9 +7,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use longrein_io::clock;
 use longrein_proto::base::MonoTime;
 
-use super::keeper::{Outcome, Shared, Waiting};
+use super::keeper::{Outcome, Shared, Ticket, Waiting};
 use super::limits::{GROUP_BATCHES_MAX, GROUP_BYTES_MAX, PROBE_EVERY, REMARK_INTERVAL};
-use super::{Store, StoreError};
+use super::{Committed, Store, StoreError};
 
 /// Takes batches as they come, commits all that wait in one transaction, and tells each its outcome.
 pub(super) struct Writer {
@@ -19,6 +19,8 @@ pub(super) struct Writer {
     ahead: Option<Waiting>,
     shared: Arc<Shared>,
     on_outcome: Box<dyn FnMut(Outcome) + Send>,
+    /// Batches of this generation and older ones fail: one of them did.
+    failed_generation: Option<u64>,
     /// Whether the log says that the store fails.
     is_told: bool,
     /// When it last said so.
@@ -38,6 +40,7 @@ impl Writer {
             ahead: None,
             shared,
             on_outcome,
+            failed_generation: None,
             is_told: false,
             told_at: None,
         }
@@ -93,9 +96,19 @@ impl Writer {
 
     fn commit(&mut self, group: Vec<Waiting>) {
         let (mut told, mut batches) = (Vec::new(), Vec::new());
+        let mut newest = None;
         for waiting in group {
+            if Some(waiting.generation) <= self.failed_generation {
+                self.shared.failed.fetch_add(1, Ordering::Relaxed);
+                self.tell(waiting.ticket, waiting.bytes, Err(StoreError::AfterFailure));
+                continue;
+            }
+            newest = newest.max(Some(waiting.generation));
             told.push((waiting.ticket, waiting.bytes));
             batches.push(waiting.batch);
+        }
+        if batches.is_empty() {
+            return;
         }
         let count = u64::try_from(batches.len()).unwrap_or(u64::MAX);
         let results: Vec<_> = match self.store.commit(&batches) {
@@ -107,15 +120,20 @@ impl Writer {
             }
             Err(why) => {
                 self.shared.failed.fetch_add(count, Ordering::Relaxed);
+                self.failed_generation = newest;
                 self.note_failure(&why, count);
                 vec![Err(why); batches.len()]
             }
         };
         drop(batches);
         for ((ticket, bytes), result) in told.into_iter().zip(results) {
-            self.shared.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
-            (self.on_outcome)(Outcome { ticket, result });
+            self.tell(ticket, bytes, result);
         }
+    }
+
+    fn tell(&mut self, ticket: Ticket, bytes: usize, result: Result<Committed, StoreError>) {
+        self.shared.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
+        (self.on_outcome)(Outcome { ticket, result });
     }
 
     fn note_success(&mut self) {

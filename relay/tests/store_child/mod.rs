@@ -84,7 +84,9 @@ pub fn commit_until_killed(directory: &Path) {
                 bytes_max: u64::MAX,
                 not_before_ms: 0,
             });
-            keeper.try_commit(Ticket(revision), batch).unwrap();
+            keeper
+                .try_commit(Ticket(revision), revision, batch)
+                .unwrap();
             waiting.push_back((revision, line));
         }
         let outcome = outcomes.recv().unwrap();
@@ -109,7 +111,7 @@ pub fn fill_and_empty(directory: &Path) {
     let (keeper, outcomes) = keep(store);
     let commit = |number: u64| {
         let batch = vec![append("a", number)];
-        keeper.try_commit(Ticket(number), batch).unwrap();
+        keeper.try_commit(Ticket(number), number, batch).unwrap();
         outcomes.recv().unwrap().result
     };
     commit(1).unwrap();

@@ -107,7 +107,9 @@ impl Bench {
     }
 
     fn give(&self, ticket: u64, batch: Vec<StoreOp>) {
-        self.keeper.try_commit(Ticket(ticket), batch).unwrap();
+        self.keeper
+            .try_commit(Ticket(ticket), ticket, batch)
+            .unwrap();
     }
 
     /// The next outcome: its ticket, and whether it is stored.
@@ -186,7 +188,7 @@ fn when_too_much_waits_a_batch_is_given_back_at_once() {
     assert_eq!(entering.recv_timeout(PATIENCE), Ok(1));
     let mut given = 1;
     let back = loop {
-        match bench.keeper.try_commit(Ticket(given), large(given)) {
+        match bench.keeper.try_commit(Ticket(given), given, large(given)) {
             Ok(()) => given += 1,
             Err(Busy(batch)) => break batch,
         }
@@ -211,7 +213,9 @@ fn more_batches_than_may_wait_are_given_back_also_when_they_are_short() {
         bench.give(n, vec![append("j", n + 1, 1)]);
     }
     let one_more = vec![append("j", 9_000, 1)];
-    let refused = bench.keeper.try_commit(Ticket(9_000), one_more.clone());
+    let refused = bench
+        .keeper
+        .try_commit(Ticket(9_000), 9_000, one_more.clone());
     assert_eq!(refused, Err(Busy(one_more)));
     drop(let_go);
     let last = bench.outcomes(8_193).pop();

@@ -79,6 +79,7 @@ fn a_store_that_comes_and_goes_is_told_once_each() {
     let (give, waiting) = sync_channel(1);
     let batch = |ticket| Waiting {
         ticket: Ticket(ticket),
+        generation: ticket,
         batch: vec![],
         bytes: 0,
     };
@@ -107,4 +108,46 @@ fn a_store_that_comes_and_goes_is_told_once_each() {
     // The last failure comes too soon after the first for another line.
     assert_eq!(*seen.lock().unwrap(), [Level::ERROR, Level::INFO]);
     assert!(shared.is_degraded.load(Ordering::Acquire));
+}
+
+#[test]
+fn after_a_batch_that_failed_all_of_its_generation_fail() {
+    let (give, waiting) = sync_channel(8);
+    let batch = |ticket, generation| Waiting {
+        ticket: Ticket(ticket),
+        generation,
+        batch: vec![],
+        bytes: 0,
+    };
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let told_too = Arc::clone(&told);
+    let mut rest = vec![batch(4, 2), batch(3, 2), batch(2, 1)];
+    let mut give = Some(give);
+    give.as_ref().unwrap().send(batch(1, 1)).unwrap();
+    // One after the other, so that each is a transaction of its own.
+    let on_outcome = move |outcome: Outcome| {
+        told_too
+            .lock()
+            .unwrap()
+            .push((outcome.ticket.0, outcome.result));
+        match rest.pop() {
+            Some(next) => give.as_ref().unwrap().send(next).unwrap(),
+            None => give = None,
+        }
+    };
+    // The store is asked three times only: the second batch never reaches it.
+    let results = [Err(StoreError::Full), Ok(()), Ok(())];
+    let store = Box::new(Told(results.into()));
+    let shared = Arc::new(Shared::default());
+    Writer::new(store, waiting, shared, Box::new(on_outcome)).run();
+    let committed = Ok(Committed::default());
+    assert_eq!(
+        *told.lock().unwrap(),
+        [
+            (1, Err(StoreError::Full)),
+            (2, Err(StoreError::AfterFailure)),
+            (3, committed.clone()),
+            (4, committed),
+        ]
+    );
 }

@@ -1,0 +1,163 @@
+//! The way to the hub for who is no node at a leg but speaks by this program: the HTTP API.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use longrein_io::remote::{Remote, RemoteError};
+use longrein_proto::base::NodeName;
+use longrein_proto::hub::{ClientId, HubRights, LocalTell};
+use longrein_proto::role::Relay;
+use longrein_proto::wire::hub::{Answer, LeaveReason, Request, Tell};
+use tokio::sync::mpsc;
+
+/// Whom the hub tells what.
+#[derive(Clone, Default)]
+pub(super) struct Locals(Arc<Mutex<BTreeMap<ClientId, mpsc::Sender<LocalTell>>>>);
+
+/// The way to the hub; clones are the same one.
+#[derive(Clone)]
+pub struct Desk {
+    remote: Remote<Relay>,
+    locals: Locals,
+}
+
+/// Somebody who speaks to the hub until this is dropped.
+pub struct LocalClient {
+    id: ClientId,
+    desk: Desk,
+    tells: mpsc::Receiver<LocalTell>,
+    last_ask: u32,
+}
+
+/// Why the hub is not reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeskError {
+    /// The relay's thread is behind, or has ended.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// This relay is no hub.
+    #[error("this relay is no hub")]
+    NoHub,
+    /// What the hub told was not taken in time, so that it tells no more.
+    #[error("the hub told more than was taken")]
+    Overrun,
+}
+
+impl Locals {
+    /// Hands on what the hub tells; false when nobody takes it, or not fast enough.
+    pub(super) fn tell(&self, client: ClientId, what: LocalTell) -> bool {
+        let mut locals = self.lock();
+        let is_told = locals
+            .get(&client)
+            .is_some_and(|tells| tells.try_send(what).is_ok());
+        if !is_told {
+            locals.remove(&client);
+        }
+        is_told
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ClientId, mpsc::Sender<LocalTell>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Desk {
+    pub(super) fn new(remote: Remote<Relay>, locals: Locals) -> Desk {
+        Desk { remote, locals }
+    }
+
+    /// Speaks to the hub in the name of a node, with these rights.
+    ///
+    /// # Errors
+    /// When the hub is not reached.
+    pub async fn open(&self, node: NodeName, rights: HubRights) -> Result<LocalClient, DeskError> {
+        let (tell, tells) = mpsc::channel(TELLS_MAX);
+        let locals = self.locals.clone();
+        let opened = self.remote.ask(move |relay, now| {
+            let client = relay.next_client()?;
+            locals.lock().insert(client, tell);
+            relay.with_hub(now, |hub, at| hub.on_local_client(at, client, node, rights))?;
+            Some(client)
+        });
+        Ok(LocalClient {
+            id: opened.await?.ok_or(DeskError::NoHub)?,
+            desk: self.clone(),
+            tells,
+            last_ask: 0,
+        })
+    }
+
+    /// Asks one thing in the name of a node, and waits for the answer.
+    ///
+    /// # Errors
+    /// When the hub is not reached.
+    pub async fn ask(
+        &self,
+        node: NodeName,
+        rights: HubRights,
+        request: Request,
+    ) -> Result<Answer, DeskError> {
+        let (tell, mut tells) = mpsc::channel(1);
+        let locals = self.locals.clone();
+        let asked = self.remote.ask(move |relay, now| {
+            let client = relay.next_client()?;
+            locals.lock().insert(client, tell);
+            relay.with_hub(now, |hub, at| {
+                hub.on_local_client(at, client, node, rights);
+                hub.on_ask(at, client, 1, request);
+            })?;
+            Some(client)
+        });
+        let id = asked.await?.ok_or(DeskError::NoHub)?;
+        let answer = loop {
+            match tells.recv().await {
+                Some(LocalTell::Own(Tell::Answer { answer, .. })) => break Ok(answer),
+                Some(LocalTell::Own(_) | LocalTell::Line { .. }) => {}
+                None => break Err(DeskError::Overrun),
+            }
+        };
+        self.end(id);
+        answer
+    }
+
+    fn end(&self, client: ClientId) {
+        self.locals.lock().remove(&client);
+        // A relay that is behind hears it when it tells the client something next.
+        let _ = self.remote.call(move |relay, now| {
+            let gone = LeaveReason::Ended;
+            relay.with_hub(now, |hub, at| hub.on_client_gone(at, client, gone));
+        });
+    }
+}
+
+impl LocalClient {
+    /// Asks something; the number of the answer, which comes by [`LocalClient::next`].
+    ///
+    /// # Errors
+    /// When the hub is not reached.
+    pub fn ask(&mut self, request: Request) -> Result<u32, DeskError> {
+        self.last_ask = self.last_ask.wrapping_add(1);
+        let (client, ask) = (self.id, self.last_ask);
+        self.desk.remote.call(move |relay, now| {
+            relay.with_hub(now, |hub, at| hub.on_ask(at, client, ask, request));
+        })?;
+        Ok(ask)
+    }
+
+    /// What the hub tells next.
+    ///
+    /// # Errors
+    /// [`DeskError::Overrun`]: what was told was not taken in time.
+    pub async fn next(&mut self) -> Result<LocalTell, DeskError> {
+        self.tells.recv().await.ok_or(DeskError::Overrun)
+    }
+}
+
+impl Drop for LocalClient {
+    fn drop(&mut self) {
+        self.desk.end(self.id);
+    }
+}
+
+/// What one client has not taken: as much as a topic keeps in memory, and some more.
+const TELLS_MAX: usize = 1_024;
