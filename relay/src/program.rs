@@ -165,6 +165,7 @@ async fn serve(
     let access = Access {
         relay: driver.remote(),
         counts: Counts::tell_others(&driver, &listeners),
+        desk: hub.get().map(|host| host.desk(&driver)),
         identity: identity.clone(),
         nodes_in_metrics: config.http.nodes_in_metrics,
         started_s: now_s(),
