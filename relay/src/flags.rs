@@ -12,6 +12,7 @@ use longrein_proto::base::{NameError, NodeKind};
 
 use crate::config::{Config, ListenSection};
 use crate::program::RelayError;
+use crate::token_verb::TokenArgs;
 use crate::store::{BackupError, back_up, restore};
 
 /// Forwards between the agents and the controllers of a fleet, and cannot read what it forwards.
@@ -55,6 +56,7 @@ pub(crate) enum Verb {
     Enroll(EnrollArgs),
     Backup(BackupArgs),
     Restore(RestoreArgs),
+    Token(TokenArgs),
 }
 
 /// Make this machine a relay of a fleet, with a token of its authority, then end

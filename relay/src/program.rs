@@ -32,6 +32,7 @@ use crate::hub::{Host, HubError, Opened};
 use crate::ledger::Ledger;
 use crate::renewal::own_routes;
 use crate::store::BackupError;
+use crate::token_verb::TokenError;
 
 /// Why a relay does not run.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,9 @@ pub enum RelayError {
     /// The hub's store cannot be copied or restored.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// There is no token or key.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The hub does not start.
     #[error(transparent)]
     Hub(#[from] HubError),
@@ -78,6 +82,7 @@ impl RelayError {
             RelayError::Identity(error) => error.exit(),
             RelayError::Enrol(error) => error.exit(),
             RelayError::Backup(error) => error.exit(),
+            RelayError::Token(error) => error.exit(),
             RelayError::Hub(HubError::Open(error)) => error.exit(),
             RelayError::Hub(HubError::Keep(_))
             | RelayError::Credentials(_)

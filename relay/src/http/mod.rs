@@ -21,6 +21,7 @@ use axum::middleware;
 use axum::routing::get;
 
 pub(crate) use self::access::Access;
+pub(crate) use self::api::ED25519_SPKI;
 pub(crate) use self::metrics::now_s;
 use self::problem::Problem;
 pub use self::section::HttpSection;

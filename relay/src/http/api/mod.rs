@@ -36,6 +36,7 @@ use self::rate::Rates;
 use self::speakers::Speakers;
 use super::client::HttpClient;
 use super::{Access, HttpError, HttpSection, not_allowed, not_found, quality};
+pub(crate) use self::token::ED25519_SPKI;
 pub use self::token::KeyError;
 
 /// What answers are made of.

@@ -9,6 +9,7 @@ mod verifying;
 pub(super) use self::claims::{ClaimNames, Expected, Grant};
 pub(super) use self::jwt::Jwt;
 pub(super) use self::oidc::{Issuer, fitting};
+pub(crate) use self::verifying::ED25519_SPKI;
 pub use self::verifying::KeyError;
 pub(super) use self::verifying::{NamedKey, read_keys};
 
