@@ -13,6 +13,7 @@ use longrein_proto::base::{NameError, NodeKind};
 use crate::config::{Config, ListenSection};
 use crate::program::RelayError;
 use crate::store::{BackupError, back_up, restore};
+use crate::token_verb::TokenArgs;
 
 /// Forwards between the agents and the controllers of a fleet, and cannot read what it forwards.
 ///
@@ -55,6 +56,7 @@ pub(crate) enum Verb {
     Enroll(EnrollArgs),
     Backup(BackupArgs),
     Restore(RestoreArgs),
+    Token(TokenArgs),
 }
 
 /// Make this machine a relay of a fleet, with a token of its authority, then end

@@ -19,6 +19,7 @@ mod ledger;
 pub mod program;
 mod renewal;
 pub mod store;
+pub mod token_verb;
 
 use std::process::ExitCode;
 
@@ -53,6 +54,7 @@ fn act(flags: &Flags) -> Result<(), RelayError> {
         Some(Verb::Enroll(enroll)) => return Ok(enroll.enrol(&config.identity.directory)?),
         Some(Verb::Backup(backup)) => return Ok(backup.back_up(&config.hub.directory)?),
         Some(Verb::Restore(restore)) => return Ok(restore.restore(&config.hub.directory)?),
+        Some(Verb::Token(token)) => return flags::print(&token.act(&config)?),
         None => {}
     }
     if flags.print_config {

@@ -32,6 +32,7 @@ use crate::hub::{Host, HubError, Opened};
 use crate::ledger::Ledger;
 use crate::renewal::own_routes;
 use crate::store::BackupError;
+use crate::token_verb::TokenError;
 
 /// Why a relay does not run.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,9 @@ pub enum RelayError {
     /// The hub's store cannot be copied or restored.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// There is no token or key.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The hub does not start.
     #[error(transparent)]
     Hub(#[from] HubError),
@@ -78,9 +82,10 @@ impl RelayError {
             RelayError::Identity(error) => error.exit(),
             RelayError::Enrol(error) => error.exit(),
             RelayError::Backup(error) => error.exit(),
+            RelayError::Token(error) => error.exit(),
             RelayError::Hub(HubError::Open(error)) => error.exit(),
-            RelayError::Credentials(_)
-            | RelayError::Hub(HubError::Keep(_))
+            RelayError::Hub(HubError::Keep(_))
+            | RelayError::Credentials(_)
             | RelayError::Listen { .. }
             | RelayError::Http(_)
             | RelayError::System(_) => Exit::Failed,
@@ -165,6 +170,7 @@ async fn serve(
     let access = Access {
         relay: driver.remote(),
         counts: Counts::tell_others(&driver, &listeners),
+        desk: hub.get().map(|host| host.desk(&driver)),
         identity: identity.clone(),
         nodes_in_metrics: config.http.nodes_in_metrics,
         started_s: now_s(),

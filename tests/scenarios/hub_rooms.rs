@@ -47,24 +47,28 @@ impl Room {
             sent: 0,
         };
         for member in room.members.clone() {
-            room.ask(world, member, Request::Join {
-                room: name("yard"),
-                role: RoomRole::Driver,
-                topics: vec![TopicFrom {
-                    topic: name("talk"),
-                    from: Start::Now,
-                }],
-                create: Some(RoomSettings {
-                    members_max: 100,
-                    retention: Retention {
-                        count_max: 0,
-                        bytes_max: 0,
-                        age_max_s: 0,
-                    },
-                    is_transient: false,
-                    role_max: RoomRole::Driver,
-                }),
-            });
+            room.ask(
+                world,
+                member,
+                Request::Join {
+                    room: name("yard"),
+                    role: RoomRole::Driver,
+                    topics: vec![TopicFrom {
+                        topic: name("talk"),
+                        from: Start::Now,
+                    }],
+                    create: Some(RoomSettings {
+                        members_max: 100,
+                        retention: Retention {
+                            count_max: 0,
+                            bytes_max: 0,
+                            age_max_s: 0,
+                        },
+                        is_transient: false,
+                        role_max: RoomRole::Driver,
+                    }),
+                },
+            );
         }
         world.run(Duration::from_secs(10));
         room.listen(world);
@@ -73,7 +77,9 @@ impl Room {
 
     fn ask(&self, world: &mut World, member: Station, request: Request) {
         world.with_controller(member, |controller, now| {
-            controller.with_hub(now, |caller| caller.ask(request)).unwrap()
+            controller
+                .with_hub(now, |caller| caller.ask(request))
+                .unwrap()
         });
     }
 

@@ -294,7 +294,10 @@ mod tests {
         carrier.push([8].into(), Some(at(1)), Some(10)).unwrap();
         let sent = pieces(&mut carrier);
         assert_eq!(sent.len(), 3);
-        let told: Vec<_> = sent.iter().map(|p| carrier.on_delivered(&p.parcel)).collect();
+        let told: Vec<_> = sent
+            .iter()
+            .map(|p| carrier.on_delivered(&p.parcel))
+            .collect();
         assert_eq!(told, [None, None, Some(9)]);
     }
 }

@@ -268,6 +268,20 @@ impl Hub {
         self.add_client(client, local);
     }
 
+    /// Somebody asks by the hub's program in the name of a node, and takes nothing for it: the node is not here because of that, and
+    /// no message to it counts as delivered.
+    pub fn on_local_asker(
+        &mut self,
+        at: Moment,
+        client: ClientId,
+        node: NodeName,
+        rights: HubRights,
+    ) {
+        let mut local = Client::new(at.now, node, rights);
+        local.is_local = true;
+        self.clients.insert(client, local);
+    }
+
     fn add_client(&mut self, client: ClientId, program: Client) {
         let programs = self.programs.entry(program.node.clone()).or_default();
         programs.insert(client);

@@ -11,12 +11,15 @@ use tokio::time::timeout;
 
 use super::problem::Problem;
 use crate::counts::{Counts, CountsAsker};
+use crate::hub::Desk;
 
 /// Reaches the relay's network thread, with bounded patience.
 #[derive(Clone)]
 pub(crate) struct Access {
     pub(crate) relay: Remote<Relay>,
     pub(crate) counts: CountsAsker,
+    /// The way to the hub, if this relay is one.
+    pub(crate) desk: Option<Desk>,
     pub(crate) identity: Identity,
     pub(crate) nodes_in_metrics: usize,
     /// Seconds since 1970.

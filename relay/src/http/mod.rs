@@ -4,6 +4,8 @@
 //! thread forwards on.
 
 mod access;
+mod api;
+mod client;
 mod health;
 mod metrics;
 mod problem;
@@ -11,7 +13,6 @@ mod quality;
 mod section;
 mod server;
 mod tls;
-mod v1;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -20,6 +21,7 @@ use axum::middleware;
 use axum::routing::get;
 
 pub(crate) use self::access::Access;
+pub(crate) use self::api::ED25519_SPKI;
 pub(crate) use self::metrics::now_s;
 use self::problem::Problem;
 pub use self::section::HttpSection;
@@ -27,23 +29,27 @@ pub use self::server::HttpError;
 pub(crate) use self::server::HttpServer;
 
 /// All that is served.
-fn router(access: Access, section: &HttpSection) -> Router {
+///
+/// # Errors
+/// The keys that the configuration names cannot be read.
+fn router(access: Access, section: &HttpSection) -> Result<Router, HttpError> {
     let mut router = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::page));
     if section.api {
-        router = router.nest("/v1", v1::router());
+        router = router.nest("/v1", api::router(section, &access)?);
     }
     let patience = section.request_timeout();
-    router
+    let router = router
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(section.body_bytes_max))
         .layer(middleware::from_fn(move |request, next| {
             server::within(patience, request, next)
         }))
-        .with_state(access)
+        .with_state(access);
+    Ok(router)
 }
 
 async fn not_found(uri: Uri) -> Problem {

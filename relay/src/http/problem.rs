@@ -5,7 +5,7 @@ use std::fmt;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -19,6 +19,7 @@ pub(crate) struct Problem {
     title: &'static str,
     detail: String,
     more: Map<String, Value>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
@@ -35,6 +36,7 @@ impl Problem {
             title,
             detail: detail.into(),
             more: Map::new(),
+            headers: Vec::new(),
         }
     }
 
@@ -43,6 +45,19 @@ impl Problem {
     pub(crate) fn with(mut self, member: &str, value: Value) -> Problem {
         self.more.insert(member.to_string(), value);
         self
+    }
+
+    /// The same with a header.
+    #[must_use]
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Problem {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The same, and when to try again.
+    #[must_use]
+    pub(crate) fn retry_after_s(self, seconds: u64) -> Problem {
+        self.with_header(header::RETRY_AFTER, seconds.into())
     }
 
     /// There is no such thing.
@@ -97,7 +112,14 @@ impl IntoResponse for Problem {
             body.extend(self.more);
         }
         let kind = [(header::CONTENT_TYPE, "application/problem+json")];
-        (self.status, kind, body.to_string()).into_response()
+        let mut response = (self.status, kind, body.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.extend(self.headers);
+        let may_be_tried_again = self.status == StatusCode::SERVICE_UNAVAILABLE;
+        if may_be_tried_again && !headers.contains_key(header::RETRY_AFTER) {
+            headers.insert(header::RETRY_AFTER, RETRY_S.into());
+        }
+        response
     }
 }
 
@@ -151,6 +173,9 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Place<T
             })
     }
 }
+
+/// Seconds after which what is behind or busy is asked again.
+const RETRY_S: u64 = 1;
 
 #[cfg(test)]
 mod tests {

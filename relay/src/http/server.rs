@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 
+use super::api::KeyError;
 use super::problem::Problem;
 use super::tls::Tls;
 use super::{Access, HttpSection, router};
@@ -44,6 +45,12 @@ pub enum HttpError {
         /// What is wrong with it.
         what: String,
     },
+    /// The keys of tokens cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// Nobody can be asked over TLS.
+    #[error("no TLS for requests of its own: {0}")]
+    Client(String),
     /// The system gives no thread.
     #[error("the system gives no thread: {0}")]
     Thread(io::Error),
@@ -85,7 +92,7 @@ impl HttpServer {
         listener.set_nonblocking(true).map_err(on_listen)?;
         let address = listener.local_addr().map_err(on_listen)?;
         let service = Service {
-            router: router(access, section),
+            router: router(access, section)?,
             head_timeout: section.head_timeout(),
         };
         let (places, (end, told), (done, ended)) = (

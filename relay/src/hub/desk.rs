@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use longrein_io::remote::{Remote, RemoteError};
 use longrein_proto::base::NodeName;
-use longrein_proto::hub::{ClientId, HubRights, LocalTell};
+use longrein_proto::hub::{ClientId, Hub, HubRights, LocalTell, Moment};
 use longrein_proto::role::Relay;
-use longrein_proto::wire::hub::{Answer, LeaveReason, Request, Tell};
+use longrein_proto::wire::hub::{LeaveReason, Request};
 use tokio::sync::mpsc;
 
 /// Whom the hub tells what.
@@ -66,58 +66,47 @@ impl Desk {
         Desk { remote, locals }
     }
 
-    /// Speaks to the hub in the name of a node, with these rights.
+    /// Speaks to the hub in the name of a node, with these rights, and takes what is sent to it.
     ///
     /// # Errors
     /// When the hub is not reached.
     pub async fn open(&self, node: NodeName, rights: HubRights) -> Result<LocalClient, DeskError> {
-        let (tell, tells) = mpsc::channel(TELLS_MAX);
-        let locals = self.locals.clone();
-        let opened = self.remote.ask(move |relay, now| {
-            let client = relay.next_client()?;
-            locals.lock().insert(client, tell);
-            relay.with_hub(now, |hub, at| hub.on_local_client(at, client, node, rights))?;
-            Some(client)
-        });
-        Ok(LocalClient {
-            id: opened.await?.ok_or(DeskError::NoHub)?,
-            desk: self.clone(),
-            tells,
-            last_ask: 0,
-        })
+        let open = move |hub: &mut Hub, at, client| hub.on_local_client(at, client, node, rights);
+        self.begin(open).await
     }
 
-    /// Asks one thing in the name of a node, and waits for the answer.
+    /// Asks the hub in the name of a node, with these rights, and takes nothing that is sent to it.
     ///
     /// # Errors
     /// When the hub is not reached.
-    pub async fn ask(
+    pub async fn open_asker(
         &self,
         node: NodeName,
         rights: HubRights,
-        request: Request,
-    ) -> Result<Answer, DeskError> {
-        let (tell, mut tells) = mpsc::channel(1);
-        let locals = self.locals.clone();
-        let asked = self.remote.ask(move |relay, now| {
-            let client = relay.next_client()?;
-            locals.lock().insert(client, tell);
-            relay.with_hub(now, |hub, at| {
-                hub.on_local_client(at, client, node, rights);
-                hub.on_ask(at, client, 1, request);
-            })?;
-            Some(client)
+    ) -> Result<LocalClient, DeskError> {
+        let open = move |hub: &mut Hub, at, client| hub.on_local_asker(at, client, node, rights);
+        self.begin(open).await
+    }
+
+    async fn begin(
+        &self,
+        open: impl FnOnce(&mut Hub, Moment, ClientId) + Send + 'static,
+    ) -> Result<LocalClient, DeskError> {
+        let (tell, tells) = mpsc::channel(TELLS_MAX);
+        let own = self.clone();
+        // Made where the client is: whoever gave up waiting drops it, and its place at the hub with it.
+        let opened = self.remote.ask(move |relay, now| {
+            let id = relay.next_client()?;
+            own.locals.lock().insert(id, tell);
+            relay.with_hub(now, |hub, at| open(hub, at, id))?;
+            Some(LocalClient {
+                id,
+                desk: own,
+                tells,
+                last_ask: 0,
+            })
         });
-        let id = asked.await?.ok_or(DeskError::NoHub)?;
-        let answer = loop {
-            match tells.recv().await {
-                Some(LocalTell::Own(Tell::Answer { answer, .. })) => break Ok(answer),
-                Some(LocalTell::Own(_) | LocalTell::Line { .. }) => {}
-                None => break Err(DeskError::Overrun),
-            }
-        };
-        self.end(id);
-        answer
+        opened.await?.ok_or(DeskError::NoHub)
     }
 
     fn end(&self, client: ClientId) {

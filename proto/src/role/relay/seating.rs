@@ -469,7 +469,13 @@ mod tests {
             };
             let bytes = greeting(at(1), chunk);
             let path = PathId(1);
-            relay.handle(at(1), Input::Packet { path, bytes: &bytes });
+            relay.handle(
+                at(1),
+                Input::Packet {
+                    path,
+                    bytes: &bytes,
+                },
+            );
             (features, relay.counters().malformed_parcels)
         };
         assert_eq!(says(FEATURE_HUB, true), (FEATURE_HUB, 0));
