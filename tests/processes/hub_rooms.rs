@@ -27,19 +27,26 @@ fn start() -> LocalFleet {
 }
 
 async fn connect(fleet: &LocalFleet, controller: &str) -> Connection {
+    Connection::connect(settings(fleet, controller))
+        .await
+        .unwrap()
+}
+
+/// How one of the operators reaches the fleet.
+pub fn settings(fleet: &LocalFleet, controller: &str) -> Settings {
     let mut settings = Settings::new(fleet::identity(fleet, controller));
     for relay in fleet.relays() {
         settings = settings.relay(name(&relay.name), relay.address.to_string());
     }
     settings.patience = PATIENCE;
-    Connection::connect(settings).await.unwrap()
+    settings
 }
 
-fn name(text: &str) -> Name {
+pub fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-fn node(text: &str) -> NodeName {
+pub fn node(text: &str) -> NodeName {
     text.parse().unwrap()
 }
 

@@ -38,6 +38,7 @@ mod full_disk;
 mod garbage;
 mod group_stop;
 mod handover;
+mod hub_kills;
 mod hub_rooms;
 mod local_connection;
 mod local_vehicle;

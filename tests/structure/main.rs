@@ -5,8 +5,8 @@
 
 mod crate_graph;
 mod layers;
+mod named_tests;
 mod repository;
 mod requirements;
 mod rust_source;
-mod threat_model;
 mod wording;

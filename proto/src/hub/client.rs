@@ -26,6 +26,8 @@ pub(super) struct Client {
     pub(super) turns: VecDeque<Line>,
     /// Whether it is among those that have something.
     pub(super) is_queued: bool,
+    /// Whether it is to begin anew, as too much waited for it.
+    pub(super) is_over: bool,
     /// Rooms that it joined.
     pub(super) rooms: Vec<Name>,
     /// Own messages of which it hears what becomes of them.
@@ -80,6 +82,7 @@ impl Client {
             readers: BTreeMap::new(),
             turns: VecDeque::new(),
             is_queued: false,
+            is_over: false,
             rooms: Vec::new(),
             tracked: 0,
             sent: VecDeque::new(),

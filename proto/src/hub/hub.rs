@@ -547,8 +547,11 @@ impl Hub {
 
     // [WIRE-198]
     fn reset(&mut self, client: ClientId) {
-        self.counters.resets += 1;
-        self.effects.push_back(HubEffect::Reset { client });
+        let full = self.clients.get_mut(&client);
+        if full.is_some_and(|full| !std::mem::replace(&mut full.is_over, true)) {
+            self.counters.resets += 1;
+            self.effects.push_back(HubEffect::Reset { client });
+        }
     }
 
     fn enqueue(&mut self, client: ClientId) {

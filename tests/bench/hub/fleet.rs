@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,7 +14,9 @@ use longrein_io::drive::Driver;
 use longrein_io::keys::Identity;
 use longrein_io::socket::Bind;
 use longrein_proto::base::{NodeKind, NodeName};
+use longrein_proto::role::Role;
 use longrein_proto::wire::hub::{Answer, Request};
+use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
 use super::member::Member;
@@ -21,30 +24,46 @@ use super::member::Member;
 /// The relay's process and the papers of its fleet.
 pub struct Hub {
     pub relay: Program,
-    pub address: SocketAddr,
-    papers: FleetFolder,
-    config: PathBuf,
+    /// How its nodes reach it.
+    pub door: Door,
+    /// Its configuration.
+    pub config: PathBuf,
     folder: Folder,
 }
 
-/// A node at the hub. It ends when this is dropped.
-pub struct Node {
-    pub driver: Driver<Member>,
-    _dialers: Dialers<Member>,
+/// What nodes need to reach a relay.
+#[derive(Clone)]
+pub struct Door {
+    pub address: SocketAddr,
+    papers: Arc<FleetFolder>,
+}
+
+/// A node at the hub. It ends when this is dropped, without a word.
+pub struct Node<R: Role = Member> {
+    pub driver: Driver<R>,
+    _dialers: Dialers<R>,
 }
 
 impl Hub {
-    /// Starts a relay of a fleet with these controllers; `more` is added to its configuration.
-    pub async fn start(controllers: usize, more: &str) -> anyhow::Result<Hub> {
+    /// Starts a relay of a fleet with these nodes; `more` is added to its configuration.
+    pub async fn start(nodes: &[NodeName], more: &str) -> anyhow::Result<Hub> {
+        Hub::start_by(run, nodes, more).await
+    }
+
+    /// The same; all threads of the relay share one processor.
+    pub async fn start_on_one_core(nodes: &[NodeName], more: &str) -> anyhow::Result<Hub> {
+        Hub::start_by(run_on_one_core, nodes, more).await
+    }
+
+    async fn start_by(
+        run: fn(&Path, &Path) -> anyhow::Result<Program>,
+        nodes: &[NodeName],
+        more: &str,
+    ) -> anyhow::Result<Hub> {
         let folder = Folder::new()?;
         let relay = NodeName::new(NodeKind::Relay, RELAY.parse()?);
-        let names: Vec<NodeName> = (0..controllers).map(name).collect::<Result<_, _>>()?;
-        let orders: Vec<Order> = names
-            .iter()
-            .chain([&relay])
-            .cloned()
-            .map(Order::new)
-            .collect();
+        let all = nodes.iter().chain([&relay]);
+        let orders: Vec<Order> = all.cloned().map(Order::new).collect();
         let now_s = std::time::UNIX_EPOCH.elapsed()?.as_secs();
         let papers = FleetFolder::create(
             &folder.path().join("fleet"),
@@ -60,35 +79,73 @@ impl Hub {
              [budget]\nsource_bytes_per_s = 20000000\ndestination_bytes_per_s = 20000000\n\
              [hub]\nenabled = true\ndirectory = {:?}\n{more}",
             papers.node(&relay),
-            folder.path().join("hub"),
+            store(folder.path()),
         );
         std::fs::write(&config, text)?;
         let relay = run(&config, folder.path())?;
         sleep(SETTLE).await;
         Ok(Hub {
             relay,
-            address,
-            papers,
+            door: Door {
+                address,
+                papers: Arc::new(papers),
+            },
             config,
             folder,
         })
     }
 
-    /// Starts the relay's program again, after it has ended.
+    /// Kills the relay's program.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.relay.signal(Signal::KILL)?;
+        while !self.relay.has_ended() {
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    /// Starts the relay's program again.
     pub fn restart(&mut self) -> anyhow::Result<()> {
         self.relay = run(&self.config, self.folder.path())?;
         Ok(())
     }
 
-    /// Its temporary folder.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    /// The folder of the hub's store.
+    pub fn store(&self) -> PathBuf {
+        store(self.folder.path())
     }
 
-    /// Connects one of its controllers, by number.
-    pub fn connect(&self, number: usize, to: SocketAddr) -> anyhow::Result<Node> {
-        let identity = Identity::load(&self.papers.node(&name(number)?))?;
-        let driver = Driver::start(Member::new(&identity), |_, ()| {})?;
+    /// Connects members of rooms, at the pace of a core, and waits for all.
+    pub async fn connect_all(&self, names: &[NodeName]) -> anyhow::Result<Vec<Node>> {
+        let mut nodes = Vec::new();
+        for (number, name) in names.iter().enumerate() {
+            nodes.push(self.door.connect(name)?);
+            if number % 10 == 9 {
+                sleep(PAUSE).await;
+            }
+        }
+        for node in &nodes {
+            node.is_up().await.with_context(|| self.relay.log())?;
+        }
+        Ok(nodes)
+    }
+}
+
+impl Door {
+    /// Begins to connect a member of rooms.
+    pub fn connect(&self, node: &NodeName) -> anyhow::Result<Node> {
+        self.connect_as(node, self.address, Member::new)
+    }
+
+    /// Begins to connect a node, to the relay or to what stands before it.
+    pub fn connect_as<R: Role<Event = ()> + 'static>(
+        &self,
+        node: &NodeName,
+        to: SocketAddr,
+        role: impl FnOnce(&Identity) -> R,
+    ) -> anyhow::Result<Node<R>> {
+        let identity = Identity::load(&self.papers.node(node))?;
+        let driver = Driver::start(role(&identity), |_, ()| {})?;
         let route = Route {
             budget_kbit_s: 2_000,
             link: "cable".parse()?,
@@ -102,25 +159,17 @@ impl Hub {
             _dialers: dialers,
         })
     }
+}
 
-    /// Connects so many, at the pace of a core, and waits for all.
-    pub async fn connect_all(&self, count: usize) -> anyhow::Result<Vec<Node>> {
-        let mut nodes = Vec::new();
-        for number in 0..count {
-            nodes.push(self.connect(number, self.address)?);
-            if number % 10 == 9 {
-                sleep(PAUSE).await;
-            }
+impl<R: Role + 'static> Node<R> {
+    /// Waits until it is connected.
+    pub async fn is_up(&self) -> anyhow::Result<()> {
+        let until = Instant::now() + CONNECT_MAX;
+        while self.driver.paths().is_empty() {
+            anyhow::ensure!(Instant::now() < until, "a node does not connect");
+            sleep(LOOK).await;
         }
-        for node in &nodes {
-            let until = Instant::now() + CONNECT_MAX;
-            while node.driver.paths().is_empty() {
-                let log = self.relay.log();
-                anyhow::ensure!(Instant::now() < until, "a node does not connect: {log}");
-                sleep(LOOK).await;
-            }
-        }
-        Ok(nodes)
+        Ok(())
     }
 }
 
@@ -139,20 +188,34 @@ impl Node {
     }
 }
 
+fn store(folder: &Path) -> PathBuf {
+    folder.join("hub")
+}
+
 fn run(config: &Path, folder: &Path) -> anyhow::Result<Program> {
     let program = Plan::sibling_programs()?.join("longrein-relay");
     let arguments = [OsStr::new("--config"), config.as_os_str()];
-    Ok(Program::start(
-        &program,
-        &arguments,
-        &folder.join("relay.log"),
-    )?)
+    let log = folder.join("relay.log");
+    Ok(Program::start(&program, &arguments, &log)?)
 }
 
-/// The name of a controller.
-pub fn name(number: usize) -> anyhow::Result<NodeName> {
-    let name = format!("node-{number}").parse();
-    Ok(NodeName::new(NodeKind::Controller, name.context("a name")?))
+fn run_on_one_core(config: &Path, folder: &Path) -> anyhow::Result<Program> {
+    let program = Plan::sibling_programs()?.join("longrein-relay");
+    let mut arguments = vec![OsStr::new("--cpu-list"), OsStr::new("0")];
+    arguments.extend([
+        program.as_os_str(),
+        OsStr::new("--config"),
+        config.as_os_str(),
+    ]);
+    let log = folder.join("relay.log");
+    Ok(Program::start(Path::new("taskset"), &arguments, &log)?)
+}
+
+/// The names of so many nodes.
+pub fn names(kind: NodeKind, count: usize) -> anyhow::Result<Vec<NodeName>> {
+    (0..count)
+        .map(|number| Ok(NodeName::new(kind, format!("node-{number}").parse()?)))
+        .collect()
 }
 
 const RELAY: &str = "east";

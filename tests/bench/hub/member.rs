@@ -1,12 +1,14 @@
 //! A node that speaks with the hub and notes what comes.
 
+use std::collections::BTreeMap;
+
 use longrein_io::clock;
 use longrein_io::entropy::SystemEntropy;
 use longrein_io::keys::Identity;
 use longrein_proto::base::{MonoTime, NodeName};
 use longrein_proto::hub::{Caller, CallerEvent, Source};
 use longrein_proto::role::{Controller, ControllerEvent, Input, Redial, Role, Transmit};
-use longrein_proto::wire::hub::{Answer, LineMessage, Request, Tell};
+use longrein_proto::wire::hub::{Answer, LineMessage, Request, TargetOutcome, TargetResult, Tell};
 
 /// A controller of which only the conversation with the hub is used.
 pub struct Member {
@@ -17,13 +19,16 @@ pub struct Member {
     pub gaps: u64,
     /// Messages that came.
     pub heard: u64,
-    /// Bytes of their payloads.
-    pub heard_bytes: u64,
+    /// Targets of own messages of which it is known what became of the message there, and those that it was delivered to.
+    pub results: u64,
+    pub delivered: u64,
+    /// The number of the newest message to this node alone.
+    directed: u64,
     /// The newest answers.
     pub answers: Vec<(u32, Answer)>,
-    /// How nodes stand, as the hub tells.
-    pub presence: std::collections::BTreeMap<NodeName, bool>,
-    last: std::collections::BTreeMap<String, u64>,
+    /// How nodes stand, as the hub tells: whether each is here, and the revision of that.
+    pub presence: BTreeMap<NodeName, (bool, u64)>,
+    last: BTreeMap<String, u64>,
 }
 
 impl Member {
@@ -37,10 +42,12 @@ impl Member {
             delays_us: Vec::new(),
             gaps: 0,
             heard: 0,
-            heard_bytes: 0,
+            results: 0,
+            delivered: 0,
+            directed: 0,
             answers: Vec::new(),
-            presence: std::collections::BTreeMap::new(),
-            last: std::collections::BTreeMap::new(),
+            presence: BTreeMap::new(),
+            last: BTreeMap::new(),
         }
     }
 
@@ -61,7 +68,16 @@ impl Member {
     pub fn clear(&mut self) {
         self.delays_us.clear();
         self.answers.clear();
-        (self.heard, self.heard_bytes, self.gaps) = (0, 0, 0);
+        (self.heard, self.gaps, self.results, self.delivered) = (0, 0, 0, 0);
+    }
+
+    fn hear(&mut self, payload: &[u8]) {
+        self.heard += 1;
+        if let Some(sent) = payload.first_chunk::<8>() {
+            let arrived = clock::now().as_us();
+            self.delays_us
+                .push(arrived.saturating_sub(u64::from_be_bytes(*sent)));
+        }
     }
 
     fn listen(&mut self, now: MonoTime) {
@@ -78,13 +94,7 @@ impl Member {
                     cursor,
                     message: LineMessage::Post(post),
                 }) => {
-                    self.heard += 1;
-                    self.heard_bytes += post.payload.0.len() as u64;
-                    if let Some(sent) = post.payload.0.first_chunk::<8>() {
-                        let arrived = clock::now().as_us();
-                        let sent = u64::from_be_bytes(*sent);
-                        self.delays_us.push(arrived.saturating_sub(sent));
-                    }
+                    self.hear(&post.payload.0);
                     if let Some(cursor) = cursor {
                         let last = self.last.entry(place(&source)).or_default();
                         self.gaps += u64::from(*last != 0 && cursor.number != *last + 1);
@@ -92,8 +102,24 @@ impl Member {
                     }
                 }
                 Some(CallerEvent::Answered { ask, answer }) => self.answers.push((ask, answer)),
+                Some(CallerEvent::Told(Tell::Directed(directed))) => {
+                    let payload = &directed.post.payload.0;
+                    self.hear(payload);
+                    if let Some(number) = payload.get(8..).and_then(<[u8]>::first_chunk::<8>) {
+                        let number = u64::from_be_bytes(*number);
+                        self.gaps += u64::from(number != self.directed + 1);
+                        self.directed = number;
+                    }
+                }
+                Some(CallerEvent::Told(Tell::Results { results, .. })) => {
+                    let is_delivered =
+                        |result: &&TargetResult| result.outcome == TargetOutcome::Delivered;
+                    self.delivered += results.iter().filter(is_delivered).count() as u64;
+                    self.results += results.len() as u64;
+                }
                 Some(CallerEvent::Told(Tell::Presence { nodes, .. })) => {
-                    let told = nodes.into_iter().map(|node| (node.node, node.present));
+                    let told = nodes.into_iter();
+                    let told = told.map(|node| (node.node, (node.present, node.revision)));
                     self.presence.extend(told);
                 }
                 Some(_) => {}

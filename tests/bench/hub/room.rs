@@ -11,6 +11,7 @@ use longrein_proto::wire::hub::{
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::fleet::{Hub, Node};
+use super::verdict::Verdict;
 use crate::spread::Spread;
 
 /// What a room did in one run.
@@ -35,6 +36,44 @@ pub struct Load {
     pub messages_per_s: u32,
     pub class: Class,
     pub span: Duration,
+}
+
+/// What a load has to reach, beside that all of it arrives in order.
+#[derive(Clone, Copy, Debug)]
+pub struct Targets {
+    pub deliveries_per_s: f64,
+    pub p99_us: u64,
+}
+
+impl Targets {
+    pub fn of(load: &Load) -> Targets {
+        let deliveries_per_s = f64::from(load.messages_per_s) * load.members as f64;
+        Targets {
+            // The first message is sent at the beginning, the last one a period before the end.
+            deliveries_per_s: deliveries_per_s * 0.99,
+            p99_us: P99_US_MAX,
+        }
+    }
+}
+
+/// Whether a delivery costs the same in rooms of all these sizes.
+pub fn flatness(all: &[RoomFigures]) -> Verdict {
+    let costs: Vec<f64> = all.iter().map(|figures| figures.cpu_us).collect();
+    let mean = costs.iter().sum::<f64>() / costs.len().max(1) as f64;
+    let off = |cost: &f64| 100.0 * (cost - mean).abs() / mean;
+    let worst = costs.iter().map(off).fold(0.0, f64::max);
+    let members: Vec<usize> = all.iter().map(|figures| figures.members).collect();
+    let json = serde_json::json!({ "members": members, "relay_cpu_us_per_delivery": costs, "off_pct": worst });
+    let text = format!(
+        "a delivery takes {} µs of the relay in rooms of {members:?}, the same nodes and deliveries a second: {worst:.0} % off their mean at most",
+        costs
+            .iter()
+            .map(|cost| format!("{cost:.1}"))
+            .collect::<Vec<_>>()
+            .join(", "),
+    );
+    let is_whole = |figures: &RoomFigures| figures.delivered_pct >= 100.0 && figures.gaps == 0;
+    Verdict::new(json, text, worst <= OFF_PCT_MAX && all.iter().all(is_whole))
 }
 
 /// Has members of rooms publish in turn, and counts what arrives.
@@ -93,17 +132,19 @@ pub async fn broadcast(hub: &Hub, nodes: &[Node], load: Load) -> anyhow::Result<
 }
 
 impl RoomFigures {
-    pub fn json(&self, case: &str) -> serde_json::Value {
-        serde_json::json!({
-            "case": case, "rooms": self.rooms, "members": self.members, "sent_per_s": self.sent_per_s,
+    pub fn verdict(&self, targets: Targets) -> Verdict {
+        let holds = self.delivered_pct >= 100.0
+            && self.gaps == 0
+            && self.deliveries_per_s >= targets.deliveries_per_s
+            && self.delay.p99 <= targets.p99_us;
+        let json = serde_json::json!({
+            "rooms": self.rooms, "members": self.members, "sent_per_s": self.sent_per_s,
             "deliveries_per_s": self.deliveries_per_s, "delivered_pct": self.delivered_pct, "gaps": self.gaps,
             "delay": self.delay.json(), "relay_cpu_us_per_delivery": self.cpu_us,
-        })
-    }
-
-    pub fn row(&self, case: &str) -> String {
-        format!(
-            "{case}: {} room(s) of {}, {:.0} messages/s: {:.0} deliveries/s, {:.3} % arrived, {} out of order, delay p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms, {:.1} µs of the relay each",
+        });
+        let text = format!(
+            "{} room(s) of {}, {:.0} messages/s: {:.0} deliveries/s, {:.3} % arrived, {} out of order, delay p50 {:.1} ms, p99 {:.1} ms, \
+             p99.9 {:.1} ms, max {:.1} ms, {:.1} µs of the relay each",
             self.rooms,
             self.members,
             self.sent_per_s,
@@ -112,9 +153,11 @@ impl RoomFigures {
             self.gaps,
             self.delay.p50 as f64 / 1e3,
             self.delay.p99 as f64 / 1e3,
+            self.delay.p999 as f64 / 1e3,
             self.delay.max as f64 / 1e3,
             self.cpu_us,
-        )
+        );
+        Verdict::new(json, text, holds)
     }
 }
 
@@ -195,6 +238,8 @@ pub fn room_name(room: usize) -> anyhow::Result<Name> {
     Ok(format!("room-{room}").parse()?)
 }
 
+const P99_US_MAX: u64 = 50_000;
+const OFF_PCT_MAX: f64 = 20.0;
 const TOPIC: &str = "talk";
 /// Bytes of a message: a position with a few words.
 const BODY: usize = 200;
