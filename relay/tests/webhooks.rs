@@ -184,10 +184,16 @@ fn what_comes_is_posted_with_a_signature_that_verifies() {
     assert_eq!(kinds["members"]["room"], "yard");
 
     // What is delivered is taken out of the mailbox.
-    scene.until("nothing waits", |scene| (scene.status()["waiting"] == 0).then_some(()));
+    scene.until("nothing waits", |scene| {
+        (scene.status()["waiting"] == 0).then_some(())
+    });
     let line = "longrein_relay_webhook_waiting_events{webhook=\"erp\"} 0";
     let mut stream = TcpStream::connect(&scene.address).unwrap();
-    write!(stream, "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).unwrap();
     assert!(page.contains(line), "{page}");
@@ -227,7 +233,9 @@ fn what_is_never_taken_is_a_dead_letter_and_is_delivered_again_on_request_also_o
     scene.send(7);
     let (first, second) = (receiver.next(), receiver.next());
     assert_eq!(first.id, second.id);
-    scene.until("it is dead", |scene| (scene.dead().len() == 1).then_some(()));
+    scene.until("it is dead", |scene| {
+        (scene.dead().len() == 1).then_some(())
+    });
     scene.run();
     let dead = scene.dead();
     assert_eq!(dead[0]["id"], first.id.as_str());
@@ -245,7 +253,9 @@ fn what_is_never_taken_is_a_dead_letter_and_is_delivered_again_on_request_also_o
     assert_eq!(scene.ask("POST", &place, &Value::Null).0, 202);
     let third = receiver.next();
     assert_eq!((third.id, third.is_genuine), (first.id, true));
-    scene.until("it is delivered", |scene| (scene.status()["waiting"] == 0).then_some(()));
+    scene.until("it is delivered", |scene| {
+        (scene.status()["waiting"] == 0).then_some(())
+    });
     assert!(scene.dead().is_empty());
     // It is given back once.
     assert_eq!(scene.ask("POST", &place, &Value::Null).0, 404);

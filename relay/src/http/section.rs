@@ -170,7 +170,10 @@ impl HttpSection {
             return wrong(all, format!("it may be there {WEBHOOKS_MOST} times"));
         }
         if !self.webhooks.is_empty() && self.listen.is_none() {
-            return wrong(all, "[http] needs `listen`, as its thread posts".to_string());
+            return wrong(
+                all,
+                "[http] needs `listen`, as its thread posts".to_string(),
+            );
         }
         if let Some(name) = used_twice(self.webhooks.iter().map(|section| &section.name)) {
             return wrong(all, format!("the name {name} is used twice"));

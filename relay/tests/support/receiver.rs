@@ -86,7 +86,10 @@ impl Receiver {
     /// All that were taken, in order.
     pub fn taken(&self) -> Vec<Received> {
         let shared = self.shared.lock().unwrap();
-        let taken = shared.all.iter().filter(|received| received.answered == 204);
+        let taken = shared
+            .all
+            .iter()
+            .filter(|received| received.answered == 204);
         taken.cloned().collect()
     }
 }
@@ -117,11 +120,15 @@ fn serve(stream: TcpStream, secret: &str, shared: &Mutex<Shared>) -> Option<Rece
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let body = String::from_utf8(body).unwrap();
-    let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
+    let key = STANDARD
+        .decode(secret.strip_prefix("whsec_").unwrap())
+        .unwrap();
     let key = Key::new(HMAC_SHA256, &key);
     let signed = format!("{id}.{timestamp}.{body}");
     let is_genuine = signature.split(' ').any(|one| {
-        let tag = one.strip_prefix("v1,").and_then(|tag| STANDARD.decode(tag).ok());
+        let tag = one
+            .strip_prefix("v1,")
+            .and_then(|tag| STANDARD.decode(tag).ok());
         tag.is_some_and(|tag| verify(&key, signed.as_bytes(), &tag).is_ok())
     });
     let answered = {

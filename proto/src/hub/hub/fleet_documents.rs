@@ -63,9 +63,11 @@ impl Hub {
         };
         let facts = self.facts();
         let watches = self.fleet_watches.iter();
-        let fitting =
-            watches.filter(|(_, wide)| wide.section == section && is_selected(&wide.of, node, &facts));
-        fitting.map(|(client, wide)| (*client, wide.watch)).collect()
+        let fitting = watches
+            .filter(|(_, wide)| wide.section == section && is_selected(&wide.of, node, &facts));
+        fitting
+            .map(|(client, wide)| (*client, wide.watch))
+            .collect()
     }
 
     fn facts(&self) -> Facts<'_> {

@@ -226,7 +226,9 @@ fn who_watches_the_documents_of_many_nodes_hears_of_those_that_its_selector_fits
     let (page, next) = rig.hub.fleet_documents(section, &selector, None, 1);
     let nodes: Vec<String> = page.iter().map(|(node, _)| node.to_string()).collect();
     assert_eq!(nodes, ["agent/truck-17"]);
-    let (page, next) = rig.hub.fleet_documents(section, &selector, next.as_ref(), 8);
+    let (page, next) = rig
+        .hub
+        .fleet_documents(section, &selector, next.as_ref(), 8);
     assert_eq!((page, next), (vec![], None));
 
     for node in ["agent/truck-18", "agent/truck-19", "agent/truck-17"] {

@@ -105,10 +105,7 @@ struct Which {
     get, path = "/webhooks", tag = "webhooks", operation_id = "listWebhooks",
     responses((status = 200, description = "Webhooks", body = WebhooksShown))
 )]
-async fn list(
-    State(api): State<Arc<Api>>,
-    caller: Caller,
-) -> Result<Json<WebhooksShown>, Problem> {
+async fn list(State(api): State<Arc<Api>>, caller: Caller) -> Result<Json<WebhooksShown>, Problem> {
     expect_manager(&caller)?;
     let webhooks = api.webhooks.iter().map(|hook| WebhookShown::of(hook));
     Ok(Json(WebhooksShown {
@@ -154,8 +151,8 @@ async fn dead_letters(
 ) -> Result<Json<DeadLetters>, Problem> {
     let hook = find(&api, &caller, &name)?;
     let below = which.cursor.map(|cursor| cursor.parse::<u64>()).transpose();
-    let below = below
-        .map_err(|_| refusal::bad_request("`cursor` is none that a page had as `next`"))?;
+    let below =
+        below.map_err(|_| refusal::bad_request("`cursor` is none that a page had as `next`"))?;
     let limit = usize::try_from(Limit::of(which.limit)).unwrap_or(LETTERS_MAX);
     let limit = limit.min(LETTERS_MAX);
     let letters = hook.outbox.dead_letters(below, limit);

@@ -31,7 +31,10 @@ mod tests {
     #[test]
     fn waits_double_up_to_an_hour_and_differ_by_chance() {
         let middle = |failed| wait(failed, 250).as_secs();
-        assert_eq!([1, 2, 3, 12, 13, 90].map(middle), [1, 2, 4, 2048, 3600, 3600]);
+        assert_eq!(
+            [1, 2, 3, 12, 13, 90].map(middle),
+            [1, 2, 4, 2048, 3600, 3600]
+        );
         assert_eq!(wait(1, 0), Duration::from_millis(750));
         assert_eq!(wait(1, 500), Duration::from_millis(1_250));
         assert_eq!(wait(u32::MAX, 501), Duration::from_secs(2_700));

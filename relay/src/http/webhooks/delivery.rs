@@ -30,6 +30,8 @@ pub(super) struct Delivery {
     /// Whether what is stored is not yet as it is here.
     is_unsettled: bool,
     is_settling: bool,
+    /// The receiver said that it is, and that is not stored yet.
+    is_gone: bool,
 }
 
 /// Something came to its end.
@@ -41,11 +43,14 @@ enum Done {
     },
     Buried {
         number: u64,
+        tries: Tries,
         is_stored: bool,
     },
     Settled {
         is_stored: bool,
     },
+    /// Whether nothing is posted any more is stored, or could not be.
+    Switched,
 }
 
 impl Delivery {
@@ -60,6 +65,7 @@ impl Delivery {
             posting: 0,
             is_unsettled: false,
             is_settling: false,
+            is_gone: false,
         }
     }
 
@@ -115,7 +121,8 @@ impl Delivery {
     }
 
     fn may_post(&self) -> bool {
-        self.posting < self.hook.section.concurrency && self.hook.outbox.off().is_none()
+        let is_on = !self.is_gone && self.hook.outbox.off().is_none();
+        is_on && self.posting < self.hook.section.concurrency
     }
 
     fn post(&mut self) {
@@ -149,20 +156,25 @@ impl Delivery {
                 self.posting -= 1;
                 self.on_posted(number, &waiting, posted);
             }
-            Done::Buried { number, is_stored } => {
+            Done::Buried {
+                number,
+                tries,
+                is_stored,
+            } => {
                 if is_stored {
                     self.hook.counts.add_dead();
                     self.forget(number);
                 } else {
                     // It is posted once more, and may have more luck.
-                    let tries = Tries::default();
-                    self.window.put_off(number, tries, Instant::now() + STORE_PAUSE);
+                    self.window
+                        .put_off(number, tries, Instant::now() + STORE_PAUSE);
                 }
             }
             Done::Settled { is_stored } => {
                 self.is_settling = false;
                 self.is_unsettled |= !is_stored;
             }
+            Done::Switched => self.is_gone = false,
         }
     }
 
@@ -173,20 +185,23 @@ impl Delivery {
                 self.forget(number);
             }
             Posted::Gone => {
-                let (tries, now) = (waiting.tries, Instant::now());
                 self.hook.counts.add_failed();
-                self.window.put_off(number, tries, now + STORE_PAUSE);
+                self.window.put_off(number, waiting.tries, Instant::now());
+                if std::mem::replace(&mut self.is_gone, true) {
+                    return;
+                }
                 tracing::warn!(
                     webhook = %self.hook.name,
                     "webhook's receiver is gone (410): nothing is posted until it is enabled again"
                 );
                 let hook = Arc::clone(&self.hook);
                 self.work.spawn(async move {
-                    let switched = hook.switch(false).await;
-                    let is_stored = switched.is_ok();
-                    Done::Settled { is_stored }
+                    if hook.switch(false).await.is_err() {
+                        // Then it is posted again, and answered so again.
+                        sleep(STORE_PAUSE).await;
+                    }
+                    Done::Switched
                 });
-                self.is_settling = true;
             }
             Posted::Failed { why, wish } => {
                 self.hook.counts.add_failed();
@@ -219,11 +234,15 @@ impl Delivery {
             at_ms: clock::unix_ms(),
             why,
         });
-        let (hook, id) = (Arc::clone(&self.hook), waiting.id);
+        let (hook, id, tries) = (Arc::clone(&self.hook), waiting.id, waiting.tries);
         self.work.spawn(async move {
             let buried = hook.outbox.bury(id, &kept).await;
             let is_stored = buried.is_ok();
-            Done::Buried { number, is_stored }
+            Done::Buried {
+                number,
+                tries,
+                is_stored,
+            }
         });
     }
 

@@ -128,8 +128,13 @@ async fn tell(source: &Source, changed: Changed) -> Result<(), DeskError> {
     let is_whole = section.has(Event::Document) && section.has_part(changed.section);
     if is_whole {
         let owner = Owner::Node(node.clone());
-        let told =
-            DocumentTold::of(owner, changed.section, revisions, changed.set, changed.removed);
+        let told = DocumentTold::of(
+            owner,
+            changed.section,
+            revisions,
+            changed.set,
+            changed.removed,
+        );
         events.push(("document", told));
     }
     let last = events.len().saturating_sub(1);

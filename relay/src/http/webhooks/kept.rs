@@ -1,7 +1,5 @@
 //! An event as it is kept until it is delivered, and what is posted of it.
 
-use std::sync::Arc;
-
 use longrein_io::date;
 use longrein_io::entropy::SystemEntropy;
 use longrein_proto::base::Entropy;
@@ -14,7 +12,7 @@ use serde_json::value::RawValue;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(in crate::http) struct Kept {
     /// What it is of: events of one source are delivered in order.
-    pub(in crate::http) source: Arc<str>,
+    pub(in crate::http) source: String,
     /// What kind it is.
     pub(in crate::http) kind: String,
     /// Of a message of the mailbox, its number there: it is taken when it is delivered.
@@ -50,7 +48,7 @@ struct Posted<'a> {
 impl Kept {
     /// A new one; none when it is too long to be kept.
     pub(super) fn new(
-        source: &Arc<str>,
+        source: &str,
         kind: &str,
         mail: Option<u64>,
         at_ms: u64,
@@ -64,7 +62,7 @@ impl Kept {
         };
         let body = serde_json::value::to_raw_value(&posted).ok()?;
         (body.get().len() <= BODY_BYTES_MAX).then(|| Kept {
-            source: Arc::clone(source),
+            source: source.to_string(),
             kind: kind.to_string(),
             mail,
             body,
@@ -126,7 +124,7 @@ mod tests {
     #[test]
     fn what_is_posted_says_what_it_is_and_when_it_happened() {
         let data = json!({ "room": "yard" });
-        let kept = Kept::new(&"topic".into(), "topic", None, 1_234, &data).unwrap();
+        let kept = Kept::new("topic", "topic", None, 1_234, &data).unwrap();
         let body: Value = serde_json::from_str(kept.body.get()).unwrap();
         assert_eq!(
             body,
@@ -150,6 +148,6 @@ mod tests {
     #[test]
     fn what_is_too_long_is_not_kept() {
         let long = "x".repeat(BODY_BYTES_MAX);
-        assert!(Kept::new(&"topic".into(), "topic", None, 0, &long).is_none());
+        assert!(Kept::new("topic", "topic", None, 0, &long).is_none());
     }
 }

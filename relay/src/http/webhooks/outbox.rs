@@ -16,7 +16,7 @@ use super::window::Tries;
 use crate::hub::{Annex, AnnexError, AnnexLoaded, JOURNALS};
 
 /// One webhook's part of the store.
-pub(super) struct Outbox {
+pub(in crate::http) struct Outbox {
     name: Name,
     annex: Annex,
     /// Journals of what waits and of what is dead.
@@ -25,7 +25,7 @@ pub(super) struct Outbox {
     state: Mutex<State>,
     /// Who appends has this, so that numbers follow each other.
     appending: tokio::sync::Mutex<()>,
-    /// Who gives back or switches has this.
+    /// Who buries, gives back or switches has this.
     deciding: tokio::sync::Mutex<()>,
     /// Something waits, or is to go on.
     pub(super) news: Notify,
@@ -105,7 +105,10 @@ impl Outbox {
             marks,
             tries: read(&own, TRIES).unwrap_or_default(),
             off: off.filter(|off| off.url == url),
-            revisions: own.iter().map(|(key, (at, _))| (key.to_string(), *at)).collect(),
+            revisions: own
+                .iter()
+                .map(|(key, (at, _))| (key.to_string(), *at))
+                .collect(),
         };
         Outbox {
             name,
@@ -132,7 +135,7 @@ impl Outbox {
         state.count >= WAITING_MAX || state.bytes >= WAITING_BYTES_MAX
     }
 
-    pub(super) fn off(&self) -> Option<Off> {
+    pub(in crate::http) fn off(&self) -> Option<Off> {
         self.state().off.clone()
     }
 
@@ -207,7 +210,8 @@ impl Outbox {
         &self,
         from: u64,
     ) -> Result<Vec<(u64, MessageId, Option<Kept>)>, AnnexError> {
-        self.read(&self.waiting, ReadFrom::Number(from), false, PAGE).await
+        self.read(&self.waiting, ReadFrom::Number(from), false, PAGE)
+            .await
     }
 
     /// This event waits no more.
@@ -252,6 +256,7 @@ impl Outbox {
     /// # Errors
     /// Then it is not kept.
     pub(super) async fn bury(&self, id: MessageId, kept: &Kept) -> Result<(), AnnexError> {
+        let _alone = self.deciding.lock().await;
         let number = self.state().dead.next;
         let entry = kept.entry(number, id, clock::unix_ms());
         let bytes = length(&entry.bytes);

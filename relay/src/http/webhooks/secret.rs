@@ -14,7 +14,9 @@ pub(super) struct Secrets(Vec<Key>);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SecretError {
     /// A name without a folder is a credential, and the service manager gave none.
-    #[error("`{0}` is the name of a credential (LoadCredential=), and systemd gave none; a file is named from `/` on")]
+    #[error(
+        "`{0}` is the name of a credential (LoadCredential=), and systemd gave none; a file is named from `/` on"
+    )]
     NoCredentials(String),
     /// The file cannot be read.
     #[error("{}: {source}", file.display())]

@@ -139,9 +139,11 @@ impl WebhookSection {
         }
         let has_more = of.group.is_some() || of.room.is_some() || !of.labels.is_empty();
         if self.has(Event::Quality) && has_more {
-            return Err("\"quality\" can be of `nodes` only, not of a `group`, room or label: \
+            return Err(
+                "\"quality\" can be of `nodes` only, not of a `group`, room or label: \
                         give it a webhook of its own"
-                .to_string());
+                    .to_string(),
+            );
         }
         if !(1..=ATTEMPTS_MOST).contains(&self.attempts) {
             return Err(format!("`attempts` must be 1 to {ATTEMPTS_MOST}"));
@@ -186,7 +188,8 @@ impl WebhookSection {
             let (key, value) = (name("labels", key)?, name("labels", value)?);
             Ok::<_, String>(Label { key, value })
         });
-        let one = |key, text: &Option<String>| text.as_ref().map(|text| name(key, text)).transpose();
+        let one =
+            |key, text: &Option<String>| text.as_ref().map(|text| name(key, text)).transpose();
         Ok(Selector {
             nodes: nodes.collect::<Result<_, _>>()?,
             kind: None,

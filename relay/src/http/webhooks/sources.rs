@@ -77,7 +77,6 @@ pub(super) fn streams(hook: &Hook) -> BTreeMap<String, Wanted> {
         (
             Event::Mailbox,
             Wanted {
-                mailbox: true,
                 positions: Positions::none(1),
                 from: section.from,
                 ..Wanted::default()

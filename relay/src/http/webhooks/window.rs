@@ -82,13 +82,13 @@ impl Window {
 
     /// The events whose turn it is, as many as may be, of each source the oldest; they count as posted.
     pub(super) fn take_due(&mut self, now: Instant, count: usize) -> Vec<(u64, Waiting)> {
-        let mut busy: BTreeSet<Arc<str>> = BTreeSet::new();
+        let mut busy = BTreeSet::new();
         let mut due = Vec::new();
         for (number, waiting) in &mut self.waiting {
             if due.len() >= count {
                 break;
             }
-            let is_oldest = busy.insert(Arc::clone(&waiting.kept.source));
+            let is_oldest = busy.insert(waiting.kept.source.clone());
             let is_time = waiting.not_before.is_none_or(|at| at <= now);
             if is_oldest && is_time && !waiting.is_posted {
                 waiting.is_posted = true;
@@ -129,7 +129,9 @@ impl Window {
     pub(super) fn tries(&self) -> BTreeMap<u64, Tries> {
         let tried = self.waiting.iter();
         let tried = tried.filter(|(_, waiting)| waiting.tries.failed > 0);
-        tried.map(|(number, waiting)| (*number, waiting.tries)).collect()
+        tried
+            .map(|(number, waiting)| (*number, waiting.tries))
+            .collect()
     }
 }
 
@@ -147,7 +149,7 @@ mod tests {
     fn window(sources: &[&str]) -> Window {
         let mut window = Window::new(1);
         for (number, source) in (1..).zip(sources) {
-            let kept = Kept::new(&Arc::from(*source), "topic", None, 0, &()).unwrap();
+            let kept = Kept::new(source, "topic", None, 0, &()).unwrap();
             let id = MessageId([0; 16]);
             window.add(number, id, kept, Tries::default(), None);
         }
@@ -179,7 +181,13 @@ mod tests {
         let mut window = window(&["a", "a", "b"]);
         let now = Instant::now();
         assert_eq!(due(&mut window, now), [1, 3]);
-        let (tries, later) = (Tries { failed: 1, next_ms: 0 }, now + Duration::from_secs(1));
+        let (tries, later) = (
+            Tries {
+                failed: 1,
+                next_ms: 0,
+            },
+            now + Duration::from_secs(1),
+        );
         window.put_off(1, tries, later);
         assert_eq!(due(&mut window, now), []);
         assert_eq!(window.next_due(), Some(later));

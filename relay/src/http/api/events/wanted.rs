@@ -68,7 +68,6 @@ pub(in crate::http) struct Wanted {
     pub(in crate::http) documents: Vec<(Owner, Section)>,
     pub(in crate::http) presence: Option<Selector>,
     pub(in crate::http) messages: bool,
-    pub(in crate::http) mailbox: bool,
     pub(in crate::http) from: From,
     /// Of the topics, and of the mailbox if it is read.
     pub(in crate::http) positions: Positions,
@@ -124,7 +123,6 @@ impl Wanted {
             documents,
             presence: presence.then_some(selector),
             messages,
-            mailbox,
             from: wishes.from.unwrap_or_default(),
             positions,
         })
