@@ -12,6 +12,7 @@ mod support;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -87,7 +88,7 @@ impl Scene {
         let (body, token) = (body.to_string(), &self.token);
         let request = format!(
             "{method} /v1{place} HTTP/1.1\r\nhost: relay\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+             content-type: application/json\r\nif-match: *\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
         stream.write_all(request.as_bytes()).unwrap();
@@ -318,6 +319,45 @@ fn a_receiver_that_is_gone_gets_nothing_until_it_is_enabled_again() {
     assert_eq!(enabled.0, 204, "{}", enabled.1);
     let numbers = [receiver.next(), receiver.next()].map(|received| payload(&received));
     assert_eq!(numbers, [1, 2]);
+}
+
+/// The Python of the documentation, and what it says of a signature that is right and of others.
+#[test]
+fn the_documented_receiver_verifies_what_is_posted_and_nothing_else() {
+    let text = include_str!("../../docs/webhooks.md");
+    let (_, rest) = text.split_once("```python\n").unwrap();
+    let (python, _) = rest.split_once("```").unwrap();
+    let receiver = Receiver::start(SECRET);
+    let scene = Scene::start("webhook-python", &receiver, "events = [\"mailbox\"]");
+    scene.send(1);
+    let received = receiver.next();
+    let script = format!(
+        "{python}\nimport json, sys\nposted = json.load(sys.stdin)\n\
+         secret, body, headers = posted['secret'], posted['body'].encode(), posted['headers']\n\
+         old = dict(headers, **{{'webhook-timestamp': '1614265330'}})\n\
+         assert verify(secret, headers, body)\n\
+         assert not verify(secret, headers, body + b' ')\n\
+         assert not verify(secret, old, body)\n\
+         assert not verify('whsec_' + 'A' * 32, headers, body)\n"
+    );
+    let posted = json!({
+        "secret": SECRET,
+        "body": received.body,
+        "headers": {
+            "webhook-id": received.id,
+            "webhook-timestamp": received.timestamp,
+            "webhook-signature": received.signature,
+        },
+    });
+    let mut python = Command::new("python3")
+        .args(["-c", &script])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = python.stdin.take().unwrap();
+    stdin.write_all(posted.to_string().as_bytes()).unwrap();
+    drop(stdin);
+    assert!(python.wait().unwrap().success());
 }
 
 #[test]

@@ -29,6 +29,8 @@ struct Shared {
 #[derive(Clone, Debug)]
 pub struct Received {
     pub id: String,
+    pub timestamp: String,
+    pub signature: String,
     pub body: String,
     /// Whether it is signed with the secret.
     pub is_genuine: bool,
@@ -143,6 +145,8 @@ fn serve(stream: TcpStream, secret: &str, shared: &Mutex<Shared>) -> Option<Rece
     };
     let received = Received {
         id,
+        timestamp,
+        signature,
         body,
         is_genuine,
         answered,
