@@ -153,6 +153,10 @@ impl Config {
                 return wrong("[connections]", what);
             }
         }
+        if !self.http.webhooks.is_empty() && !self.hub.enabled {
+            let what = "it is for the fleet's hub: [hub] needs `enabled = true`".to_string();
+            return wrong("[[http.webhook]]", what);
+        }
         self.http.check()
     }
 

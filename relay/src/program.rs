@@ -130,7 +130,7 @@ async fn serve(
     let mut role = Relay::new(config.relay(), Box::new(SystemEntropy::new()));
     let revocations = RevocationFile::open(&config.identity.directory, identity.fleet());
     role.believe(identity.fleet().clone());
-    let opened = match config.hub.enabled {
+    let mut opened = match config.hub.enabled {
         true => Some(Opened::new(&config.hub)?),
         false => None,
     };
@@ -147,6 +147,7 @@ async fn serve(
             event => on_event(driver, &event, &left, &revocations),
         }
     })?;
+    let beside = opened.as_mut().map(Opened::take_beside).unwrap_or_default();
     if let Some(opened) = opened {
         // It is set once.
         let _ = hub.set(Host::start(opened, &driver)?);
@@ -171,11 +172,12 @@ async fn serve(
         relay: driver.remote(),
         counts: Counts::tell_others(&driver, &listeners),
         desk: hub.get().map(|host| host.desk(&driver)),
+        annex: hub.get().map(Host::annex),
         identity: identity.clone(),
         nodes_in_metrics: config.http.nodes_in_metrics,
         started_s: now_s(),
     };
-    let http = match HttpServer::start(&config.http, access) {
+    let http = match HttpServer::start(&config.http, access, beside) {
         Ok(http) => http,
         Err(error) => {
             driver.close().await;

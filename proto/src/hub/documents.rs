@@ -7,6 +7,7 @@ mod key;
 mod watches;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use self::watches::Watches;
@@ -182,6 +183,24 @@ impl<C: Clone + Ord> Documents<C> {
     pub(crate) fn get(&self, owner: &Owner, section: Section) -> Document {
         let document = self.documents.get(&(owner.clone(), section));
         document.map(|d| Document::clone(d)).unwrap_or_default()
+    }
+
+    /// The documents of this section that nodes have, by node, behind one of them.
+    pub(crate) fn of_nodes(
+        &self,
+        section: Section,
+        after: Option<&NodeName>,
+    ) -> impl Iterator<Item = (&NodeName, &Document)> {
+        let behind = match after {
+            // The last of its sections.
+            Some(node) => Bound::Excluded((Owner::Node(node.clone()), Section::Reported)),
+            None => Bound::Unbounded,
+        };
+        let documents = self.documents.range((behind, Bound::Unbounded));
+        documents.filter_map(move |((owner, of), document)| match owner {
+            Owner::Node(node) if *of == section => Some((node, &**document)),
+            Owner::Node(_) | Owner::Room(_) => None,
+        })
     }
 
     /// The value of a node's label: of the item `label.<key>` of its attributes.

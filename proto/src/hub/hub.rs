@@ -2,6 +2,7 @@
 
 mod attributes;
 mod commits;
+mod fleet_documents;
 mod messages;
 mod pump;
 mod rooms;
@@ -148,6 +149,8 @@ pub struct Hub {
     documents: Documents<ClientId>,
     presence: Presence,
     watches: PresenceWatches<ClientId>,
+    /// Documents of many nodes, by who watches them.
+    fleet_watches: BTreeMap<ClientId, fleet_documents::FleetWatch>,
     locks: Locks<Asker>,
     /// The nodes whose sessions hold leases, by vehicle.
     leased: BTreeMap<NodeName, BTreeSet<NodeName>>,
@@ -186,6 +189,7 @@ impl Hub {
             documents: Documents::new(),
             presence: Presence::new(u64::from(loaded.starts) << PRESENCE_REVISION_BITS),
             watches: PresenceWatches::default(),
+            fleet_watches: BTreeMap::new(),
             locks: Locks::new(loaded.starts),
             leased: BTreeMap::new(),
             queue: VecDeque::new(),
@@ -290,6 +294,7 @@ impl Hub {
 
     /// A program is gone.
     pub fn on_client_gone(&mut self, at: Moment, client: ClientId, why: LeaveReason) {
+        self.fleet_watches.remove(&client);
         let Some(gone) = self.clients.remove(&client) else {
             return;
         };

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::problem::Problem;
 use crate::counts::{Counts, CountsAsker};
-use crate::hub::Desk;
+use crate::hub::{Annex, Desk};
 
 /// Reaches the relay's network thread, with bounded patience.
 #[derive(Clone)]
@@ -20,6 +20,8 @@ pub(crate) struct Access {
     pub(crate) counts: CountsAsker,
     /// The way to the hub, if this relay is one.
     pub(crate) desk: Option<Desk>,
+    /// The way to what is stored beside it.
+    pub(crate) annex: Option<Annex>,
     pub(crate) identity: Identity,
     pub(crate) nodes_in_metrics: usize,
     /// Seconds since 1970.

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, Method, Request, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -89,6 +91,41 @@ impl HttpClient {
         body: Bytes,
         bytes_max: usize,
     ) -> Result<(StatusCode, Vec<u8>), ClientError> {
+        let asked = async {
+            let answer = self.send(method, uri, headers, body).await?;
+            let status = answer.response.status();
+            let body = Limited::new(Body::new(answer.response.into_body()), bytes_max);
+            let body = body.collect().await.map_err(|_| ClientError::Body)?;
+            Ok((status, body.to_bytes().to_vec()))
+        };
+        timeout(PATIENCE, asked)
+            .await
+            .map_err(|_| ClientError::Slow)?
+    }
+
+    /// The head of the answer to what is posted; nothing of its body is read.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) async fn post(
+        &self,
+        uri: &Uri,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<(StatusCode, HeaderMap), ClientError> {
+        let answer = timeout(PATIENCE, self.send(Method::POST, uri, headers, body)).await;
+        let answer = answer.map_err(|_| ClientError::Slow)??;
+        let (head, _) = answer.response.into_parts();
+        Ok((head.status, head.headers))
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        uri: &Uri,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Answer, ClientError> {
         let host = uri.host().ok_or(ClientError::Address)?;
         let authority = uri.authority().ok_or(ClientError::Address)?.as_str();
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
@@ -101,20 +138,15 @@ impl HttpClient {
             .map_err(|_| ClientError::Address)?;
         request.headers_mut().extend(headers);
         let is_tls = expect_safe(uri)?;
-        let asked = async {
-            let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-            let bare = host.trim_start_matches('[').trim_end_matches(']');
-            let stream = TcpStream::connect((bare, port)).await?;
-            if !is_tls {
-                return talk(stream, request, bytes_max).await;
-            }
-            let name = ServerName::try_from(bare.to_string()).map_err(|_| ClientError::Address)?;
-            let connector = TlsConnector::from(Arc::clone(&self.tls));
-            talk(connector.connect(name, stream).await?, request, bytes_max).await
-        };
-        timeout(PATIENCE, asked)
-            .await
-            .map_err(|_| ClientError::Slow)?
+        let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let stream = TcpStream::connect((bare, port)).await?;
+        if !is_tls {
+            return talk(stream, request).await;
+        }
+        let name = ServerName::try_from(bare.to_string()).map_err(|_| ClientError::Address)?;
+        let connector = TlsConnector::from(Arc::clone(&self.tls));
+        talk(connector.connect(name, stream).await?, request).await
     }
 }
 
@@ -133,19 +165,31 @@ pub(super) fn expect_safe(uri: &Uri) -> Result<bool, ClientError> {
     }
 }
 
+/// An answer whose body may still come; with it the connection ends.
+struct Answer {
+    response: Response<Incoming>,
+    _connection: Connected,
+}
+
+/// Drives a connection until it is dropped, also when whoever asked gave up.
+struct Connected(JoinHandle<Result<(), hyper::Error>>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 async fn talk(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
-    bytes_max: usize,
-) -> Result<(StatusCode, Vec<u8>), ClientError> {
+) -> Result<Answer, ClientError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let driven = tokio::spawn(connection);
-    let answer = sender.send_request(request).await?;
-    let status = answer.status();
-    let body = Limited::new(Body::new(answer.into_body()), bytes_max);
-    let body = body.collect().await.map_err(|_| ClientError::Body)?;
-    driven.abort();
-    Ok((status, body.to_bytes().to_vec()))
+    let connection = Connected(tokio::spawn(connection));
+    Ok(Answer {
+        response: sender.send_request(request).await?,
+        _connection: connection,
+    })
 }
 
 /// For one answer.

@@ -13,12 +13,13 @@ mod quality;
 mod section;
 mod server;
 mod tls;
+mod webhooks;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
 use axum::middleware;
 use axum::routing::get;
+use axum::{Extension, Router};
 
 pub(crate) use self::access::Access;
 pub(crate) use self::api::ED25519_SPKI;
@@ -27,18 +28,22 @@ use self::problem::Problem;
 pub use self::section::HttpSection;
 pub use self::server::HttpError;
 pub(crate) use self::server::HttpServer;
+use self::webhooks::Webhooks;
 
 /// All that is served.
 ///
 /// # Errors
 /// The keys that the configuration names cannot be read.
-fn router(access: Access, section: &HttpSection) -> Result<Router, HttpError> {
+fn router(access: Access, section: &HttpSection, webhooks: &Webhooks) -> Result<Router, HttpError> {
     let mut router = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .route("/metrics", get(metrics::page));
+        .route(
+            "/metrics",
+            get(metrics::page).layer(Extension(webhooks.clone())),
+        );
     if section.api {
-        router = router.nest("/v1", api::router(section, &access)?);
+        router = router.nest("/v1", api::router(section, &access, webhooks)?);
     }
     let patience = section.request_timeout();
     let router = router

@@ -72,7 +72,8 @@ fn bad(detail: String) -> Problem {
     Problem::new(status, "bad-request", "The request cannot be read", detail)
 }
 
-fn node_json(quality: &NodeQuality) -> Value {
+/// A node's quality as it is shown.
+pub(super) fn node_json(quality: &NodeQuality) -> Value {
     let paths: Vec<Value> = quality.paths.iter().map(path_json).collect();
     json!({
         "node": quality.node.to_string(),

@@ -11,6 +11,7 @@ use longrein_proto::base::Name;
 use serde::{Deserialize, Serialize};
 
 use super::client::expect_safe;
+use super::webhooks::{WEBHOOKS_MOST, WebhookSection};
 
 /// `[http]`: health, metrics and the API, and their bounds.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -49,6 +50,9 @@ pub struct HttpSection {
     /// Keys whose tokens are believed.
     #[serde(rename = "token_key", skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<KeySection>,
+    /// Where what happens is posted to.
+    #[serde(rename = "webhook", skip_serializing_if = "Vec::is_empty")]
+    pub webhooks: Vec<WebhookSection>,
 }
 
 /// `[http.oidc]`: an issuer (OpenID Connect) whose tokens are believed.
@@ -131,6 +135,7 @@ impl HttpSection {
                 return wrong("`issuer` of [http.oidc] must be an address with https".to_string());
             }
         }
+        self.check_webhooks()?;
         let (per_s, burst) = (count(self.requests_per_s), count(self.requests_burst));
         for (key, value, most) in [
             ("connections", self.connections, CONNECTIONS_MOST),
@@ -154,6 +159,29 @@ impl HttpSection {
         }
         if self.nodes_in_metrics > NODES_MOST {
             return wrong(format!("`nodes_in_metrics` must be at most {NODES_MOST}"));
+        }
+        Ok(())
+    }
+
+    fn check_webhooks(&self) -> Result<(), ConfigError> {
+        let wrong = |place: String, what: String| Err(ConfigError::Wrong { place, what });
+        let all = "[[http.webhook]]".to_string();
+        if self.webhooks.len() > WEBHOOKS_MOST {
+            return wrong(all, format!("it may be there {WEBHOOKS_MOST} times"));
+        }
+        if !self.webhooks.is_empty() && self.listen.is_none() {
+            return wrong(
+                all,
+                "[http] needs `listen`, as its thread posts".to_string(),
+            );
+        }
+        if let Some(name) = used_twice(self.webhooks.iter().map(|section| &section.name)) {
+            return wrong(all, format!("the name {name} is used twice"));
+        }
+        for section in &self.webhooks {
+            if let Err(what) = section.check() {
+                return wrong(format!("[[http.webhook]] {}", section.name), what);
+            }
         }
         Ok(())
     }
@@ -184,6 +212,7 @@ impl Default for HttpSection {
             request_timeout_ms: 10_000,
             oidc: None,
             keys: Vec::new(),
+            webhooks: Vec::new(),
         }
     }
 }

@@ -24,7 +24,9 @@ use tokio::time::{sleep, timeout};
 use super::api::KeyError;
 use super::problem::Problem;
 use super::tls::Tls;
+use super::webhooks::{WebhookError, Webhooks};
 use super::{Access, HttpSection, router};
+use crate::hub::AnnexLoaded;
 
 /// Why nothing is served.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +53,9 @@ pub enum HttpError {
     /// Nobody can be asked over TLS.
     #[error("no TLS for requests of its own: {0}")]
     Client(String),
+    /// Webhooks cannot be posted.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
     /// The system gives no thread.
     #[error("the system gives no thread: {0}")]
     Thread(io::Error),
@@ -79,6 +84,7 @@ impl HttpServer {
     pub(crate) fn start(
         section: &HttpSection,
         access: Access,
+        beside: AnnexLoaded,
     ) -> Result<Option<HttpServer>, HttpError> {
         let Some(wanted) = section.listen else {
             return Ok(None);
@@ -91,8 +97,10 @@ impl HttpServer {
         let listener = StdListener::bind(wanted).map_err(on_listen)?;
         listener.set_nonblocking(true).map_err(on_listen)?;
         let address = listener.local_addr().map_err(on_listen)?;
+        let beside = access.annex.clone().map(|annex| (annex, beside));
+        let webhooks = Webhooks::new(&section.webhooks, beside)?;
         let service = Service {
-            router: router(access, section)?,
+            router: router(access.clone(), section, &webhooks)?,
             head_timeout: section.head_timeout(),
         };
         let (places, (end, told), (done, ended)) = (
@@ -105,7 +113,11 @@ impl HttpServer {
             .build()
             .map_err(HttpError::Thread)?;
         let serve = move || {
-            runtime.block_on(serve(listener, tls, service, places, told));
+            runtime.block_on(async {
+                webhooks.start(&access);
+                drop((webhooks, access));
+                serve(listener, tls, service, places, told).await;
+            });
             // Whoever waits for it may have gone.
             done.send(()).ok();
         };

@@ -7,7 +7,7 @@ use longrein_io::remote::{Remote, RemoteError};
 use longrein_proto::base::NodeName;
 use longrein_proto::hub::{ClientId, Hub, HubRights, LocalTell, Moment};
 use longrein_proto::role::Relay;
-use longrein_proto::wire::hub::{LeaveReason, Request};
+use longrein_proto::wire::hub::{Document, LeaveReason, Request, Section, Selector};
 use tokio::sync::mpsc;
 
 /// Whom the hub tells what.
@@ -133,6 +133,46 @@ impl LocalClient {
         Ok(ask)
     }
 
+    /// Has the hub tell each change of this section of the nodes that are selected then.
+    ///
+    /// # Errors
+    /// When the hub is not reached, or refuses.
+    pub async fn watch_fleet_documents(
+        &self,
+        section: Section,
+        of: Selector,
+    ) -> Result<(), DeskError> {
+        let client = self.id;
+        let watched = self.desk.remote.ask(move |relay, now| {
+            relay.with_hub(now, |hub, _| {
+                hub.watch_fleet_documents(client, 1, section, of).is_ok()
+            })
+        });
+        match watched.await? {
+            Some(true) => Ok(()),
+            Some(false) => Err(DeskError::Overrun),
+            None => Err(DeskError::NoHub),
+        }
+    }
+
+    /// A page of this section of the nodes that are selected, behind a node; and the node to go on behind, if there are more.
+    ///
+    /// # Errors
+    /// When the hub is not reached.
+    pub async fn fleet_documents(
+        &self,
+        section: Section,
+        of: Selector,
+        after: Option<NodeName>,
+    ) -> Result<(Vec<(NodeName, Document)>, Option<NodeName>), DeskError> {
+        let read = self.desk.remote.ask(move |relay, now| {
+            relay.with_hub(now, |hub, _| {
+                hub.fleet_documents(section, &of, after.as_ref(), DOCUMENTS_PER_CALL)
+            })
+        });
+        read.await?.ok_or(DeskError::NoHub)
+    }
+
     /// What the hub tells next.
     ///
     /// # Errors
@@ -150,3 +190,5 @@ impl Drop for LocalClient {
 
 /// What one client has not taken: as much as a topic keeps in memory, and some more.
 const TELLS_MAX: usize = 1_024;
+/// Documents that are copied in one call: of 64 KiB each at most, and mostly of some hundred bytes.
+const DOCUMENTS_PER_CALL: usize = 16;

@@ -1,8 +1,10 @@
 //! The hub's program: joins the hub at the relay's role to its store and to who speaks by this program.
 
+mod annex;
 mod desk;
 mod reports;
 
+pub use annex::{Annex, AnnexError, AnnexLoaded, JOURNALS};
 pub use desk::{Desk, DeskError, LocalClient};
 
 use std::cell::Cell;
@@ -15,6 +17,7 @@ use longrein_proto::hub::{Hub, HubEffect, HubSettings};
 use longrein_proto::role::Relay;
 use longrein_proto::wire::hub::LeaveReason;
 
+use self::annex::Answers;
 use self::desk::Locals;
 use self::reports::Reports;
 use crate::config::HubSection;
@@ -35,6 +38,7 @@ pub enum HubError {
 pub struct Opened {
     store: Box<dyn Store>,
     hub: Hub,
+    beside: AnnexLoaded,
 }
 
 impl Opened {
@@ -44,9 +48,10 @@ impl Opened {
     /// When it cannot be opened or read.
     pub fn new(section: &HubSection) -> Result<Opened, HubError> {
         let mut store = Sqlite::open(&section.directory, section.sync)?;
-        let loaded = store.load().map_err(KeeperError::Store)?;
+        let mut loaded = store.load().map_err(KeeperError::Store)?;
         let (journals, records, starts) =
             (loaded.journals.len(), loaded.records.len(), loaded.starts);
+        let beside = AnnexLoaded::take_out_of(&mut loaded);
         let run = SystemEntropy::new().next_u64();
         let hub = Hub::new(HubSettings::default(), loaded, run);
         let unreadable = hub.counters().unreadable_records;
@@ -60,13 +65,20 @@ impl Opened {
         Ok(Opened {
             store: Box::new(store),
             hub,
+            beside,
         })
+    }
+
+    /// What is stored beside the hub.
+    pub fn take_beside(&mut self) -> AnnexLoaded {
+        std::mem::take(&mut self.beside)
     }
 }
 
 /// A hub at work.
 pub struct Host {
-    keeper: Keeper,
+    keeper: Arc<Keeper>,
+    answers: Arc<Answers>,
     locals: Locals,
     /// Of this generation and older ones nothing is given to the store any more: it had no room for some of it.
     refused_generation: Cell<u64>,
@@ -80,14 +92,25 @@ impl Host {
     pub fn start(opened: Opened, driver: &Driver<Relay>) -> Result<Host, HubError> {
         let reports = Reports::new(driver.remote());
         let pages = Arc::clone(&reports);
+        let answers = Arc::<Answers>::default();
+        let (outcomes_beside, pages_beside) = (Arc::clone(&answers), Arc::clone(&answers));
         let keeper = Keeper::start(
             opened.store,
-            move |outcome| reports.on_outcome(outcome),
-            move |page| pages.on_page(page),
+            move |outcome| {
+                if let Some(of_hub) = outcomes_beside.on_outcome(outcome) {
+                    reports.on_outcome(of_hub);
+                }
+            },
+            move |page| {
+                if let Some(of_hub) = pages_beside.on_page(page) {
+                    pages.on_page(of_hub);
+                }
+            },
         )?;
         driver.with(|relay, _| relay.host(opened.hub));
         Ok(Host {
-            keeper,
+            keeper: Arc::new(keeper),
+            answers,
             locals: Locals::default(),
             refused_generation: Cell::default(),
         })
@@ -96,6 +119,11 @@ impl Host {
     /// The way to the hub for who speaks by this program.
     pub fn desk(&self, driver: &Driver<Relay>) -> Desk {
         Desk::new(driver.remote(), self.locals.clone())
+    }
+
+    /// The way to what is stored beside the hub. Whoever has it has to drop it for the store to be closed.
+    pub fn annex(&self) -> Annex {
+        Annex::new(Arc::clone(&self.keeper), Arc::clone(&self.answers))
     }
 
     /// Does what the hub asks for.
@@ -144,6 +172,6 @@ impl Host {
 
     /// Stores what waits, and ends.
     pub fn close(self) {
-        self.keeper.close();
+        drop(self);
     }
 }

@@ -69,7 +69,8 @@ pub struct KeeperCounts {
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) ticket: Ticket,
-    pub(super) generation: u64,
+    /// None of one that builds on nothing that may have failed.
+    pub(super) generation: Option<u64>,
     pub(super) batch: Vec<StoreOp>,
     pub(super) bytes: usize,
 }
@@ -128,6 +129,27 @@ impl Keeper {
         &self,
         ticket: Ticket,
         generation: u64,
+        batch: Vec<StoreOp>,
+    ) -> Result<(), Busy<Vec<StoreOp>>> {
+        self.give(ticket, Some(generation), batch)
+    }
+
+    /// The same for a batch that fails for its own transaction only, and whose failure fails nothing after it.
+    ///
+    /// # Errors
+    /// The batch, when too much waits.
+    pub fn try_commit_alone(
+        &self,
+        ticket: Ticket,
+        batch: Vec<StoreOp>,
+    ) -> Result<(), Busy<Vec<StoreOp>>> {
+        self.give(ticket, None, batch)
+    }
+
+    fn give(
+        &self,
+        ticket: Ticket,
+        generation: Option<u64>,
         batch: Vec<StoreOp>,
     ) -> Result<(), Busy<Vec<StoreOp>>> {
         let bytes = batch.iter().map(bytes_of).sum();

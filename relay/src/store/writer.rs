@@ -98,12 +98,12 @@ impl Writer {
         let (mut told, mut batches) = (Vec::new(), Vec::new());
         let mut newest = None;
         for waiting in group {
-            if Some(waiting.generation) <= self.failed_generation {
+            if waiting.generation.is_some() && waiting.generation <= self.failed_generation {
                 self.shared.failed.fetch_add(1, Ordering::Relaxed);
                 self.tell(waiting.ticket, waiting.bytes, Err(StoreError::AfterFailure));
                 continue;
             }
-            newest = newest.max(Some(waiting.generation));
+            newest = newest.max(waiting.generation);
             told.push((waiting.ticket, waiting.bytes));
             batches.push(waiting.batch);
         }
@@ -120,7 +120,7 @@ impl Writer {
             }
             Err(why) => {
                 self.shared.failed.fetch_add(count, Ordering::Relaxed);
-                self.failed_generation = newest;
+                self.failed_generation = self.failed_generation.max(newest);
                 self.note_failure(&why, count);
                 vec![Err(why); batches.len()]
             }

@@ -10,6 +10,7 @@
 pub mod fleet;
 pub mod operator;
 pub mod program;
+pub mod receiver;
 
 use std::path::{Path, PathBuf};
 

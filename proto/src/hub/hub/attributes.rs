@@ -72,8 +72,9 @@ impl Hub {
             self.on_moved(at, node);
         }
         let watchers = self.documents.watchers(owner, section);
-        let watchers: Vec<(ClientId, u32)> =
+        let mut watchers: Vec<(ClientId, u32)> =
             watchers.map(|(client, watch)| (*client, watch)).collect();
+        watchers.extend(self.fleet_watchers(owner, section));
         for (client, watch) in watchers {
             let tell = Tell::Document {
                 watch,

@@ -6,7 +6,7 @@ use super::rig::{Rig, join, name};
 use crate::base::NodeName;
 use crate::hub::{CallerEvent, ClientId};
 use crate::wire::hub::{
-    Answer, Bytes, Change, HubRefusal, LockClaim, Owner, Request, Section, Start, Tell,
+    Answer, Bytes, Change, HubRefusal, LockClaim, Owner, Request, Section, Selector, Start, Tell,
 };
 
 fn truck() -> NodeName {
@@ -205,4 +205,35 @@ fn who_waits_for_a_lock_has_it_when_its_holder_is_over_and_with_a_higher_token()
         panic!("not locked");
     };
     assert!(third > 0);
+}
+
+#[test]
+fn who_watches_the_documents_of_many_nodes_hears_of_those_that_its_selector_fits() {
+    let mut rig = Rig::new(1);
+    let (erp, desk) = (rig.add("service/erp"), rig.add("controller/desk"));
+    let of = |node: &str| Owner::Node(node.parse().unwrap());
+    let selector = Selector {
+        nodes: vec![truck(), "agent/truck-18".parse().unwrap()],
+        ..Selector::default()
+    };
+    let section = Section::Desired;
+    rig.answer(erp, set(of("agent/truck-17"), section, "5"));
+    rig.answer(erp, set(of("agent/truck-19"), section, "5"));
+    let watched = rig
+        .hub
+        .watch_fleet_documents(desk, 3, section, selector.clone());
+    assert_eq!(watched, Ok(()));
+    let (page, next) = rig.hub.fleet_documents(section, &selector, None, 1);
+    let nodes: Vec<String> = page.iter().map(|(node, _)| node.to_string()).collect();
+    assert_eq!(nodes, ["agent/truck-17"]);
+    let (page, next) = rig
+        .hub
+        .fleet_documents(section, &selector, next.as_ref(), 8);
+    assert_eq!((page, next), (vec![], None));
+
+    for node in ["agent/truck-18", "agent/truck-19", "agent/truck-17"] {
+        rig.answer(erp, set(of(node), section, "6"));
+    }
+    rig.answer(erp, set(of("agent/truck-17"), Section::Attributes, "6"));
+    assert_eq!(told(&mut rig, desk), [(0, 1), (1, 2)]);
 }

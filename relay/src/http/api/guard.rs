@@ -38,9 +38,9 @@ struct Believed {
 
 /// Who asks, and what it may.
 #[derive(Clone, Debug)]
-pub(super) struct Caller {
-    pub(super) node: NodeName,
-    pub(super) rights: HubRights,
+pub(in crate::http) struct Caller {
+    pub(in crate::http) node: NodeName,
+    pub(in crate::http) rights: HubRights,
 }
 
 impl Guard {

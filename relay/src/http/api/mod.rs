@@ -1,7 +1,7 @@
 //! `/v1`: the hub's API for business back ends. Its description is made from this code, and served beside it.
 
 mod documents;
-mod events;
+pub(super) mod events;
 mod guard;
 mod idempotency;
 mod locks;
@@ -19,6 +19,7 @@ mod speakers;
 mod spec;
 mod token;
 mod topics;
+mod webhooks;
 mod words;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use axum::middleware;
 use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 
+pub(super) use self::guard::Caller;
 use self::guard::Guard;
 use self::idempotency::Answers;
 use self::outcomes::Outcomes;
@@ -37,6 +39,7 @@ use self::speakers::Speakers;
 pub(crate) use self::token::ED25519_SPKI;
 pub use self::token::KeyError;
 use super::client::HttpClient;
+use super::webhooks::Webhooks;
 use super::{Access, HttpError, HttpSection, not_allowed, not_found, quality};
 
 /// What answers are made of.
@@ -46,6 +49,7 @@ pub(super) struct Api {
     answers: Answers,
     outcomes: Arc<Outcomes>,
     speakers: Speakers,
+    webhooks: Webhooks,
     /// Streams of events at once.
     streams: Arc<events::Places>,
     /// For what waits within a request.
@@ -57,7 +61,11 @@ pub(super) struct Api {
 ///
 /// # Errors
 /// The keys that the configuration names cannot be read.
-pub(super) fn router(section: &HttpSection, access: &Access) -> Result<Router<Access>, HttpError> {
+pub(super) fn router(
+    section: &HttpSection,
+    access: &Access,
+    webhooks: &Webhooks,
+) -> Result<Router<Access>, HttpError> {
     let client = HttpClient::new().map_err(|error| HttpError::Client(error.to_string()))?;
     let outcomes = Arc::new(Outcomes::default());
     let api = Arc::new(Api {
@@ -66,6 +74,7 @@ pub(super) fn router(section: &HttpSection, access: &Access) -> Result<Router<Ac
         answers: Answers::default(),
         speakers: Speakers::new(access.desk.clone(), Arc::clone(&outcomes)),
         outcomes,
+        webhooks: webhooks.clone(),
         streams: Arc::new(events::Places::new(section.connections)),
         patience: section.request_timeout().mul_f32(WAIT_SHARE),
         body_bytes_max: section.body_bytes_max,
@@ -101,6 +110,7 @@ fn described() -> OpenApiRouter<Arc<Api>> {
         .merge(documents::routes())
         .merge(locks::routes())
         .merge(events::routes())
+        .merge(webhooks::routes())
 }
 
 /// Of the time that a request may take, what it may wait.

@@ -21,6 +21,7 @@ use utoipa::OpenApi;
         (name = "documents", description = "Attributes and shadows"),
         (name = "locks", description = "Locks of nodes and rooms"),
         (name = "events", description = "What happens"),
+        (name = "webhooks", description = "What happens, posted to back ends"),
     ),
 )]
 struct Head;

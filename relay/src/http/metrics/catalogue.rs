@@ -90,6 +90,11 @@ catalogue! {
     LISTENER_UNSENT: counter "longrein_relay_listener_unsent_packets_total" "Packets that never left, as the kernel took none and enough of them waited.";
     HANDSHAKES: counter "longrein_relay_handshakes_total" "Handshakes of connections at a listener, by outcome.";
     HANDSHAKE_FAILURES: counter "longrein_relay_handshake_failures_total" "Handshakes that failed, by reason.";
+    WEBHOOK_EVENTS: counter "longrein_relay_webhook_events_total" "Events of a webhook, by what became of them.";
+    WEBHOOK_FAILED: counter "longrein_relay_webhook_failed_attempts_total" "Times that an event was posted in vain.";
+    WEBHOOK_WAITING: gauge "longrein_relay_webhook_waiting_events" "Events that wait for delivery.";
+    WEBHOOK_DEAD: gauge "longrein_relay_webhook_dead_letters" "Events that were never taken, and are kept.";
+    WEBHOOK_ENABLED: gauge "longrein_relay_webhook_enabled" "Whether a webhook posts (1) or its receiver is gone (0).";
     CPU: counter "process_cpu_seconds_total" "Processor time of the program.";
     RESIDENT: gauge "process_resident_memory_bytes" "Memory of the program that is in RAM.";
     OPEN_FDS: gauge "process_open_fds" "File descriptors that are open.";

@@ -6,7 +6,9 @@ pub(crate) mod catalogue;
 mod nodes;
 mod page;
 mod process;
+mod webhooks;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -17,12 +19,14 @@ use self::catalogue as all;
 use self::nodes::Census;
 use self::page::{Format, Page};
 use super::problem::Problem;
+use super::webhooks::Webhooks;
 use super::{Access, health};
 use crate::counts::Counts;
 
 /// `GET /metrics`.
 pub(super) async fn page(
     State(access): State<Access>,
+    Extension(hooks): Extension<Webhooks>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let accept = headers.get(header::ACCEPT);
@@ -49,6 +53,7 @@ pub(super) async fn page(
     write_forwarding(&mut page, &counts);
     write_delays(&mut page, &delays);
     write_listeners(&mut page, &counts);
+    webhooks::write(&mut page, &hooks);
     process::write(&mut page, access.started_s);
     let kind = [(header::CONTENT_TYPE, format.content_type())];
     Ok((kind, page.finish()).into_response())

@@ -79,7 +79,7 @@ fn a_store_that_comes_and_goes_is_told_once_each() {
     let (give, waiting) = sync_channel(1);
     let batch = |ticket| Waiting {
         ticket: Ticket(ticket),
-        generation: ticket,
+        generation: Some(ticket),
         batch: vec![],
         bytes: 0,
     };
@@ -113,9 +113,9 @@ fn a_store_that_comes_and_goes_is_told_once_each() {
 #[test]
 fn after_a_batch_that_failed_all_of_its_generation_fail() {
     let (give, waiting) = sync_channel(8);
-    let batch = |ticket, generation| Waiting {
+    let batch = |ticket, generation: u64| Waiting {
         ticket: Ticket(ticket),
-        generation,
+        generation: Some(generation),
         batch: vec![],
         bytes: 0,
     };

@@ -28,7 +28,7 @@ pub(super) struct Writer {
 
 /// The client is gone, or reads too slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unread {
+pub(in crate::http) enum Unread {
     Gone,
     Slow,
 }

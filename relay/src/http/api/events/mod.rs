@@ -5,6 +5,7 @@ mod catching_up;
 mod places;
 mod position;
 mod shown;
+mod sink;
 mod stream;
 mod wanted;
 
@@ -17,9 +18,14 @@ use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(in crate::http) use self::body::Unread;
 pub(super) use self::places::Places;
-use self::stream::Stream;
-use self::wanted::{Wanted, Wishes};
+pub(in crate::http) use self::position::Positions;
+pub(in crate::http) use self::shown::DocumentTold;
+pub(in crate::http) use self::sink::Sink;
+pub(in crate::http) use self::stream::{Ending, Stream};
+use self::wanted::Wishes;
+pub(in crate::http) use self::wanted::{From, Wanted};
 use super::Api;
 use super::guard::Caller;
 use crate::http::problem::{Problem, Query};

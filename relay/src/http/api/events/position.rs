@@ -8,11 +8,11 @@ use crate::http::problem::Problem;
 
 /// Of each journal that is read, in the order in which they were asked for, the last message that was taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Positions(pub(super) Vec<Option<Cursor>>);
+pub(in crate::http) struct Positions(pub(super) Vec<Option<Cursor>>);
 
 impl Positions {
     /// Nothing has been read yet.
-    pub(super) fn none(count: usize) -> Positions {
+    pub(in crate::http) fn none(count: usize) -> Positions {
         Positions(vec![None; count])
     }
 
@@ -20,7 +20,7 @@ impl Positions {
     ///
     /// # Errors
     /// It is none, or one of a stream that read something else.
-    pub(super) fn read(text: &str, count: usize) -> Result<Positions, Problem> {
+    pub(in crate::http) fn read(text: &str, count: usize) -> Result<Positions, Problem> {
         let wrong = || {
             bad_request("`Last-Event-ID` is none of a stream with the same `topics` and `mailbox`")
         };
@@ -39,7 +39,7 @@ impl Positions {
         }
     }
 
-    pub(super) fn of(&self, journal: usize) -> Option<Cursor> {
+    pub(in crate::http) fn of(&self, journal: usize) -> Option<Cursor> {
         self.0.get(journal).copied().flatten()
     }
 

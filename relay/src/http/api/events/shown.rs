@@ -69,7 +69,7 @@ pub(super) struct PresenceTold {
 
 /// `document`.
 #[derive(Serialize)]
-pub(super) struct DocumentTold {
+pub(in crate::http) struct DocumentTold {
     #[serde(skip_serializing_if = "Option::is_none")]
     node: Option<Node>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,7 +126,7 @@ impl PresenceTold {
 }
 
 impl DocumentTold {
-    pub(super) fn of(
+    pub(in crate::http) fn of(
         owner: Owner,
         section: Section,
         (after, revision): (u64, u64),

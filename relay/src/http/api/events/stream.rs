@@ -16,6 +16,7 @@ use super::body::{Unread, Writer};
 use super::catching_up::{Asking, Past};
 use super::position::Positions;
 use super::shown::{DocumentTold, Gap, MembersTold, OfTopic, PresenceTold, RemovedTold, ToService};
+use super::sink::Sink;
 use super::wanted::{From, Wanted};
 use crate::http::api::guard::Caller;
 use crate::http::api::messages::unexpected;
@@ -26,7 +27,7 @@ use crate::http::problem::Problem;
 use crate::hub::Desk;
 
 /// One client's stream.
-pub(super) struct Stream {
+pub(in crate::http) struct Stream {
     asking: Asking,
     node: NodeName,
     wanted: Wanted,
@@ -42,7 +43,8 @@ enum Source {
 }
 
 /// Why a stream ends.
-enum Ending {
+#[derive(Debug)]
+pub(in crate::http) enum Ending {
     Unread(Unread),
     /// What was to be told is more than was taken.
     Overrun,
@@ -55,7 +57,7 @@ impl Stream {
     ///
     /// # Errors
     /// The hub refuses, or is not reached.
-    pub(super) async fn open(
+    pub(in crate::http) async fn open(
         desk: &Desk,
         caller: &Caller,
         wanted: Wanted,
@@ -118,7 +120,14 @@ impl Stream {
         }
     }
 
-    async fn tell_all(&mut self, writer: &Writer) -> Result<std::convert::Infallible, Ending> {
+    /// The same into anything that takes events.
+    ///
+    /// # Errors
+    /// Always, at last: why it ends.
+    pub(in crate::http) async fn tell_all(
+        &mut self,
+        writer: &impl Sink,
+    ) -> Result<std::convert::Infallible, Ending> {
         for number in 0..self.positions.0.len() {
             self.read_journal(writer, number).await?;
         }
@@ -140,7 +149,7 @@ impl Stream {
     }
 
     /// Tells what is behind the place up to which a journal was read, and reads on.
-    async fn read_journal(&mut self, writer: &Writer, number: usize) -> Result<(), Ending> {
+    async fn read_journal(&mut self, writer: &impl Sink, number: usize) -> Result<(), Ending> {
         let after = self.positions.of(number);
         let mut past = Past::new(self.journal(number), after, self.wanted.from);
         while let Some(entries) = past.next(&mut self.asking).await? {
@@ -177,7 +186,7 @@ impl Stream {
         Ok(())
     }
 
-    async fn on_told(&mut self, writer: &Writer, told: LocalTell) -> Result<(), Ending> {
+    async fn on_told(&mut self, writer: &impl Sink, told: LocalTell) -> Result<(), Ending> {
         match told {
             LocalTell::Line {
                 line,
@@ -211,7 +220,7 @@ impl Stream {
         Ok(())
     }
 
-    async fn on_own(&mut self, writer: &Writer, told: Tell) -> Result<(), Ending> {
+    async fn on_own(&mut self, writer: &impl Sink, told: Tell) -> Result<(), Ending> {
         match told {
             Tell::Directed(directed) => {
                 let told = ToService {
@@ -266,7 +275,7 @@ impl Stream {
 
     async fn tell_post(
         &mut self,
-        writer: &Writer,
+        writer: &impl Sink,
         number: usize,
         cursor: Option<Cursor>,
         post: longrein_proto::wire::hub::Post,
@@ -292,7 +301,7 @@ impl Stream {
 
     async fn tell_gap(
         &self,
-        writer: &Writer,
+        writer: &impl Sink,
         number: usize,
         why: &'static str,
     ) -> Result<(), Ending> {

@@ -2,7 +2,7 @@
 
 use longrein_proto::base::{Name, NodeKind};
 use longrein_proto::wire::hub::{Owner, Section, Selector};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::position::Positions;
@@ -12,9 +12,9 @@ use crate::http::api::words::{Kind, Part, Word};
 use crate::http::problem::Problem;
 
 /// Where topics and the mailbox begin without `Last-Event-ID`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum From {
+pub(in crate::http) enum From {
     /// With what comes next.
     #[default]
     Now,
@@ -60,18 +60,17 @@ pub(super) struct Wishes {
 }
 
 /// What a client wants to hear of.
-#[derive(Debug)]
-pub(super) struct Wanted {
+#[derive(Clone, Debug, Default)]
+pub(in crate::http) struct Wanted {
     /// Each once.
-    pub(super) topics: Vec<(Name, Name)>,
-    pub(super) members: Vec<Name>,
-    pub(super) documents: Vec<(Owner, Section)>,
-    pub(super) presence: Option<Selector>,
-    pub(super) messages: bool,
-    pub(super) mailbox: bool,
-    pub(super) from: From,
+    pub(in crate::http) topics: Vec<(Name, Name)>,
+    pub(in crate::http) members: Vec<Name>,
+    pub(in crate::http) documents: Vec<(Owner, Section)>,
+    pub(in crate::http) presence: Option<Selector>,
+    pub(in crate::http) messages: bool,
+    pub(in crate::http) from: From,
     /// Of the topics, and of the mailbox if it is read.
-    pub(super) positions: Positions,
+    pub(in crate::http) positions: Positions,
 }
 
 impl Wanted {
@@ -124,7 +123,6 @@ impl Wanted {
             documents,
             presence: presence.then_some(selector),
             messages,
-            mailbox,
             from: wishes.from.unwrap_or_default(),
             positions,
         })
