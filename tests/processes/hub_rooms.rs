@@ -26,7 +26,7 @@ fn start() -> LocalFleet {
     })
 }
 
-async fn connect(fleet: &LocalFleet, controller: &str) -> Connection {
+pub(super) async fn connect(fleet: &LocalFleet, controller: &str) -> Connection {
     let mut settings = Settings::new(fleet::identity(fleet, controller));
     for relay in fleet.relays() {
         settings = settings.relay(name(&relay.name), relay.address.to_string());
@@ -35,15 +35,15 @@ async fn connect(fleet: &LocalFleet, controller: &str) -> Connection {
     Connection::connect(settings).await.unwrap()
 }
 
-fn name(text: &str) -> Name {
+pub(super) fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-fn node(text: &str) -> NodeName {
+pub(super) fn node(text: &str) -> NodeName {
     text.parse().unwrap()
 }
 
-async fn soon<T>(fact: &str, step: impl Future<Output = T>) -> T {
+pub(super) async fn soon<T>(fact: &str, step: impl Future<Output = T>) -> T {
     let step = timeout(PATIENCE, step).await;
     step.unwrap_or_else(|_| panic!("never: {fact}"))
 }
@@ -62,7 +62,7 @@ async fn next_message(room: &mut Room) -> RoomMessage {
     .await
 }
 
-async fn next_letter(mailbox: &mut longrein::hub::Mailbox) -> Letter {
+pub(super) async fn next_letter(mailbox: &mut longrein::hub::Mailbox) -> Letter {
     soon("a letter", async {
         loop {
             match mailbox.next().await.expect("the mailbox is there") {
@@ -75,7 +75,7 @@ async fn next_letter(mailbox: &mut longrein::hub::Mailbox) -> Letter {
     .await
 }
 
-fn with_patience(connection: &Connection) -> Hub {
+pub(super) fn with_patience(connection: &Connection) -> Hub {
     connection.hub().with_patience(PATIENCE)
 }
 

@@ -4,6 +4,7 @@ mod documents;
 mod events;
 mod guard;
 mod idempotency;
+mod links;
 mod locks;
 mod mailbox;
 mod messages;
@@ -19,6 +20,7 @@ mod speakers;
 mod spec;
 mod token;
 mod topics;
+mod whole;
 mod words;
 
 use std::sync::Arc;
@@ -37,7 +39,7 @@ use self::speakers::Speakers;
 pub(crate) use self::token::ED25519_SPKI;
 pub use self::token::KeyError;
 use super::client::HttpClient;
-use super::{Access, HttpError, HttpSection, not_allowed, not_found, quality};
+use super::{Access, HttpError, HttpSection, not_allowed, not_found};
 
 /// What answers are made of.
 pub(super) struct Api {
@@ -48,6 +50,7 @@ pub(super) struct Api {
     speakers: Speakers,
     /// Streams of events at once.
     streams: Arc<events::Places>,
+    access: Access,
     /// For what waits within a request.
     patience: Duration,
     body_bytes_max: usize,
@@ -65,6 +68,7 @@ pub(super) fn router(section: &HttpSection, access: &Access) -> Result<Router<Ac
         rates: Rates::new(section.requests_per_s, section.requests_burst),
         answers: Answers::default(),
         speakers: Speakers::new(access.desk.clone(), Arc::clone(&outcomes)),
+        access: access.clone(),
         outcomes,
         streams: Arc::new(events::Places::new(section.connections)),
         patience: section.request_timeout().mul_f32(WAIT_SHARE),
@@ -74,8 +78,6 @@ pub(super) fn router(section: &HttpSection, access: &Access) -> Result<Router<Ac
     let text: Arc<str> = spec::text(description).into();
     let routes: Router<Access> = routes.with_state(Arc::clone(&api));
     let asked = routes
-        .route("/quality", get(quality::all))
-        .route("/quality/{kind}/{name}", get(quality::one))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(middleware::from_fn_with_state(
@@ -90,6 +92,14 @@ pub(super) fn router(section: &HttpSection, access: &Access) -> Result<Router<Ac
         .merge(asked))
 }
 
+/// Reads the keys that the configuration names, as a relay that starts does.
+///
+/// # Errors
+/// Which file has none.
+pub(super) fn check_keys(section: &HttpSection) -> Result<(), KeyError> {
+    guard::believed_keys(section).map(drop)
+}
+
 /// Everything with its description.
 fn described() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::with_openapi(spec::head())
@@ -101,6 +111,7 @@ fn described() -> OpenApiRouter<Arc<Api>> {
         .merge(documents::routes())
         .merge(locks::routes())
         .merge(events::routes())
+        .merge(links::routes())
 }
 
 /// Of the time that a request may take, what it may wait.

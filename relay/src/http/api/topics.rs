@@ -19,7 +19,7 @@ use super::idempotency::Naming;
 use super::messages::unexpected;
 use super::pages::Limit;
 use super::payload;
-use super::refusal::bad_request;
+use super::whole::whole_or_none;
 use super::words::{Id, Node, Place as At, Promise, Wish, Word};
 use crate::http::problem::{Json, Place, Problem, Query};
 
@@ -36,7 +36,7 @@ struct NewPost {
     #[schema(default = "reliable")]
     class: Promise,
     /// Milliseconds for which it is worth anything: up to a week when it is `reliable`, up to a minute otherwise.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_none")]
     #[schema(minimum = 1, maximum = 604_800_000)]
     ttl_ms: Option<u32>,
     /// What it says, as JSON.
@@ -119,9 +119,9 @@ pub(super) struct Past {
     /// Messages behind this place, in the direction of reading.
     #[param(inline)]
     cursor: Option<At>,
-    /// Messages from this time on, in the direction of reading, in milliseconds since 1970; instead of `cursor`.
+    /// Messages from this time on, in the direction of reading, in milliseconds since 1970. A `cursor` counts more.
     since_ms: Option<u64>,
-    /// `backwards` begins with the newest, `forwards` with the oldest.
+    /// `backwards` begins with the newest, `forwards` with the oldest. With `since_ms` it is `forwards` when nothing is said.
     #[param(inline)]
     direction: Option<Direction>,
     /// Messages at most; there may be fewer although more follow.
@@ -223,13 +223,8 @@ impl Past {
         let asked = self.cursor.as_ref().map(At::cursor);
         let from = match (asked, self.since_ms) {
             (None, None) => HistoryFrom::End,
-            (Some(cursor), None) => HistoryFrom::After(cursor),
+            (Some(cursor), _) => HistoryFrom::After(cursor),
             (None, Some(at_ms)) => HistoryFrom::Time(at_ms),
-            (Some(_), Some(_)) => {
-                return Err(bad_request(
-                    "one of `cursor` and `since_ms` is said, not both",
-                ));
-            }
         };
         let direction = match self.since_ms {
             Some(_) => Direction::Forwards,

@@ -68,7 +68,6 @@ pub(super) struct Wanted {
     pub(super) documents: Vec<(Owner, Section)>,
     pub(super) presence: Option<Selector>,
     pub(super) messages: bool,
-    pub(super) mailbox: bool,
     pub(super) from: From,
     /// Of the topics, and of the mailbox if it is read.
     pub(super) positions: Positions,
@@ -124,7 +123,6 @@ impl Wanted {
             documents,
             presence: presence.then_some(selector),
             messages,
-            mailbox,
             from: wishes.from.unwrap_or_default(),
             positions,
         })
