@@ -138,7 +138,10 @@ fn what_cannot_be_served_is_one_plain_line() {
             "longrein-relay: [http]: /nowhere.pub: No such file",
         ),
         (
-            format!("listen = \"127.0.0.1:0\"\napi = true\n{key}{identity:?}", identity = identity.join("node.pem")),
+            format!(
+                "listen = \"127.0.0.1:0\"\napi = true\n{key}{identity:?}",
+                identity = identity.join("node.pem")
+            ),
             1,
             "longrein-relay: [http]: ",
         ),

@@ -81,14 +81,27 @@ fn a_key_is_made_once_and_its_tokens_say_who_may_what_and_for_how_long() {
     // What it says is what a configuration needs.
     let (_, sections) = lines.split_once("[[http").unwrap();
     let config = folder.file("keys.toml", &format!("[[http{sections}\n"));
-    let words = ["token", "--config", &text(&config), "--name", "erp", "--scope", "hub.read hub.send", "--ttl", "12h"];
+    let words = [
+        "token",
+        "--config",
+        &text(&config),
+        "--name",
+        "erp",
+        "--scope",
+        "hub.read hub.send",
+        "--ttl",
+        "12h",
+    ];
     let (code, made, said) = run(RELAY, &words);
     assert_eq!((code, said.as_str()), (Some(0), ""));
     let parts: Vec<&str> = made.trim_end().split('.').collect();
     let part = |index: usize| -> Value {
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts[index]).unwrap()).unwrap()
     };
-    assert_eq!(part(0), json!({ "alg": "EdDSA", "typ": "JWT", "kid": "own" }));
+    assert_eq!(
+        part(0),
+        json!({ "alg": "EdDSA", "typ": "JWT", "kid": "own" })
+    );
     let claims = part(1);
     assert_eq!(claims["sub"], "erp");
     assert_eq!(claims["scope"], "hub.read hub.send");
@@ -96,19 +109,42 @@ fn a_key_is_made_once_and_its_tokens_say_who_may_what_and_for_how_long() {
     let life_s = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
     assert_eq!(life_s, 12 * 3_600);
 
-    let other = folder.file("other.pem", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n");
+    let other = folder.file(
+        "other.pem",
+        "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
+    );
     let (other, key) = (text(&other), text(&key));
-    for (words, code, expected) in [
-        (&["--name", "erp"][..], 2, "no key: --key names one"),
-        (&["--name", "erp", "--key", &key, "--scope", "hub.read hub.all"], 2, "`hub.all` is none of hub.read"),
+    let wrong: [(&[&str], i32, &str); 7] = [
+        (&["--name", "erp"], 2, "no key: --key names one"),
+        (
+            &[
+                "--name",
+                "erp",
+                "--key",
+                &key,
+                "--scope",
+                "hub.read hub.all",
+            ],
+            2,
+            "`hub.all` is none of hub.read",
+        ),
         (&["--name", "erp", "--key", &other], 1, "other.pem: "),
         (&["--name", "erp", "--key", "/nowhere"], 1, "/nowhere: "),
         (&["--key", &key], 2, "--name"),
         (&["--name", "Erp", "--key", &key], 2, "--name"),
-        (&["--name", "erp", "--key", &key, "--ttl", "1y"], 2, "a number with s, m, h or d"),
-    ] {
-        let (got, stdout, said) = run(RELAY, &[&["token"], words].concat());
-        assert_eq!((got, stdout.as_str()), (Some(code), ""), "{words:?}: {said}");
+        (
+            &["--name", "erp", "--key", &key, "--ttl", "1y"],
+            2,
+            "a number with s, m, h or d",
+        ),
+    ];
+    for (words, code, expected) in wrong {
+        let (got, stdout, said) = run(RELAY, &[&["token"][..], words].concat());
+        assert_eq!(
+            (got, stdout.as_str()),
+            (Some(code), ""),
+            "{words:?}: {said}"
+        );
         assert!(said.contains(expected), "{words:?}: {said}");
     }
 }
@@ -118,7 +154,10 @@ fn only_a_token_that_is_signed_is_for_this_relay_and_is_of_now_is_believed() {
     let folder = Folder::new("tokens-believed");
     let key = folder.path().join("t.key");
     for name in ["t.key", "stranger.key"] {
-        run(RELAY, &["token", "--new-key", &text(&folder.path().join(name))]);
+        run(
+            RELAY,
+            &["token", "--new-key", &text(&folder.path().join(name))],
+        );
     }
     let public = folder.path().join("t.key.pub");
     let sections = format!("[[http.token_key]]\nname = \"own\"\nfile = {public:?}\n");
@@ -126,11 +165,16 @@ fn only_a_token_that_is_signed_is_for_this_relay_and_is_of_now_is_believed() {
     let (own, stranger) = (pair(&key), pair(&folder.path().join("stranger.key")));
     let ed = json!({ "alg": "EdDSA" });
     let good = |changes: Value| {
-        let mut claims = json!({ "sub": "erp", "scope": "hub.read", "aud": "longrein", "exp": now_s() + 600 });
-        claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        let mut claims =
+            json!({ "sub": "erp", "scope": "hub.read", "aud": "longrein", "exp": now_s() + 600 });
+        claims
+            .as_object_mut()
+            .unwrap()
+            .extend(changes.as_object().unwrap().clone());
         claims
     };
-    let signed = |changes: Value| token(&ed, &good(changes), |text| own.sign(text).as_ref().to_vec());
+    let signed =
+        |changes: Value| token(&ed, &good(changes), |text| own.sign(text).as_ref().to_vec());
 
     for believed in [
         signed(json!({})),
@@ -139,7 +183,11 @@ fn only_a_token_that_is_signed_is_for_this_relay_and_is_of_now_is_believed() {
         signed(json!({ "scope": ["x", "hub.read"] })),
         // Clocks differ.
         signed(json!({ "exp": now_s() - 5, "nbf": now_s() + 5 })),
-        token(&json!({ "alg": "EdDSA", "kid": "own" }), &good(json!({})), |text| own.sign(text).as_ref().to_vec()),
+        token(
+            &json!({ "alg": "EdDSA", "kid": "own" }),
+            &good(json!({})),
+            |text| own.sign(text).as_ref().to_vec(),
+        ),
     ] {
         for _ in 0..2 {
             assert_eq!(read(&address, &believed).status, 200, "{believed}");
@@ -147,58 +195,113 @@ fn only_a_token_that_is_signed_is_for_this_relay_and_is_of_now_is_believed() {
     }
     for scope in ["", "hub.send", "read", "hub.readx"] {
         let answer = read(&address, &signed(json!({ "scope": scope })));
-        assert_eq!((answer.status, answer.kind().as_str()), (403, "not-allowed"), "{scope}");
+        assert_eq!(
+            (answer.status, answer.kind().as_str()),
+            (403, "not-allowed"),
+            "{scope}"
+        );
     }
 
-    let by = |head: Value, key: &Ed25519KeyPair| token(&head, &good(json!({})), |text| key.sign(text).as_ref().to_vec());
+    let by = |head: Value, key: &Ed25519KeyPair| {
+        token(&head, &good(json!({})), |text| {
+            key.sign(text).as_ref().to_vec()
+        })
+    };
     let hs256 = json!({ "alg": "HS256" });
     let secret = std::fs::read(&public).unwrap();
     let secrets = [&secret[..], own.public_key().as_ref()];
     let confused = secrets.map(|secret| {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-        token(&hs256, &good(json!({})), |text| hmac::sign(&key, text).as_ref().to_vec())
+        token(&hs256, &good(json!({})), |text| {
+            hmac::sign(&key, text).as_ref().to_vec()
+        })
     });
     let changed = {
         let parts = signed(json!({ "scope": "hub.send" }));
         let (head, rest) = parts.split_once('.').unwrap();
         let (_, signature) = rest.split_once('.').unwrap();
-        format!("{head}.{}.{signature}", URL_SAFE_NO_PAD.encode(good(json!({})).to_string()))
+        format!(
+            "{head}.{}.{signature}",
+            URL_SAFE_NO_PAD.encode(good(json!({})).to_string())
+        )
     };
     let none = |alg: &str| token(&json!({ "alg": alg }), &good(json!({})), |_| Vec::new());
     let mut refused = vec![
-        (signed(json!({ "exp": now_s() - 60 })), "`exp` is in the past"),
+        (
+            signed(json!({ "exp": now_s() - 60 })),
+            "`exp` is in the past",
+        ),
         (signed(json!({ "exp": null })), "`exp` is no date"),
         (signed(json!({ "exp": "tomorrow" })), "`exp` is no date"),
-        (signed(json!({ "nbf": now_s() + 600 })), "`nbf` is in the future"),
-        (signed(json!({ "aud": "other" })), "`aud` is another audience's"),
-        (signed(json!({ "aud": null })), "`aud` is another audience's"),
-        (signed(json!({ "sub": "Erp" })), "`sub` is no name of a service"),
-        (signed(json!({ "sub": "agent/truck-17" })), "`sub` is no name of a service"),
+        (
+            signed(json!({ "nbf": now_s() + 600 })),
+            "`nbf` is in the future",
+        ),
+        (
+            signed(json!({ "aud": "other" })),
+            "`aud` is another audience's",
+        ),
+        (
+            signed(json!({ "aud": null })),
+            "`aud` is another audience's",
+        ),
+        (
+            signed(json!({ "sub": "Erp" })),
+            "`sub` is no name of a service",
+        ),
+        (
+            signed(json!({ "sub": "agent/truck-17" })),
+            "`sub` is no name of a service",
+        ),
         (signed(json!({ "sub": null })), "`sub` is missing"),
         (by(ed.clone(), &stranger), "its signature is wrong"),
         (changed, "its signature is wrong"),
-        (by(json!({ "alg": "EdDSA", "kid": "other" }), &own), "no key"),
+        (
+            by(json!({ "alg": "EdDSA", "kid": "other" }), &own),
+            "no key",
+        ),
         (by(json!({ "alg": "ES256" }), &own), "no key"),
         (by(json!({ "alg": "RS256" }), &own), "no key"),
-        (by(json!({ "alg": "EdDSA", "crit": ["b64"] }), &own), "asks for extensions"),
+        (
+            by(json!({ "alg": "EdDSA", "crit": ["b64"] }), &own),
+            "asks for extensions",
+        ),
         (none("none"), "not signed by EdDSA"),
         (none("None"), "not signed by EdDSA"),
         (none("EdDSA"), "its signature is wrong"),
         ("a.b".to_string(), "not three parts"),
         ("a.b.c".to_string(), "no base64url"),
-        (format!("{}x", signed(json!({ "x": "y".repeat(9_000) }))), "longer than 8 KiB"),
+        (
+            format!("{}x", signed(json!({ "x": "y".repeat(9_000) }))),
+            "longer than 8 KiB",
+        ),
     ];
     refused.extend(confused.map(|token| (token, "not signed by EdDSA")));
     for (token, expected) in refused {
         let answer = read(&address, &token);
-        assert_eq!((answer.status, answer.kind().as_str()), (401, "unauthorized"), "{token}");
+        assert_eq!(
+            (answer.status, answer.kind().as_str()),
+            (401, "unauthorized"),
+            "{token}"
+        );
         let detail = answer.json()["detail"].as_str().unwrap().to_string();
         assert!(detail.contains(expected), "{expected}: {detail}");
-        assert!(answer.head.contains("www-authenticate: bearer"), "{answer:?}");
+        assert!(
+            answer.head.contains("www-authenticate: bearer"),
+            "{answer:?}"
+        );
     }
-    for lines in ["", "authorization: Basic eDp5\r\n", "authorization: Bearer\r\n"] {
+    for lines in [
+        "",
+        "authorization: Basic eDp5\r\n",
+        "authorization: Bearer\r\n",
+    ] {
         let answer = ask(&address, "GET", "/v1/quality", lines, "");
-        assert_eq!((answer.status, answer.kind().as_str()), (401, "unauthorized"), "{lines}");
+        assert_eq!(
+            (answer.status, answer.kind().as_str()),
+            (401, "unauthorized"),
+            "{lines}"
+        );
     }
 }
 
@@ -207,7 +310,8 @@ fn keys_of_other_makers_are_read_as_pem_and_as_jwks() {
     let folder = Folder::new("tokens-kinds");
     let random = SystemRandom::new();
     let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
-    let ec = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, made.as_ref(), &random).unwrap();
+    let ec =
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, made.as_ref(), &random).unwrap();
     let point = ec.public_key().as_ref();
     let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let jwks = json!({ "keys": [
@@ -222,13 +326,19 @@ fn keys_of_other_makers_are_read_as_pem_and_as_jwks() {
     );
     let (_relay, address) = start(&folder, &sections);
     let sign = |audience: &str, key: &EcdsaKeyPair| {
-        let claims = json!({ "sub": "erp", "scope": "hub.read", "aud": audience, "exp": now_s() + 600 });
+        let claims =
+            json!({ "sub": "erp", "scope": "hub.read", "aud": audience, "exp": now_s() + 600 });
         let sign = |text: &[u8]| key.sign(&random, text).unwrap().as_ref().to_vec();
         token(&json!({ "alg": "ES256" }), &claims, sign)
     };
     assert_eq!(read(&address, &sign("fleet", &ec)).status, 200);
     assert_eq!(read(&address, &sign("longrein", &ec)).status, 401);
-    let from_pem = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &other.serialize_der(), &random).unwrap();
+    let from_pem = EcdsaKeyPair::from_pkcs8(
+        &ECDSA_P256_SHA256_FIXED_SIGNING,
+        &other.serialize_der(),
+        &random,
+    )
+    .unwrap();
     assert_eq!(read(&address, &sign("longrein", &from_pem)).status, 200);
 }
 
@@ -248,9 +358,14 @@ fn an_issuers_keys_are_fetched_once_and_only_for_tokens_that_say_that_they_are_o
         let claims = json!({
             "iss": issuer, "client_id": "erp", "roles": ["hub.read"], "aud": "fleet", "exp": now_s() + 600,
         });
-        token(&json!({ "alg": "EdDSA", "kid": kid }), &claims, |text| own.sign(text).as_ref().to_vec())
+        token(&json!({ "alg": "EdDSA", "kid": kid }), &claims, |text| {
+            own.sign(text).as_ref().to_vec()
+        })
     };
-    assert_eq!(read(&address, &sign("https://else.example", "one")).status, 401);
+    assert_eq!(
+        read(&address, &sign("https://else.example", "one")).status,
+        401
+    );
     assert_eq!(issuer.asked(), 0);
     assert_eq!(read(&address, &sign(&issuer.url, "one")).status, 200);
     assert_eq!(issuer.asked(), 2);
@@ -266,14 +381,22 @@ fn an_issuer_that_is_not_reached_is_the_relays_fault_for_now() {
     let folder = Folder::new("tokens-oidc-away");
     let key = folder.path().join("t.key");
     run(RELAY, &["token", "--new-key", &text(&key)]);
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let url = format!("http://{nobody}");
     let sections = format!("[http.oidc]\nissuer = \"{url}\"\naudience = \"fleet\"\n");
     let (_relay, address) = start(&folder, &sections);
     let claims = json!({ "iss": url, "sub": "erp", "aud": "fleet", "exp": now_s() + 600 });
     let own = pair(&key);
-    let of_it = token(&json!({ "alg": "EdDSA" }), &claims, |text| own.sign(text).as_ref().to_vec());
+    let of_it = token(&json!({ "alg": "EdDSA" }), &claims, |text| {
+        own.sign(text).as_ref().to_vec()
+    });
     let answer = read(&address, &of_it);
-    assert_eq!((answer.status, answer.kind().as_str()), (503, "issuer-not-reached"));
+    assert_eq!(
+        (answer.status, answer.kind().as_str()),
+        (503, "issuer-not-reached")
+    );
     assert!(answer.head.contains("retry-after: "), "{answer:?}");
 }

@@ -10,8 +10,8 @@ use longrein::local_fleet::{LocalFleet, Plan};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::fleet::{self, http_address};
 use super::api::Scene;
+use super::fleet::{self, http_address};
 use super::pilot::Pilot;
 use super::program::Program;
 use super::until::until;

@@ -233,7 +233,8 @@ mod tests {
             "listen = \"127.0.0.1:8080\"",
             "listen = \"[::]:1\"\nbehind_proxy = true",
         ] {
-            let text = format!("api = true\n{more}\n[[token_key]]\nname = \"own\"\nfile = \"own.pub\"");
+            let text =
+                format!("api = true\n{more}\n[[token_key]]\nname = \"own\"\nfile = \"own.pub\"");
             let section: HttpSection = toml::from_str(&text).unwrap();
             assert!(section.check().is_ok());
         }

@@ -23,7 +23,8 @@ impl Issuer {
         let keys = json!({ "keys": [
             { "kty": "OKP", "crv": "Ed25519", "kid": "one", "x": URL_SAFE_NO_PAD.encode(public_key) },
         ] });
-        let configuration = json!({ "issuer": url, "jwks_uri": format!("{url}/keys"), "more": true });
+        let configuration =
+            json!({ "issuer": url, "jwks_uri": format!("{url}/keys"), "more": true });
         let counted = Arc::clone(&asked);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -41,8 +42,13 @@ impl Issuer {
                 };
                 counted.fetch_add(1, Ordering::SeqCst);
                 let length = body.len();
-                let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
-                stream.get_mut().write_all((head + &body).as_bytes()).unwrap();
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+                );
+                stream
+                    .get_mut()
+                    .write_all((head + &body).as_bytes())
+                    .unwrap();
             }
         });
         Issuer { url, asked }

@@ -22,14 +22,14 @@ impl Answer {
 
     /// The last word of a problem's type; the answer is one.
     pub fn kind(&self) -> String {
-        let is_problem = self
-            .head
-            .contains("content-type: application/problem+json");
+        let is_problem = self.head.contains("content-type: application/problem+json");
         assert!(is_problem, "{self:?}");
         let problem = self.json();
         assert_eq!(problem["status"], self.status, "{problem}");
         let kind = problem["type"].as_str().unwrap();
-        kind.strip_prefix("urn:longrein:problem:").unwrap().to_string()
+        kind.strip_prefix("urn:longrein:problem:")
+            .unwrap()
+            .to_string()
     }
 }
 

@@ -40,7 +40,12 @@ fn every_answer_is_as_described_and_what_is_wrong_is_refused() {
         .env("LONGREIN_HOOKS", own.join("schemathesis_hooks.py"))
         .env("NO_COLOR", "1");
     let ended = Program::run("schemathesis", command).ended();
-    assert_eq!(ended.code, Some(0), "seed {seed}\n{}", ended.stdout.join("\n"));
+    assert_eq!(
+        ended.code,
+        Some(0),
+        "seed {seed}\n{}",
+        ended.stdout.join("\n")
+    );
     // It goes on to work.
     assert_eq!(service.get("/v1/rooms").status, 200);
 }
@@ -65,7 +70,10 @@ fn the_description_and_its_page_are_served_to_everybody_and_say_what_there_is() 
     }
     let page = fetch(&scene.address, "/v1/docs");
     assert_eq!(page.status, 200, "{page:?}");
-    assert!(page.head.contains("content-security-policy: default-src 'none'"));
+    assert!(
+        page.head
+            .contains("content-security-policy: default-src 'none'")
+    );
     assert!(page.body.contains("openapi.json"));
     // All else needs a token, also where there is nothing.
     for place in ["/v1/rooms", "/v1/nothing", "/v1/quality"] {

@@ -67,7 +67,8 @@ fn who_comes_and_goes_joins_and_changes_documents_is_told() {
     let scene = Scene::start();
     let erp = scene.service("erp", ALL);
     erp.send("PUT", "/v1/rooms/yard", &json!({}));
-    let place = "/v1/events?presence=true&kind=controller&members=yard&documents=agent/truck-17/attributes";
+    let place =
+        "/v1/events?presence=true&kind=controller&members=yard&documents=agent/truck-17/attributes";
     let mut stream = erp.events(place, None);
     stream.next_of("ready");
     let attributes = "/v1/nodes/agent/truck-17/documents/attributes";

@@ -36,7 +36,8 @@ fn curl_and_python_make_a_room_speak_in_it_and_hear_each_message_once() {
     let scene = Scene::start();
     let erp = scene.service("erp", ALL);
     let mut curl = Command::new("sh");
-    curl.arg(example("room.sh")).args(["yard", "{\"text\": \"gate 4 is free\"}"]);
+    curl.arg(example("room.sh"))
+        .args(["yard", "{\"text\": \"gate 4 is free\"}"]);
     let ended = run(&scene, &erp, curl);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let past: Value = serde_json::from_str(&ended.stdout[0]).unwrap();
@@ -44,7 +45,9 @@ fn curl_and_python_make_a_room_speak_in_it_and_hear_each_message_once() {
     assert_eq!(past["messages"][0]["payload"], said, "{past}");
 
     let mut python = Command::new("python3");
-    python.arg(example("room.py")).args(["yard", "[1, 2]", "--count", "2"]);
+    python
+        .arg(example("room.py"))
+        .args(["yard", "[1, 2]", "--count", "2"]);
     assert_eq!(heard(&run(&scene, &erp, python)), [said, json!([1, 2])]);
 
     // Where it may not, it says so and ends.
@@ -53,18 +56,27 @@ fn curl_and_python_make_a_room_speak_in_it_and_hear_each_message_once() {
     python.arg(example("room.py")).args(["yard", "1"]);
     let refused = run(&scene, &reader, python);
     assert_eq!(refused.code, Some(1), "{refused:?}");
-    assert!(refused.stderr.concat().contains("urn:longrein:problem:not-allowed"));
+    assert!(
+        refused
+            .stderr
+            .concat()
+            .contains("urn:longrein:problem:not-allowed")
+    );
 }
 
 #[test]
 fn typescript_makes_a_room_speaks_in_it_and_hears_each_message_once() {
     let Some(mut command) = typescript() else {
-        eprintln!("SKIPPED: nothing on this machine runs TypeScript: Node.js from 22.18 on, Deno or Bun");
+        eprintln!(
+            "SKIPPED: nothing on this machine runs TypeScript: Node.js from 22.18 on, Deno or Bun"
+        );
         return;
     };
     let scene = Scene::start();
     let erp = scene.service("erp", ALL);
-    command.arg(example("room.ts")).args(["yard", "{\"n\": 1}", "1"]);
+    command
+        .arg(example("room.ts"))
+        .args(["yard", "{\"n\": 1}", "1"]);
     assert_eq!(heard(&run(&scene, &erp, command)), [json!({ "n": 1 })]);
 }
 

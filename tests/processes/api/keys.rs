@@ -25,7 +25,10 @@ fn a_request_that_is_sent_again_with_its_key_is_done_once_over_a_restart_too() {
     assert!(!first.head.contains("idempotency-replayed"), "{first:?}");
     let again = post(&erp, "order-1", &json!("one"));
     assert_eq!((again.status, &again.body), (201, &first.body));
-    assert!(again.head.contains("idempotency-replayed: true"), "{again:?}");
+    assert!(
+        again.head.contains("idempotency-replayed: true"),
+        "{again:?}"
+    );
     let other = post(&erp, "order-1", &json!("two"));
     expect_problem(&other, 422, "key-reused");
     // Another service's key is another one.
@@ -55,7 +58,13 @@ fn a_message_with_a_key_is_sent_once() {
     assert_eq!(first.json()["results"][0]["outcome"], "kept", "{first:?}");
     let again = erp.send_with("POST", "/v1/messages?wait_ms=9000", key, &message);
     assert_eq!(again.body, first.body);
-    assert_eq!(erp.get("/v1/mailbox").json()["messages"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        erp.get("/v1/mailbox").json()["messages"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[test]
@@ -64,7 +73,10 @@ fn who_asks_more_often_than_it_may_is_told_when_to_ask_again() {
     let erp = scene.service("erp", "hub.read");
     let first = erp.get("/v1/nodes");
     assert_eq!(first.status, 200, "{first:?}");
-    assert!(first.head.contains("ratelimit-policy: \"service\";q=3;w=3"), "{first:?}");
+    assert!(
+        first.head.contains("ratelimit-policy: \"service\";q=3;w=3"),
+        "{first:?}"
+    );
     let refused = (0..1_000)
         .map(|_| erp.get("/v1/nodes"))
         .find(|answer| answer.status != 200);
@@ -72,7 +84,10 @@ fn who_asks_more_often_than_it_may_is_told_when_to_ask_again() {
     expect_problem(&refused, 429, "too-often");
     assert!(refused.head.contains("retry-after: 1"), "{refused:?}");
     // Who asks rarely is answered.
-    assert_eq!(scene.service("mes", "hub.read").get("/v1/nodes").status, 200);
+    assert_eq!(
+        scene.service("mes", "hub.read").get("/v1/nodes").status,
+        200
+    );
 }
 
 #[test]

@@ -23,7 +23,8 @@ fn a_lock_has_one_holder_whose_token_guards_a_document_and_who_waits_comes_next(
     assert_eq!(locks["locks"][0]["by"], "service/erp");
 
     let write = |token: u64| {
-        let changes = json!({ "set": { "load": token }, "lock": { "lock": "gate", "token": token } });
+        let changes =
+            json!({ "set": { "load": token }, "lock": { "lock": "gate", "token": token } });
         erp.send_with("PATCH", TRUCK, "if-match: *\r\n", &changes)
     };
     assert_eq!(write(token).status, 200);
@@ -35,7 +36,13 @@ fn a_lock_has_one_holder_whose_token_guards_a_document_and_who_waits_comes_next(
 
     let waiting = {
         let mes = mes.clone();
-        std::thread::spawn(move || mes.send("POST", GATE, &json!({ "ttl_ms": 300_000, "wait_ms": 60_000 })))
+        std::thread::spawn(move || {
+            mes.send(
+                "POST",
+                GATE,
+                &json!({ "ttl_ms": 300_000, "wait_ms": 60_000 }),
+            )
+        })
     };
     until("somebody waits", || {
         let locks = erp.get("/v1/nodes/agent/truck-17/locks").json();
@@ -52,14 +59,21 @@ fn a_lock_has_one_holder_whose_token_guards_a_document_and_who_waits_comes_next(
     let writer = scene.service("writer", "hub.read hub.write");
     expect_problem(&writer.ask("DELETE", GATE, "", ""), 403, "not-allowed");
     assert_eq!(erp.ask("DELETE", GATE, "", "").status, 204);
-    assert_eq!(erp.get("/v1/nodes/agent/truck-17/locks").json()["locks"], json!([]));
+    assert_eq!(
+        erp.get("/v1/nodes/agent/truck-17/locks").json()["locks"],
+        json!([])
+    );
 }
 
 #[test]
 fn a_lock_of_a_room_that_is_not_there_or_for_too_long_is_refused() {
     let scene = Scene::start();
     let erp = scene.service("erp", ALL);
-    let nowhere = erp.send("POST", "/v1/rooms/nowhere/locks/gate", &json!({ "ttl_ms": 1_000 }));
+    let nowhere = erp.send(
+        "POST",
+        "/v1/rooms/nowhere/locks/gate",
+        &json!({ "ttl_ms": 1_000 }),
+    );
     expect_problem(&nowhere, 404, "no-such-room");
     let long = erp.send("POST", GATE, &json!({ "ttl_ms": 300_001 }));
     expect_problem(&long, 422, "unprocessable");

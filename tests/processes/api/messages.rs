@@ -111,10 +111,8 @@ fn a_message_goes_to_the_members_of_a_room_and_to_those_with_a_label() {
             connect(&scene.fleet, "desk").await,
         );
         let hub = with_patience(&desk);
-        let options = longrein::hub::JoinOptions::new(
-            name("yard"),
-            longrein::hub::RoomRole::Observer,
-        );
+        let options =
+            longrein::hub::JoinOptions::new(name("yard"), longrein::hub::RoomRole::Observer);
         let _member = hub.join(options).await.unwrap();
         let mut at_desk = hub.letters().await.unwrap();
         let mut at_alice = with_patience(&alice).letters().await.unwrap();
@@ -210,13 +208,37 @@ fn what_is_wrong_with_a_message_is_told_and_nothing_is_sent() {
     let to = json!({ "nodes": ["agent/truck-17"] });
     let long = "x".repeat(70_000);
     for (message, status, kind) in [
-        (json!({ "flow": "chat", "payload": 1 }), 422, "unprocessable"),
+        (
+            json!({ "flow": "chat", "payload": 1 }),
+            422,
+            "unprocessable",
+        ),
         (json!({ "to": to, "flow": "chat" }), 422, "unprocessable"),
-        (json!({ "to": { "nodes": [] }, "flow": "chat", "payload": 1 }), 422, "unprocessable"),
-        (json!({ "to": to, "flow": "chat", "payload": 1, "ttl_ms": 60_001 }), 422, "unprocessable"),
-        (json!({ "to": to, "flow": "chat", "payload": 1, "class": "stop" }), 422, "unprocessable"),
-        (json!({ "to": to, "flow": "chat", "payload": 1, "class": "latest", "keep": true }), 422, "unprocessable"),
-        (json!({ "to": to, "flow": "chat", "payload": long }), 413, "too-large"),
+        (
+            json!({ "to": { "nodes": [] }, "flow": "chat", "payload": 1 }),
+            422,
+            "unprocessable",
+        ),
+        (
+            json!({ "to": to, "flow": "chat", "payload": 1, "ttl_ms": 60_001 }),
+            422,
+            "unprocessable",
+        ),
+        (
+            json!({ "to": to, "flow": "chat", "payload": 1, "class": "stop" }),
+            422,
+            "unprocessable",
+        ),
+        (
+            json!({ "to": to, "flow": "chat", "payload": 1, "class": "latest", "keep": true }),
+            422,
+            "unprocessable",
+        ),
+        (
+            json!({ "to": to, "flow": "chat", "payload": long }),
+            413,
+            "too-large",
+        ),
     ] {
         let answer = erp.send("POST", "/v1/messages", &message);
         expect_problem(&answer, status, kind);

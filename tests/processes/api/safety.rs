@@ -10,8 +10,11 @@ use super::scene::{ALL, Scene, expect_problem};
 fn whatever_a_service_sends_to_a_vehicle_its_command_gate_never_sees_anything() {
     let scene = Scene::start();
     let erp = scene.service("erp", ALL);
-    let drive = json!({ "speed_mm_s": 900, "curvature_per_km": 0, "dead_man": true, "resume": true });
-    for flow in ["drive", "command", "lease", "stop", "resume", "reset", "1", "session"] {
+    let drive =
+        json!({ "speed_mm_s": 900, "curvature_per_km": 0, "dead_man": true, "resume": true });
+    for flow in [
+        "drive", "command", "lease", "stop", "resume", "reset", "1", "session",
+    ] {
         for class in ["latest", "unordered", "reliable"] {
             for keep in [false, true] {
                 let message = json!({
@@ -26,7 +29,11 @@ fn whatever_a_service_sends_to_a_vehicle_its_command_gate_never_sees_anything() 
             }
         }
         let stop = json!({ "to": { "nodes": ["agent/truck-17"] }, "flow": flow, "class": "stop", "payload": drive });
-        expect_problem(&erp.send("POST", "/v1/messages", &stop), 422, "unprocessable");
+        expect_problem(
+            &erp.send("POST", "/v1/messages", &stop),
+            422,
+            "unprocessable",
+        );
         let desired = "/v1/nodes/agent/truck-17/documents/desired";
         let set = json!({ "set": { flow: drive } });
         let written = erp.send_with("PATCH", desired, "if-match: *\r\n", &set);
@@ -40,5 +47,10 @@ fn whatever_a_service_sends_to_a_vehicle_its_command_gate_never_sees_anything() 
     let applied = fleet::applied(&scene.fleet).read();
     applied.check();
     let token = applied.token();
-    assert!(applied.commands.iter().all(|command| command.token == token));
+    assert!(
+        applied
+            .commands
+            .iter()
+            .all(|command| command.token == token)
+    );
 }

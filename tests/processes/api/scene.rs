@@ -152,7 +152,7 @@ pub fn expect_problem(answer: &Answer, status: u16, kind: &str) -> String {
 }
 
 fn relay_token(words: &[&str]) -> Vec<String> {
-    let ended = Program::start("longrein-relay", [&["token"], words].concat()).ended();
+    let ended = Program::start("longrein-relay", [&["token"][..], words].concat()).ended();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     ended.stdout
 }

@@ -1,7 +1,7 @@
 //! Pages of lists, and where they go on.
 
-use longrein_proto::base::limits::PAGE_COUNT_MAX;
 use longrein_proto::base::NodeName;
+use longrein_proto::base::limits::PAGE_COUNT_MAX;
 use serde::{Deserialize, Deserializer, de};
 use utoipa::ToSchema;
 

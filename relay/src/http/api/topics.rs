@@ -19,6 +19,7 @@ use super::idempotency::Naming;
 use super::messages::unexpected;
 use super::pages::Limit;
 use super::payload;
+use super::refusal::bad_request;
 use super::whole::whole_or_none;
 use super::words::{Id, Node, Place as At, Promise, Wish, Word};
 use crate::http::problem::{Json, Place, Problem, Query};
@@ -120,6 +121,7 @@ pub(super) struct Past {
     #[param(inline)]
     cursor: Option<At>,
     /// Messages from this time on, in the direction of reading, in milliseconds since 1970. A `cursor` counts more.
+    #[param(maximum = 9_007_199_254_740_991u64)]
     since_ms: Option<u64>,
     /// `backwards` begins with the newest, `forwards` with the oldest. With `since_ms` it is `forwards` when nothing is said.
     #[param(inline)]
@@ -220,6 +222,14 @@ impl Past {
         caller: &Caller,
         journal: Journal,
     ) -> Result<Posts, Problem> {
+        if self
+            .since_ms
+            .is_some_and(|since_ms| since_ms > SINCE_MS_MAX)
+        {
+            return Err(bad_request(format!(
+                "`since_ms` must be at most {SINCE_MS_MAX}"
+            )));
+        }
         let asked = self.cursor.as_ref().map(At::cursor);
         let from = match (asked, self.since_ms) {
             (None, None) => HistoryFrom::End,
@@ -273,5 +283,7 @@ impl PostShown {
 
 /// Life of a message of a topic that is kept, when nobody says it: a week.
 const TTL_KEPT_MS: u32 = 7 * 86_400_000;
+/// The largest whole number that every program for JSON reads exactly: a time far from now.
+const SINCE_MS_MAX: u64 = (1 << 53) - 1;
 /// Life of one that is not.
 const TTL_MS: u32 = 10_000;

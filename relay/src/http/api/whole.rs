@@ -67,15 +67,26 @@ mod tests {
 
     #[test]
     fn whole_numbers_are_read_however_they_are_written_and_nothing_else_is() {
-        for text in ["{\"ttl_ms\": 100}", "{\"ttl_ms\": 100.0}", "{\"ttl_ms\": 1e2, \"token\": null}"] {
+        for text in [
+            "{\"ttl_ms\": 100}",
+            "{\"ttl_ms\": 100.0}",
+            "{\"ttl_ms\": 1e2, \"token\": null}",
+        ] {
             let read: Lock = serde_json::from_str(text).unwrap();
-            assert_eq!(read, Lock { ttl_ms: 100, token: None });
+            assert_eq!(
+                read,
+                Lock {
+                    ttl_ms: 100,
+                    token: None
+                }
+            );
         }
         for text in ["-1", "1.5", "4294967296", "1e30", "\"1\"", "null", "true"] {
             let text = format!("{{\"ttl_ms\": {text}}}");
             assert!(serde_json::from_str::<Lock>(&text).is_err(), "{text}");
         }
-        let read: Lock = serde_json::from_str("{\"ttl_ms\": 0, \"token\": 18446744073709551615}").unwrap();
+        let read: Lock =
+            serde_json::from_str("{\"ttl_ms\": 0, \"token\": 18446744073709551615}").unwrap();
         assert_eq!(read.token, Some(u64::MAX));
     }
 }
