@@ -89,9 +89,9 @@ fn a_service_makes_a_room_speaks_and_listens_in_it_removes_a_member_and_closes_i
         .await;
         soon("alice hears that she is removed", async {
             loop {
-                match room.next().await.expect("alice is told") {
-                    RoomEvent::Removed(_) => return,
-                    _ => {}
+                let event = room.next().await.expect("alice is told");
+                if matches!(event, RoomEvent::Removed(_)) {
+                    return;
                 }
             }
         })
