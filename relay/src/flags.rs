@@ -37,7 +37,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<Level>,
 
-    /// Check the configuration and the identity, then end
+    /// Check the configuration, the identity and what [http] names, then end
     #[arg(long)]
     pub(crate) check_config: bool,
 

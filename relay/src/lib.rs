@@ -63,6 +63,7 @@ fn act(flags: &Flags) -> Result<(), RelayError> {
     config.check()?;
     if flags.check_config {
         load_identity(&config)?;
+        http::check_files(&config.http)?;
         eprintln!("longrein-relay: the configuration is good");
         return Ok(());
     }

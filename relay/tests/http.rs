@@ -120,11 +120,30 @@ fn what_cannot_be_served_is_one_plain_line() {
     let head = format!(
         "[identity]\ndirectory = {identity:?}\n[[listen]]\nname = \"main\"\naddress = \"127.0.0.1:0\"\n[http]\n"
     );
+    let key = "[[http.token_key]]\nname = \"own\"\nfile = ";
     for (keys, code, expected) in [
         (
             "listen = \"0.0.0.0:0\"\napi = true".to_string(),
             2,
-            "longrein-relay: [http]: `api = true` needs a `listen` of this machine only",
+            "longrein-relay: [http]: tokens must not go over a network in the clear",
+        ),
+        (
+            "listen = \"127.0.0.1:0\"\napi = true".to_string(),
+            2,
+            "longrein-relay: [http]: `api = true` needs a [[http.token_key]] or [http.oidc]",
+        ),
+        (
+            format!("listen = \"127.0.0.1:0\"\napi = true\n{key}\"/nowhere.pub\""),
+            1,
+            "longrein-relay: [http]: /nowhere.pub: No such file",
+        ),
+        (
+            format!(
+                "listen = \"127.0.0.1:0\"\napi = true\n{key}{identity:?}",
+                identity = identity.join("node.pem")
+            ),
+            1,
+            "longrein-relay: [http]: ",
         ),
         (
             "listen = \"127.0.0.1:0\"\ncertificate = \"/nowhere.pem\"\nkey = \"/nowhere.key\""

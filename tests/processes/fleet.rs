@@ -76,6 +76,15 @@ pub fn relay_log(fleet: &LocalFleet, relay: &str) -> String {
     std::fs::read_to_string(log).unwrap_or_default()
 }
 
+/// Where a relay serves HTTP.
+pub fn http_address(fleet: &LocalFleet, relay: &str) -> String {
+    let log = relay_log(fleet, relay);
+    let mut lines = log.lines().rev();
+    let line = lines.find(|line| line.contains("http is served"));
+    let (_, address) = line.unwrap().split_once("address=").unwrap();
+    address.split_whitespace().next().unwrap().to_string()
+}
+
 /// Options of the command line for a controller of the fleet.
 pub fn connection(fleet: &LocalFleet, controller: &str) -> Vec<String> {
     let identity = identity(fleet, controller);

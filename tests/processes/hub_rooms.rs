@@ -26,14 +26,14 @@ fn start() -> LocalFleet {
     })
 }
 
-async fn connect(fleet: &LocalFleet, controller: &str) -> Connection {
+pub(super) async fn connect(fleet: &LocalFleet, controller: &str) -> Connection {
     Connection::connect(settings(fleet, controller))
         .await
         .unwrap()
 }
 
 /// How one of the operators reaches the fleet.
-pub fn settings(fleet: &LocalFleet, controller: &str) -> Settings {
+pub(super) fn settings(fleet: &LocalFleet, controller: &str) -> Settings {
     let mut settings = Settings::new(fleet::identity(fleet, controller));
     for relay in fleet.relays() {
         settings = settings.relay(name(&relay.name), relay.address.to_string());
@@ -42,15 +42,15 @@ pub fn settings(fleet: &LocalFleet, controller: &str) -> Settings {
     settings
 }
 
-pub fn name(text: &str) -> Name {
+pub(super) fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-pub fn node(text: &str) -> NodeName {
+pub(super) fn node(text: &str) -> NodeName {
     text.parse().unwrap()
 }
 
-async fn soon<T>(fact: &str, step: impl Future<Output = T>) -> T {
+pub(super) async fn soon<T>(fact: &str, step: impl Future<Output = T>) -> T {
     let step = timeout(PATIENCE, step).await;
     step.unwrap_or_else(|_| panic!("never: {fact}"))
 }
@@ -69,7 +69,7 @@ async fn next_message(room: &mut Room) -> RoomMessage {
     .await
 }
 
-async fn next_letter(mailbox: &mut longrein::hub::Mailbox) -> Letter {
+pub(super) async fn next_letter(mailbox: &mut longrein::hub::Mailbox) -> Letter {
     soon("a letter", async {
         loop {
             match mailbox.next().await.expect("the mailbox is there") {
@@ -82,7 +82,7 @@ async fn next_letter(mailbox: &mut longrein::hub::Mailbox) -> Letter {
     .await
 }
 
-fn with_patience(connection: &Connection) -> Hub {
+pub(super) fn with_patience(connection: &Connection) -> Hub {
     connection.hub().with_patience(PATIENCE)
 }
 

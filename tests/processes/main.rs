@@ -25,6 +25,7 @@ mod agent_killed;
 mod agent_kills;
 mod agent_paused;
 mod agent_record;
+mod api;
 mod child_killed;
 mod child_paused;
 mod command;

@@ -10,7 +10,8 @@ use longrein::local_fleet::{LocalFleet, Plan};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::fleet;
+use super::api::Scene;
+use super::fleet::{self, http_address};
 use super::pilot::Pilot;
 use super::program::Program;
 use super::until::until;
@@ -19,17 +20,9 @@ use super::web::{ask, fetch};
 /// A fleet whose relays serve everything.
 fn scene() -> LocalFleet {
     fleet::start(Plan {
-        relay_sections: "[http]\nlisten = \"127.0.0.1:0\"\napi = true\n".to_string(),
+        relay_sections: "[http]\nlisten = \"127.0.0.1:0\"\n".to_string(),
         ..fleet::plan()
     })
-}
-
-/// Where a relay serves.
-fn http_address(fleet: &LocalFleet, relay: &str) -> String {
-    let log = fleet::relay_log(fleet, relay);
-    let line = log.lines().find(|line| line.contains("http is served"));
-    let (_, address) = line.unwrap().split_once("address=").unwrap();
-    address.split_whitespace().next().unwrap().to_string()
 }
 
 /// A sample of a page of metrics; none when there is none with this name and these labels.
@@ -177,8 +170,14 @@ fn the_rules_are_sound_and_the_alerts_do_what_their_tests_say() {
 
 #[test]
 fn health_and_quality_are_told_and_what_cannot_be_answered_is_a_problem() {
-    let fleet = scene();
-    let address = http_address(&fleet, "relay-a");
+    // No relay is the hub: each tells the quality of links all the same.
+    let scene = Scene::without_hub();
+    let address = scene.address.clone();
+    let service = scene.service("dashboard", "hub.read");
+    let fetch = |address: &str, place: &str| match place.starts_with("/v1") {
+        true => service.get(place),
+        false => fetch(address, place),
+    };
     assert_eq!(fetch(&address, "/healthz").status, 200);
     let ready = fetch(&address, "/readyz");
     assert_eq!(ready.json()["status"], "ready", "{ready:?}");
@@ -211,7 +210,7 @@ fn health_and_quality_are_told_and_what_cannot_be_answered_is_a_problem() {
         ("POST", "/metrics", 405, "method-not-allowed"),
         ("DELETE", "/v1/quality", 405, "method-not-allowed"),
     ] {
-        let answer = ask(&address, method, place, "");
+        let answer = service.ask(method, place, "", "");
         assert_eq!(answer.status, status, "{place}: {answer:?}");
         assert!(
             answer

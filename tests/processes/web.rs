@@ -1,6 +1,6 @@
 //! Asks a relay over HTTP as simply as can be: one request over one TCP connection.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -31,10 +31,17 @@ pub fn fetch(address: &str, place: &str) -> Answer {
 
 /// Asks with another method, and further lines of the head.
 pub fn ask(address: &str, method: &str, place: &str, lines: &str) -> Answer {
+    tell(address, method, place, lines, "")
+}
+
+/// The same with a body.
+pub fn tell(address: &str, method: &str, place: &str, lines: &str, body: &str) -> Answer {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let request =
-        format!("{method} {place} HTTP/1.1\r\nhost: relay\r\nconnection: close\r\n{lines}\r\n");
+    let length = body.len();
+    let request = format!(
+        "{method} {place} HTTP/1.1\r\nhost: relay\r\nconnection: close\r\ncontent-length: {length}\r\n{lines}\r\n{body}"
+    );
     stream.write_all(request.as_bytes()).unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
@@ -44,6 +51,70 @@ pub fn ask(address: &str, method: &str, place: &str, lines: &str) -> Answer {
         status,
         head: head.to_lowercase(),
         body: body.to_string(),
+    }
+}
+
+/// A stream of server-sent events.
+pub struct Events(BufReader<TcpStream>);
+
+/// One of them.
+#[derive(Debug)]
+pub struct Event {
+    /// Its name.
+    pub name: String,
+    /// Where the stream is then.
+    pub id: Option<String>,
+    /// What it says.
+    pub data: Value,
+}
+
+impl Events {
+    /// Opens one; the head says 200.
+    pub fn open(address: &str, place: &str, lines: &str) -> Events {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut reader = BufReader::new(stream);
+        // To HTTP/1.0 a body of no known length comes as it is, not in chunks.
+        let request = format!("GET {place} HTTP/1.0\r\nhost: relay\r\n{lines}\r\n");
+        reader.get_mut().write_all(request.as_bytes()).unwrap();
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert_ne!(reader.read_line(&mut head).unwrap(), 0, "{head}");
+        }
+        let is_stream = head
+            .to_lowercase()
+            .contains("content-type: text/event-stream");
+        assert!(head.contains(" 200 ") && is_stream, "{head}");
+        Events(reader)
+    }
+
+    /// The next event; comments are passed over.
+    pub fn next(&mut self) -> Event {
+        let (mut name, mut id, mut data) = (None, None, None);
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.0.read_line(&mut line).unwrap(), 0, "the stream ended");
+            match line.trim_end_matches('\n').split_once(": ") {
+                Some(("event", text)) => name = Some(text.to_string()),
+                Some(("id", text)) => id = Some(text.to_string()),
+                Some(("data", text)) => data = Some(serde_json::from_str(text).unwrap()),
+                _ => {}
+            }
+            if let (Some(name), Some(data), true) = (&name, &data, line == "\n") {
+                let (name, data) = (name.clone(), Value::clone(data));
+                return Event { name, id, data };
+            }
+        }
+    }
+
+    /// The next event of this name.
+    pub fn next_of(&mut self, name: &str) -> Event {
+        loop {
+            let event = self.next();
+            if event.name == name {
+                return event;
+            }
+        }
     }
 }
 

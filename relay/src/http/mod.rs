@@ -57,6 +57,17 @@ fn router(access: Access, section: &HttpSection, webhooks: &Webhooks) -> Result<
     Ok(router)
 }
 
+/// Reads the files that the configuration names, as a relay that starts does.
+///
+/// # Errors
+/// Which one cannot be used.
+pub(crate) fn check_files(section: &HttpSection) -> Result<(), HttpError> {
+    if section.api {
+        api::check_keys(section)?;
+    }
+    tls::Tls::of(section).map(drop)
+}
+
 async fn not_found(uri: Uri) -> Problem {
     Problem::not_found(format!("there is no {}", uri.path()))
 }

@@ -1,39 +1,22 @@
-//! `/v1/quality`: how good the ways to the nodes are, as the relay sees them.
+//! How good the ways to the nodes are, as the relay sees them.
 
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::http::StatusCode;
 use longrein_proto::base::NodeName;
 use longrein_proto::path::{Blame, End, Way};
 use longrein_proto::role::{NodeQuality, PathQuality};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Access;
 use super::access::NODES_PER_CALL;
-use super::problem::{Json, Place, Problem, Query};
+use super::problem::Problem;
 
-/// Which nodes.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Page {
-    /// Those behind this one.
-    after: Option<String>,
-    /// At most so many.
-    limit: Option<usize>,
-}
-
-/// `GET /v1/quality`: the nodes in the order of their names, each with its paths and what is to blame.
+/// The nodes behind one, at most `limit`, in the order of their names, each with its paths and what is to blame.
 pub(super) async fn all(
-    State(access): State<Access>,
-    Query(page): Query<Page>,
-) -> Result<Json<Value>, Problem> {
-    let limit = page.limit.unwrap_or(NODES_DEFAULT);
-    if !(1..=NODES_MAX).contains(&limit) {
-        return Err(bad(format!("`limit` must be 1 to {NODES_MAX}")));
-    }
-    let mut after = page.after.as_deref().map(parse).transpose()?;
+    access: &Access,
+    mut after: Option<NodeName>,
+    limit: usize,
+) -> Result<Value, Problem> {
     let mut nodes: Vec<NodeQuality> = Vec::new();
     let mut is_end = false;
     while nodes.len() < limit && !is_end {
@@ -47,29 +30,15 @@ pub(super) async fn all(
     }
     let next = after.filter(|_| !is_end).map(|node| node.to_string());
     let nodes: Vec<Value> = nodes.iter().map(node_json).collect();
-    Ok(Json(json!({ "nodes": nodes, "next": next })))
+    Ok(json!({ "nodes": nodes, "next": next }))
 }
 
-/// `GET /v1/quality/{kind}/{name}`: one node.
-pub(super) async fn one(
-    State(access): State<Access>,
-    Place((kind, name)): Place<(String, String)>,
-) -> Result<Json<Value>, Problem> {
-    let node = parse(&format!("{kind}/{name}"))?;
+/// One node.
+pub(super) async fn one(access: &Access, node: NodeName) -> Result<Value, Problem> {
     let asked = node.clone();
     let quality = access.ask(move |relay, _| relay.quality(&asked)).await?;
     let quality = quality.ok_or_else(|| Problem::not_found(format!("{node} is not here")))?;
-    Ok(Json(node_json(&quality)))
-}
-
-fn parse(text: &str) -> Result<NodeName, Problem> {
-    text.parse()
-        .map_err(|_| bad(format!("`{text}` is no node, as `agent/truck-17` is one")))
-}
-
-fn bad(detail: String) -> Problem {
-    let status = StatusCode::BAD_REQUEST;
-    Problem::new(status, "bad-request", "The request cannot be read", detail)
+    Ok(node_json(&quality))
 }
 
 /// A node's quality as it is shown.
@@ -130,8 +99,3 @@ fn path_json(path: &PathQuality) -> Value {
         ),
     })
 }
-
-/// Nodes of an answer when nobody says how many.
-const NODES_DEFAULT: usize = 100;
-/// Nodes of one answer: some 500 bytes for each path.
-const NODES_MAX: usize = 1_000;

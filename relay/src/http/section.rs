@@ -121,6 +121,13 @@ impl HttpSection {
                     .to_string(),
             );
         }
+        if self.api && self.keys.is_empty() && self.oidc.is_none() {
+            return wrong(
+                "`api = true` needs a [[http.token_key]] or [http.oidc] that says whose tokens are believed: \
+                 `longrein-relay token --new-key FILE` makes a key"
+                    .to_string(),
+            );
+        }
         if self.keys.len() > KEYS_MOST {
             return wrong(format!("[[http.token_key]] may be there {KEYS_MOST} times"));
         }
@@ -255,7 +262,8 @@ mod tests {
             "listen = \"127.0.0.1:8080\"",
             "listen = \"[::]:1\"\nbehind_proxy = true",
         ] {
-            let text = format!("api = true\n{more}");
+            let text =
+                format!("api = true\n{more}\n[[token_key]]\nname = \"own\"\nfile = \"own.pub\"");
             let section: HttpSection = toml::from_str(&text).unwrap();
             assert!(section.check().is_ok());
         }
@@ -266,6 +274,7 @@ mod tests {
         assert!(error("certificate = \"/x\"").contains("given together"));
         assert!(error("connections = 0").contains("`connections` must be 1 to 10000"));
         assert!(error("nodes_in_metrics = 10001").contains("at most 10000"));
+        assert!(error("api = true").contains("whose tokens are believed"));
         assert!(error("requests_per_s = 0").contains("`requests_per_s` must be 1 to 100000"));
         let oidc = "[oidc]\nissuer = \"http://login.example\"\naudience = \"x\"";
         assert!(error(oidc).contains("must be an address with https"));

@@ -8,6 +8,7 @@
 )]
 
 pub mod fleet;
+pub mod http;
 pub mod operator;
 pub mod program;
 pub mod receiver;

@@ -25,6 +25,7 @@ use super::messages::unexpected;
 use super::pages::node;
 use super::preconditions::Precondition;
 use super::refusal::{self, accepted, unprocessable};
+use super::whole::whole;
 use super::words::{Kind, Node, Part, Word};
 use crate::http::problem::{Json, Place, Problem};
 
@@ -87,8 +88,21 @@ pub(super) struct Claim {
     /// Its name.
     lock: Word,
     /// As it was given.
+    #[serde(deserialize_with = "whole")]
     token: u64,
 }
+
+/// The revision that is wanted, as a header says it.
+#[derive(ToSchema)]
+#[schema(value_type = String, pattern = r#"^(\*|"[0-9]{1,19}")$"#)]
+#[expect(dead_code, reason = "described only")]
+struct Tag(String);
+
+/// That no revision is wanted.
+#[derive(ToSchema)]
+#[schema(value_type = String, pattern = r"^\*$")]
+#[expect(dead_code, reason = "described only")]
+struct Never(String);
 
 /// A write that was done.
 #[derive(Serialize, ToSchema)]
@@ -140,8 +154,8 @@ async fn of_node(
         ("kind" = Kind, Path, description = "The node's kind"),
         ("name" = Word, Path, description = "The node's name"),
         ("part" = Part, Path, description = "Which document"),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` that it is to have, or `*` for any; this or `If-None-Match` is needed"),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: only when it was never written"),
+        ("If-Match" = inline(Option<Tag>), Header, description = "The `ETag` that it is to have, or `*` for any; this or `If-None-Match` is needed"),
+        ("If-None-Match" = inline(Option<Never>), Header, description = "`*`: only when it was never written"),
     ),
     request_body = Changes,
     responses(
@@ -191,8 +205,8 @@ async fn of_room(
     patch, path = "/rooms/{room}/attributes", tag = "documents", operation_id = "patchRoomAttributes",
     params(
         ("room" = Word, Path, description = "The room"),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` that it is to have, or `*` for any; this or `If-None-Match` is needed"),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: only when it was never written"),
+        ("If-Match" = inline(Option<Tag>), Header, description = "The `ETag` that it is to have, or `*` for any; this or `If-None-Match` is needed"),
+        ("If-None-Match" = inline(Option<Never>), Header, description = "`*`: only when it was never written"),
     ),
     request_body = Changes,
     responses(

@@ -11,15 +11,18 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use longrein_io::clock;
 use longrein_proto::base::NodeName;
-use longrein_proto::hub::HubRights;
+use longrein_proto::hub::{HubRight, HubRights};
+use longrein_proto::wire::hub::HubRefusal;
 use ring::digest::{SHA256, digest};
 
 use super::Api;
+use super::refusal;
 use super::token::{
     ClaimNames, Expected, Grant, Issuer, Jwt, KeyError, NamedKey, TokenError, fitting, read_keys,
 };
 use crate::http::client::HttpClient;
 use crate::http::problem::Problem;
+use crate::http::section::KeySection;
 use crate::http::{HttpError, HttpSection};
 
 /// Knows whose tokens are believed.
@@ -49,19 +52,6 @@ impl Guard {
     /// # Errors
     /// A file has no keys, or the machine believes no certificates.
     pub(super) fn of(section: &HttpSection, client: &HttpClient) -> Result<Guard, HttpError> {
-        let keys = section.keys.iter().map(|own| {
-            let expected = Expected {
-                issuer: None,
-                audience: own.audience.clone(),
-                names: ClaimNames {
-                    name: "sub".to_string(),
-                    scope: "scope".to_string(),
-                },
-            };
-            let keys = read_keys(&own.name, &own.file)?;
-            Ok((keys, expected))
-        });
-        let keys = keys.collect::<Result<_, KeyError>>()?;
         let issuer = section.oidc.as_ref().map(|oidc| {
             let expected = Expected {
                 issuer: Some(oidc.issuer.clone()),
@@ -74,7 +64,7 @@ impl Guard {
             Arc::new(Issuer::new(&oidc.issuer, expected, client.clone()))
         });
         Ok(Guard {
-            keys,
+            keys: believed_keys(section)?,
             issuer,
             believed: Mutex::default(),
         })
@@ -126,10 +116,27 @@ impl Guard {
         }
         Err(why)
     }
+}
 
-    fn believes_nobody(&self) -> bool {
-        self.keys.is_empty() && self.issuer.is_none()
-    }
+/// The keys whose tokens are believed, each file with what its tokens have to say.
+///
+/// # Errors
+/// A file has none.
+pub(super) fn believed_keys(
+    section: &HttpSection,
+) -> Result<Vec<(Vec<NamedKey>, Expected)>, KeyError> {
+    let read = |own: &KeySection| {
+        let expected = Expected {
+            issuer: None,
+            audience: own.audience.clone(),
+            names: ClaimNames {
+                name: "sub".to_string(),
+                scope: "scope".to_string(),
+            },
+        };
+        Ok((read_keys(&own.name, &own.file)?, expected))
+    };
+    section.keys.iter().map(read).collect()
 }
 
 impl Believed {
@@ -145,11 +152,6 @@ pub(super) async fn admit(
     next: Next,
 ) -> Result<Response, Problem> {
     let guard = &api.guard;
-    if guard.believes_nobody() {
-        return Err(unauthorized(
-            "nobody's tokens are believed: the relay's configuration needs [[http.token_key]] or [http.oidc], see docs/http-api.md",
-        ));
-    }
     let token = request.headers().get(header::AUTHORIZATION);
     let token = token.and_then(|value| value.to_str().ok());
     let token = token.and_then(|value| {
@@ -163,9 +165,9 @@ pub(super) async fn admit(
     let grant = match guard.identify(token).await {
         Ok(grant) => grant,
         Err(TokenError::Issuer(why)) => {
-            return Err(Problem::behind(format!(
-                "the issuer's keys cannot be fetched: {why}"
-            )));
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            let title = "The issuer's keys cannot be fetched";
+            return Err(Problem::new(status, "issuer-not-reached", title, why));
         }
         Err(why) => return Err(unauthorized(format!("the token is not believed: {why}"))),
     };
@@ -186,6 +188,16 @@ pub(super) async fn admit(
     let mut response = next.run(request).await;
     left.tell(response.headers_mut());
     Ok(response)
+}
+
+impl Caller {
+    /// For what the relay answers without its hub, which looks at the rights itself.
+    pub(super) fn expect(&self, right: HubRight) -> Result<(), Problem> {
+        if self.rights.has(right) {
+            return Ok(());
+        }
+        Err(refusal::problem(&HubRefusal::NotAllowed))
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

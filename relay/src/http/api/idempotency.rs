@@ -27,7 +27,9 @@ pub(super) struct Answers(Mutex<Known>);
 #[derive(Default)]
 struct Known {
     answers: BTreeMap<Key, Given>,
-    order: VecDeque<(Instant, Key)>,
+    /// Each with the number of its request, as a key may name another one by now.
+    order: VecDeque<(Instant, Key, u64)>,
+    last: u64,
     bytes: usize,
 }
 
@@ -37,6 +39,7 @@ type Key = (NodeName, String);
 /// What was asked with a key, and answered.
 struct Given {
     request: [u8; 32],
+    number: u64,
     /// None while it is being done.
     answer: Option<(StatusCode, HeaderMap, Bytes)>,
 }
@@ -80,18 +83,22 @@ impl Answers {
                 Ok(Turn::Again(Box::new(response)))
             }
             None => {
+                known.last += 1;
+                let number = known.last;
                 let given = Given {
                     request,
+                    number,
                     answer: None,
                 };
                 known.answers.insert(key.clone(), given);
-                known.order.push_back((Instant::now(), key.clone()));
+                let order = (Instant::now(), key.clone(), number);
+                known.order.push_back(order);
                 Ok(Turn::First)
             }
         }
     }
 
-    /// What is answered to everybody who comes with the key from now on. What may go better another time is not remembered.
+    /// What is answered to everybody who comes with the key from now on; none when nothing was done, and the key is free again.
     fn end(&self, key: &Key, answer: Option<(StatusCode, HeaderMap, Bytes)>) {
         let mut known = self.lock();
         let known = &mut *known;
@@ -112,12 +119,14 @@ impl Answers {
 
 impl Known {
     fn forget_old(&mut self) {
-        while let Some((at, oldest)) = self.order.front()
+        while let Some((at, _, _)) = self.order.front()
             && (at.elapsed() > REMEMBERED || self.order.len() >= KEYS_MAX || self.bytes > BYTES_MAX)
+            && let Some((_, oldest, number)) = self.order.pop_front()
         {
-            let oldest = oldest.clone();
-            self.order.pop_front();
-            self.forget(&oldest);
+            let given = self.answers.get(&oldest);
+            if given.is_some_and(|given| given.number == number) {
+                self.forget(&oldest);
+            }
         }
     }
 
@@ -161,13 +170,10 @@ pub(super) async fn once(
         request.extensions_mut().insert(Naming(MessageId(id)));
         return Ok(next.run(request).await);
     };
-    let key = key
-        .to_str()
-        .ok()
-        .map(|text| text.trim_matches('"').to_string());
-    let key = key.filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()));
-    let key =
-        key.ok_or_else(|| bad_request("`Idempotency-Key` has 1 to 128 characters of ASCII"))?;
+    let key = key.to_str().ok().and_then(read_key);
+    let key = key.ok_or_else(|| {
+        bad_request("`Idempotency-Key` is 1 to 128 of A-Z, a-z, 0-9, `.`, `_`, `:`, `-`, with or without quotes around")
+    })?;
     let (mut parts, body) = request.into_parts();
     let body = to_bytes(body, api.body_bytes_max).await.map_err(|_| {
         let status = StatusCode::PAYLOAD_TOO_LARGE;
@@ -190,9 +196,8 @@ pub(super) async fn once(
         key: Some(key),
     };
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-    let may_change =
-        response.status().is_server_error() || response.status() == StatusCode::TOO_MANY_REQUESTS;
-    if may_change {
+    // What is refused was not done, and may go better another time.
+    if !response.status().is_success() {
         return Ok(response);
     }
     let (parts, body) = response.into_parts();
@@ -210,6 +215,17 @@ pub(super) async fn once(
         api.answers.end(&key, Some(answer));
     }
     Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+/// A key as the header has it; in quotes, as structured fields are (RFC 8941 §3.3.3), or without.
+fn read_key(text: &str) -> Option<String> {
+    let quoted = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    let key = quoted.unwrap_or(text);
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
+    let is_key = (1..=KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(is_allowed);
+    is_key.then(|| key.to_string())
 }
 
 /// The name of the message that a service sends with a key, the same over restarts of the relay: a topic or a mailbox that has it
@@ -285,11 +301,22 @@ mod tests {
     }
 
     #[test]
-    fn what_may_go_better_another_time_is_done_again() {
+    fn what_was_refused_may_be_asked_again_with_its_key() {
         let answers = Answers::default();
         assert_eq!(status(answers.begin(&key("a"), [1; 32])), 0);
         answers.end(&key("a"), None);
-        assert_eq!(status(answers.begin(&key("a"), [1; 32])), 0);
+        assert_eq!(status(answers.begin(&key("a"), [2; 32])), 0);
+    }
+
+    #[test]
+    fn a_key_is_the_same_with_quotes_and_without() {
+        let key = Some("order:1".to_string());
+        assert_eq!(read_key("order:1"), key);
+        assert_eq!(read_key("\"order:1\""), key);
+        let long = "k".repeat(129);
+        for text in ["", "\"\"", "\"a", "a b", "\u{e4}", &long] {
+            assert_eq!(read_key(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::guard::Caller;
 use super::messages::unexpected;
 use super::pages::node;
 use super::refusal::accepted;
+use super::whole::whole;
 use super::words::{Kind, Node, Word};
 use crate::http::problem::{Json, Place, Problem, Query};
 
@@ -32,10 +33,11 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Api>> {
 #[serde(deny_unknown_fields)]
 struct NewLock {
     /// Milliseconds for which it is held unless it is renewed.
+    #[serde(deserialize_with = "whole")]
     #[schema(minimum = 100, maximum = 300_000)]
     ttl_ms: u32,
     /// Milliseconds to wait in turn for who holds it; not longer than a request may take.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     #[schema(maximum = 60_000)]
     wait_ms: u32,
 }
@@ -45,8 +47,10 @@ struct NewLock {
 #[serde(deny_unknown_fields)]
 struct Renewal {
     /// By which token it is held.
+    #[serde(deserialize_with = "whole")]
     token: u64,
     /// Milliseconds from now on.
+    #[serde(deserialize_with = "whole")]
     #[schema(minimum = 100, maximum = 300_000)]
     ttl_ms: u32,
 }

@@ -23,6 +23,7 @@ use super::idempotency::Naming;
 use super::outcomes::Outcome;
 use super::payload;
 use super::refusal::{bad_request, unprocessable};
+use super::whole::whole;
 use super::words::{Id, Kind, Node, Promise, Wish, Word};
 use crate::http::problem::{Json, Place, Problem, Query};
 
@@ -46,7 +47,7 @@ struct NewMessage {
     #[schema(default = "reliable")]
     class: Promise,
     /// Milliseconds for which it is worth anything: up to a minute, and up to a week when it is kept.
-    #[serde(default = "ttl_ms")]
+    #[serde(default = "ttl_ms", deserialize_with = "whole")]
     #[schema(default = 10_000, minimum = 1, maximum = 604_800_000)]
     ttl_ms: u32,
     /// Whether it goes through the mailbox: kept until it is taken, also by who is away. Only `reliable`.

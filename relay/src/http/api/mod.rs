@@ -4,6 +4,7 @@ mod documents;
 pub(super) mod events;
 mod guard;
 mod idempotency;
+mod links;
 mod locks;
 mod mailbox;
 mod messages;
@@ -20,6 +21,7 @@ mod spec;
 mod token;
 mod topics;
 mod webhooks;
+mod whole;
 mod words;
 
 use std::sync::Arc;
@@ -40,7 +42,7 @@ pub(crate) use self::token::ED25519_SPKI;
 pub use self::token::KeyError;
 use super::client::HttpClient;
 use super::webhooks::Webhooks;
-use super::{Access, HttpError, HttpSection, not_allowed, not_found, quality};
+use super::{Access, HttpError, HttpSection, not_allowed, not_found};
 
 /// What answers are made of.
 pub(super) struct Api {
@@ -52,6 +54,7 @@ pub(super) struct Api {
     webhooks: Webhooks,
     /// Streams of events at once.
     streams: Arc<events::Places>,
+    access: Access,
     /// For what waits within a request.
     patience: Duration,
     body_bytes_max: usize,
@@ -73,6 +76,7 @@ pub(super) fn router(
         rates: Rates::new(section.requests_per_s, section.requests_burst),
         answers: Answers::default(),
         speakers: Speakers::new(access.desk.clone(), Arc::clone(&outcomes)),
+        access: access.clone(),
         outcomes,
         webhooks: webhooks.clone(),
         streams: Arc::new(events::Places::new(section.connections)),
@@ -83,8 +87,6 @@ pub(super) fn router(
     let text: Arc<str> = spec::text(description).into();
     let routes: Router<Access> = routes.with_state(Arc::clone(&api));
     let asked = routes
-        .route("/quality", get(quality::all))
-        .route("/quality/{kind}/{name}", get(quality::one))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(middleware::from_fn_with_state(
@@ -99,6 +101,14 @@ pub(super) fn router(
         .merge(asked))
 }
 
+/// Reads the keys that the configuration names, as a relay that starts does.
+///
+/// # Errors
+/// Which file has none.
+pub(super) fn check_keys(section: &HttpSection) -> Result<(), KeyError> {
+    guard::believed_keys(section).map(drop)
+}
+
 /// Everything with its description.
 fn described() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::with_openapi(spec::head())
@@ -111,6 +121,7 @@ fn described() -> OpenApiRouter<Arc<Api>> {
         .merge(locks::routes())
         .merge(events::routes())
         .merge(webhooks::routes())
+        .merge(links::routes())
 }
 
 /// Of the time that a request may take, what it may wait.

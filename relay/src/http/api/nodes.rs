@@ -16,7 +16,7 @@ use super::Api;
 use super::documents::DocumentShown;
 use super::guard::Caller;
 use super::messages::unexpected;
-use super::pages::{Limit, node, page_node};
+use super::pages::{Limit, node};
 use super::refusal::bad_request;
 use super::words::{Kind, Node, Reason, Word};
 use crate::http::problem::{Json, Place, Problem, Query};
@@ -105,7 +105,8 @@ pub(super) struct Chosen {
     #[param(example = "site:north")]
     labels: Option<String>,
     /// `next` of the page before.
-    cursor: Option<String>,
+    #[param(inline)]
+    cursor: Option<Node>,
     /// Entries at most; there may be fewer although more follow.
     #[param(inline)]
     limit: Option<Limit>,
@@ -125,7 +126,7 @@ async fn list(
     Query(chosen): Query<Chosen>,
 ) -> Result<Json<Nodes>, Problem> {
     let request = Request::Presence {
-        after: chosen.cursor.as_deref().map(page_node).transpose()?,
+        after: chosen.cursor.map(|node| node.0),
         count: Limit::of(chosen.limit),
         of: Selector {
             nodes: Vec::new(),

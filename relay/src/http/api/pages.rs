@@ -1,13 +1,11 @@
 //! Pages of lists, and where they go on.
 
+use longrein_proto::base::NodeName;
 use longrein_proto::base::limits::PAGE_COUNT_MAX;
-use longrein_proto::base::{Name, NodeName};
 use serde::{Deserialize, Deserializer, de};
 use utoipa::ToSchema;
 
-use super::refusal::bad_request;
 use super::words::{Kind, Word};
-use crate::http::problem::Problem;
 
 /// Entries of a page at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
@@ -32,23 +30,9 @@ impl Limit {
     }
 }
 
-/// The place in a list of names that a cursor stands for.
-pub(super) fn page_word(cursor: &str) -> Result<Name, Problem> {
-    cursor.parse().map_err(|_| no_cursor())
-}
-
-/// The place in a list of nodes that a cursor stands for.
-pub(super) fn page_node(cursor: &str) -> Result<NodeName, Problem> {
-    cursor.parse().map_err(|_| no_cursor())
-}
-
 /// The node of a path.
 pub(super) fn node(kind: Kind, name: Word) -> NodeName {
     NodeName::new(kind.into(), name.0)
-}
-
-fn no_cursor() -> Problem {
-    bad_request("`cursor` is none that a page had as `next`")
 }
 
 const DEFAULT: u32 = 100;

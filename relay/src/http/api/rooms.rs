@@ -16,7 +16,8 @@ use utoipa_axum::routes;
 use super::Api;
 use super::guard::Caller;
 use super::messages::unexpected;
-use super::pages::{Limit, node, page_node, page_word};
+use super::pages::{Limit, node};
+use super::whole::whole;
 use super::words::{Kind, Node, Role, Word};
 use crate::http::problem::{Json, Place, Problem, Query};
 
@@ -34,7 +35,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Api>> {
 #[serde(deny_unknown_fields)]
 struct Settings {
     /// Members at once.
-    #[serde(default = "members_max")]
+    #[serde(default = "members_max", deserialize_with = "whole")]
     #[schema(default = 100, minimum = 1, maximum = 10_000)]
     members_max: u32,
     /// How much of each topic is kept.
@@ -54,12 +55,15 @@ struct Settings {
 #[serde(deny_unknown_fields, default)]
 struct Keeping {
     /// Messages; 0: none is kept.
+    #[serde(deserialize_with = "whole")]
     #[schema(default = 1_000, maximum = 100_000)]
     count_max: u64,
     /// Bytes of messages.
+    #[serde(deserialize_with = "whole")]
     #[schema(default = 16_777_216, maximum = 268_435_456)]
     bytes_max: u64,
     /// Seconds since they came.
+    #[serde(deserialize_with = "whole")]
     #[schema(default = 604_800, maximum = 2_592_000)]
     age_max_s: u64,
 }
@@ -118,13 +122,27 @@ struct NewRole {
     role: Role,
 }
 
-/// Which page.
+/// Which page of rooms.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct Page {
+struct RoomPage {
     /// `next` of the page before.
-    cursor: Option<String>,
+    #[param(inline)]
+    cursor: Option<Word>,
+    /// Entries at most; there may be fewer although more follow.
+    #[param(inline)]
+    limit: Option<Limit>,
+}
+
+/// Which page of members.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct MemberPage {
+    /// `next` of the page before.
+    #[param(inline)]
+    cursor: Option<Node>,
     /// Entries at most; there may be fewer although more follow.
     #[param(inline)]
     limit: Option<Limit>,
@@ -132,16 +150,16 @@ struct Page {
 
 /// Lists rooms by name.
 #[utoipa::path(
-    get, path = "/rooms", tag = "rooms", operation_id = "listRooms", params(Page),
+    get, path = "/rooms", tag = "rooms", operation_id = "listRooms", params(RoomPage),
     responses((status = 200, description = "Rooms", body = Rooms))
 )]
 async fn list(
     State(api): State<Arc<Api>>,
     caller: Caller,
-    Query(page): Query<Page>,
+    Query(page): Query<RoomPage>,
 ) -> Result<Json<Rooms>, Problem> {
     let request = Request::Rooms {
-        after: page.cursor.as_deref().map(page_word).transpose()?,
+        after: page.cursor.map(|room| room.0),
         count: Limit::of(page.limit),
     };
     let Answer::Rooms { rooms, more } = api.speakers.ask(&caller, request).await? else {
@@ -229,7 +247,7 @@ async fn close(
 /// Lists the members of a room by name.
 #[utoipa::path(
     get, path = "/rooms/{room}/members", tag = "rooms", operation_id = "listMembers",
-    params(("room" = Word, Path, description = "The room"), Page),
+    params(("room" = Word, Path, description = "The room"), MemberPage),
     responses(
         (status = 200, description = "Members", body = Members),
         (status = 404, description = "There is no such room"),
@@ -239,11 +257,11 @@ async fn members(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Place(room): Place<Word>,
-    Query(page): Query<Page>,
+    Query(page): Query<MemberPage>,
 ) -> Result<Json<Members>, Problem> {
     let request = Request::Members {
         room: room.0,
-        after: page.cursor.as_deref().map(page_node).transpose()?,
+        after: page.cursor.map(|node| node.0),
         count: Limit::of(page.limit),
     };
     let answer = api.speakers.ask(&caller, request).await?;

@@ -5,6 +5,8 @@ use axum::response::{Html, IntoResponse, Response};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
+use super::words::Part;
+
 /// What is said of the API as a whole.
 #[derive(OpenApi)]
 #[openapi(
@@ -13,6 +15,7 @@ use utoipa::OpenApi;
         description = "What a business back end asks of a fleet's hub. Nothing that goes through it commands a vehicle.",
     ),
     servers((url = "/v1")),
+    components(schemas(Part)),
     tags(
         (name = "messages", description = "Messages to nodes, and to the service"),
         (name = "rooms", description = "Rooms and their members"),
@@ -22,6 +25,7 @@ use utoipa::OpenApi;
         (name = "locks", description = "Locks of nodes and rooms"),
         (name = "events", description = "What happens"),
         (name = "webhooks", description = "What happens, posted to back ends"),
+        (name = "quality", description = "How good links are"),
     ),
 )]
 struct Head;
@@ -69,7 +73,7 @@ fn complete(method: &str, operation: &mut Value) {
                 "in": "header",
                 "required": false,
                 "description": "A request that is sent again with the same key within 24 hours is answered as before, and done once",
-                "schema": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9._:-]+$" },
+                "schema": { "type": "string", "pattern": "^([A-Za-z0-9._:-]{1,128}|\"[A-Za-z0-9._:-]{1,128}\")$" },
             }));
         }
     }

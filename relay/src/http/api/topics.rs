@@ -20,6 +20,7 @@ use super::messages::unexpected;
 use super::pages::Limit;
 use super::payload;
 use super::refusal::bad_request;
+use super::whole::whole_or_none;
 use super::words::{Id, Node, Place as At, Promise, Wish, Word};
 use crate::http::problem::{Json, Place, Problem, Query};
 
@@ -36,7 +37,7 @@ struct NewPost {
     #[schema(default = "reliable")]
     class: Promise,
     /// Milliseconds for which it is worth anything: up to a week when it is `reliable`, up to a minute otherwise.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_none")]
     #[schema(minimum = 1, maximum = 604_800_000)]
     ttl_ms: Option<u32>,
     /// What it says, as JSON.
@@ -119,9 +120,10 @@ pub(super) struct Past {
     /// Messages behind this place, in the direction of reading.
     #[param(inline)]
     cursor: Option<At>,
-    /// Messages from this time on, in the direction of reading, in milliseconds since 1970; instead of `cursor`.
+    /// Messages from this time on, in the direction of reading, in milliseconds since 1970. A `cursor` counts more.
+    #[param(maximum = 9_007_199_254_740_991u64)]
     since_ms: Option<u64>,
-    /// `backwards` begins with the newest, `forwards` with the oldest.
+    /// `backwards` begins with the newest, `forwards` with the oldest. With `since_ms` it is `forwards` when nothing is said.
     #[param(inline)]
     direction: Option<Direction>,
     /// Messages at most; there may be fewer although more follow.
@@ -220,16 +222,19 @@ impl Past {
         caller: &Caller,
         journal: Journal,
     ) -> Result<Posts, Problem> {
+        if self
+            .since_ms
+            .is_some_and(|since_ms| since_ms > SINCE_MS_MAX)
+        {
+            return Err(bad_request(format!(
+                "`since_ms` must be at most {SINCE_MS_MAX}"
+            )));
+        }
         let asked = self.cursor.as_ref().map(At::cursor);
         let from = match (asked, self.since_ms) {
             (None, None) => HistoryFrom::End,
-            (Some(cursor), None) => HistoryFrom::After(cursor),
+            (Some(cursor), _) => HistoryFrom::After(cursor),
             (None, Some(at_ms)) => HistoryFrom::Time(at_ms),
-            (Some(_), Some(_)) => {
-                return Err(bad_request(
-                    "one of `cursor` and `since_ms` is said, not both",
-                ));
-            }
         };
         let direction = match self.since_ms {
             Some(_) => Direction::Forwards,
@@ -278,5 +283,7 @@ impl PostShown {
 
 /// Life of a message of a topic that is kept, when nobody says it: a week.
 const TTL_KEPT_MS: u32 = 7 * 86_400_000;
+/// The largest whole number that every program for JSON reads exactly: a time far from now.
+const SINCE_MS_MAX: u64 = (1 << 53) - 1;
 /// Life of one that is not.
 const TTL_MS: u32 = 10_000;

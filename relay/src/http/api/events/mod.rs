@@ -15,6 +15,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -34,6 +35,18 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new().routes(routes!(events))
 }
 
+/// An event of the stream.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "described only: body.rs writes them")]
+struct EventTold {
+    /// Its name.
+    event: String,
+    /// What `Last-Event-ID` says to go on behind it.
+    id: Option<String>,
+    /// What it tells, as JSON.
+    data: String,
+}
+
 /// Streams what happens, as server-sent events, until the client ends it.
 ///
 /// Names of events: `ready` (once, when the stream is set up), `topic` (a message of a topic), `mailbox` (one that is kept for the
@@ -50,7 +63,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Api>> {
         ("Last-Event-ID" = Option<String>, Header, description = "`id` of the last event that was taken"),
     ),
     responses(
-        (status = 200, description = "Events", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "Events", body = EventTold, content_type = "text/event-stream"),
         (status = 404, description = "There is no such room"),
         (status = 409, description = "A bound is reached"),
     )
