@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use longrein::hub::{
@@ -39,12 +40,12 @@ fn socket(folder: &Folder) -> PathBuf {
 fn own_program(folder: &Folder) -> Program {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let script = tests.join("processes/local_hub.py");
-    let arguments = [
-        script,
-        tests.join("../agent/examples"),
-        socket(folder),
-    ];
-    let program = Program::start("python3", arguments.map(PathBuf::into_os_string));
+    let mut command = Command::new("python3");
+    let arguments = [script, tests.join("../agent/examples"), socket(folder)];
+    let program = Program::run("python3", {
+        command.args(arguments);
+        command
+    });
     program.prints("takes letters");
     program
 }
@@ -133,7 +134,10 @@ fn what_a_vehicle_reports_is_read_at_the_hub_also_after_the_hub_was_killed() {
     let ended = Program::start("longrein", arguments).ended();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let text = ended.stdout.join("\n");
-    assert!(text.contains("function.drive") && text.contains("stop"), "{text}");
+    assert!(
+        text.contains("function.drive") && text.contains("stop"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -156,13 +160,25 @@ fn how_a_vehicle_shall_be_and_letters_reach_a_program_on_it() {
         // Its agent is here, and no program for letters.
         let none = TargetOutcome::Declined("no-program".parse().unwrap());
         assert_eq!(want("plan", false, Want::Applied).await, none);
-        assert_eq!(want("plan", false, Want::Delivered).await, TargetOutcome::Delivered);
-        assert_eq!(want("early", true, Want::Delivered).await, TargetOutcome::Kept);
+        assert_eq!(
+            want("plan", false, Want::Delivered).await,
+            TargetOutcome::Delivered
+        );
+        assert_eq!(
+            want("early", true, Want::Delivered).await,
+            TargetOutcome::Kept
+        );
 
         let program = own_program(&folder);
         program.prints("\"flow\": \"early\"");
-        assert_eq!(want("plan", false, Want::Applied).await, TargetOutcome::Applied);
-        assert_eq!(want("plan", true, Want::Applied).await, TargetOutcome::Applied);
+        assert_eq!(
+            want("plan", false, Want::Applied).await,
+            TargetOutcome::Applied
+        );
+        assert_eq!(
+            want("plan", true, Want::Applied).await,
+            TargetOutcome::Applied
+        );
         let not_now = TargetOutcome::Declined("not-now".parse().unwrap());
         assert_eq!(want("no", false, Want::Applied).await, not_now);
 
@@ -182,7 +198,8 @@ fn how_a_vehicle_shall_be_and_letters_reach_a_program_on_it() {
         assert_eq!(&*letter.payload.0, br#"{"to":{"go":1}}"#);
 
         let limit = "limit".parse().unwrap();
-        let write = Write::new(owner.clone(), Section::Desired).set(limit, b"{\"mm_s\":900}".as_slice());
+        let write =
+            Write::new(owner.clone(), Section::Desired).set(limit, b"{\"mm_s\":900}".as_slice());
         hub.set(write).await.unwrap();
         program.prints("\"mm_s\": 900");
         let own = reported(&hub, "its own items are told", |values| {
@@ -195,7 +212,10 @@ fn how_a_vehicle_shall_be_and_letters_reach_a_program_on_it() {
         // It dies, and what is kept waits for the next one.
         program.signal(Signal::KILL);
         drop(program);
-        assert_eq!(want("later", true, Want::Delivered).await, TargetOutcome::Kept);
+        assert_eq!(
+            want("later", true, Want::Delivered).await,
+            TargetOutcome::Kept
+        );
         let program = own_program(&folder);
         program.prints("\"mm_s\": 900");
         program.prints("\"flow\": \"later\"");
