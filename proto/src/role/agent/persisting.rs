@@ -139,7 +139,6 @@ impl Agent {
                 } => {
                     // A stop that came meanwhile stands: the older reset must not clear it.
                     if !self.latch.is_latched() {
-                        self.note_stop_by(&author);
                         self.events
                             .push_back(AgentEvent::StopReset { author, generation });
                     }
