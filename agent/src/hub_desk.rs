@@ -154,10 +154,10 @@ impl HubDesk {
                 self.replace(state, document.revision, document.items);
             }
         } else if let Some((client, id)) = state.sends.remove(&ask) {
-            let word = match answer {
-                Answer::Sent { .. } => answer::done(id, SEND),
-                Answer::Refused(why) => answer::error(id, &trouble(why)),
-                _ => answer::error(id, &Trouble::Busy),
+            let word = if let Answer::Refused(why) = answer {
+                answer::error(id, &trouble(why))
+            } else {
+                answer::done(id, SEND)
             };
             self.tell(client, word);
         } else if state.mailbox == Some(ask) && matches!(answer, Answer::Refused(_)) {

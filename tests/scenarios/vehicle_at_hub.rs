@@ -191,6 +191,7 @@ fn timeline(seed: u64, has_hub: bool) -> Vec<(MonoTime, u64)> {
     world.drive_on(set.alice, set.agent, Duration::from_secs(6));
     set.each_path_to(&mut world, 0, |link| link.set_cut(false));
     world.drive_on(set.alice, set.agent, Duration::from_secs(6));
+    world.run(Duration::from_millis(200));
     let applied = world.vehicle(set.agent).applied.iter();
     applied
         .map(|command| (MonoTime::ZERO + command.at.since(began), command.number))
