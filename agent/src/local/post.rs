@@ -66,20 +66,35 @@ pub struct Asked {
 /// What a client asks of the hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HubAsk {
-    /// Reports an item of the vehicle, as JSON, or takes it back.
-    Report { key: Name, value: Option<String> },
+    /// Reports an item of the vehicle, or takes it back.
+    Report {
+        /// Its name.
+        key: Name,
+        /// What it is, as JSON.
+        value: Option<String>,
+    },
     /// Takes letters for the vehicle from now on.
     Letters,
     /// Has gone, and takes no letters any more.
     Gone,
-    /// Did what a letter says, or did not, and this is why.
-    Outcome { letter: u64, declined: Option<Name> },
+    /// Did what a letter says, or did not.
+    Outcome {
+        /// Its number.
+        letter: u64,
+        /// Why it did not.
+        declined: Option<Name>,
+    },
     /// Sends a letter.
     Send {
+        /// To whom.
         to: Vec<NodeName>,
+        /// What it is about.
         flow: Name,
+        /// How long it is worth anything.
         ttl: Duration,
+        /// Whether it goes through mailboxes.
         is_kept: bool,
+        /// What it says, as JSON.
         payload: String,
     },
 }
