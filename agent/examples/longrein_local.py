@@ -29,7 +29,7 @@ API = 1
 # Whoever heard nothing for so long fails safe (SAFE-60).
 SILENCE_MAX_S = 0.100
 # Longer than any message of the agent.
-MESSAGE_BYTES_MAX = 140_000
+MESSAGE_BYTES_MAX = 160_000
 # Messages that wait while an answer is awaited; the oldest give way.
 WAITING_MAX = 256
 
@@ -108,6 +108,28 @@ class Local:
     def telemetry_bytes(self, function, data):
         """Tells bytes of an opaque function; false when the agent is behind, and they are dropped."""
         return self._send({"function": function, "telemetry_hex": data.hex()})
+
+    def report(self, key, value):
+        """Reports an item of the vehicle at the hub, as `own.` and this name; None takes it back."""
+        self._ask(do="report", key=key, value=value)
+
+    def letters(self):
+        """Takes letters for the vehicle from now on: `receive` gives messages with `letter`, and each wants `applied` or `declined`."""
+        self._ask(do="letters")
+
+    def applied(self, letter):
+        """Did what the letter of this number says; the next ones come only then."""
+        self._ask(do="applied", letter=letter)
+
+    def declined(self, letter, why="declined"):
+        """Did not, and why, in one word."""
+        self._ask(do="declined", letter=letter, why=why)
+
+    def send(self, to, flow, payload, ttl_s=60, kept=False):
+        """Sends a letter to a node, or to a list of them, by the hub; kept: into their mailboxes."""
+        to = [to] if isinstance(to, str) else to
+        ttl_ms = round(ttl_s * 1000)
+        self._ask(do="send", to=to, flow=flow, payload=payload, ttl_ms=ttl_ms, kept=kept)
 
     def receive(self, timeout_s):
         """The messages that are there, at most 64; waits so long for the first. Acknowledges words for devices."""

@@ -176,7 +176,8 @@ impl BlackBox {
             AgentEvent::Revocations { number, .. } => {
                 self.record(now, &Event::Revocations { list: *number });
             }
-            AgentEvent::Persist { .. }
+            AgentEvent::Hub(_)
+            | AgentEvent::Persist { .. }
             | AgentEvent::RelayUp { .. }
             | AgentEvent::Draining { .. }
             | AgentEvent::Metered { .. }

@@ -57,6 +57,8 @@ pub struct Config {
     pub local: Vec<LocalSection>,
     /// What makes messages smaller.
     pub dictionary: Vec<DictionarySection>,
+    /// What the fleet's hub is told.
+    pub hub: HubSection,
     /// Brokers of MQTT, whose devices are behind functions.
     pub mqtt: Vec<BrokerSection>,
     /// Who commands by MQTT.
@@ -79,6 +81,20 @@ pub struct RecordSection {
     /// File that gets one JSON line for each applied command and each stage that is entered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub applied: Option<PathBuf>,
+}
+
+/// `[hub]`: what the fleet's hub is told of the vehicle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HubSection {
+    /// Whether leases, stages, the stop and the links are told: the vehicle's `reported` document.
+    pub report: bool,
+}
+
+impl Default for HubSection {
+    fn default() -> HubSection {
+        HubSection { report: true }
+    }
 }
 
 impl RecordSection {
@@ -280,6 +296,7 @@ impl Default for Config {
             allow: Vec::new(),
             local: Vec::new(),
             dictionary: Vec::new(),
+            hub: HubSection::default(),
             mqtt: Vec::new(),
             operator: Vec::new(),
         }

@@ -11,8 +11,7 @@ use longrein_io::drive::Driver;
 use longrein_io::revocation_file::RevocationFile;
 use longrein_proto::base::limits::{APPLYING_MAX, TTL_MAX};
 use longrein_proto::base::{Channel, Class, FencingToken, Flow, MonoTime, Name, Refusal};
-use longrein_proto::path::MeterNews;
-use longrein_proto::role::{Agent, AgentEvent, Apply, Asked, SharedAddress};
+use longrein_proto::role::{Agent, AgentEvent, Apply, Asked};
 use longrein_proto::wire::Telemetry;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::sleep;
@@ -20,7 +19,8 @@ use tokio::time::sleep;
 use crate::applied_log::Journey;
 use crate::black_box::BlackBox;
 use crate::control_thread::{ControlHandle, ControlInput, ControlOutput};
-use crate::metering::megabytes;
+use crate::hub_desk::HubDesk;
+use crate::link_news::{tell_metered, tell_shared};
 use crate::mqtt::{Report, Workers};
 use crate::store::Store;
 
@@ -31,6 +31,8 @@ pub(crate) struct Dispatch {
     black_box: BlackBox,
     revocations: Arc<RevocationFile>,
     functions: BTreeMap<Channel, Name>,
+    /// What the hub says goes there; nowhere when the vehicle has no programs of its own.
+    desk: Option<Rc<HubDesk>>,
     /// The class of each function's newest command: a device's answer goes back in the same.
     classes: RefCell<BTreeMap<Channel, Class>>,
     /// The bridges to MQTT, if there are any, and the functions of commands that go there, by ticket.
@@ -55,6 +57,7 @@ impl Dispatch {
             black_box,
             revocations,
             functions,
+            desk: None,
             classes: RefCell::default(),
             bridges,
             bridged: RefCell::default(),
@@ -62,11 +65,22 @@ impl Dispatch {
         }
     }
 
+    /// What the hub says goes there.
+    pub(crate) fn with_desk(self, desk: Option<Rc<HubDesk>>) -> Dispatch {
+        Dispatch { desk, ..self }
+    }
+
     /// Carries one event of the role.
     pub(crate) fn on_event(self: &Rc<Self>, driver: &Driver<Agent>, event: AgentEvent) {
         self.black_box.on_event(&event);
         match event {
             AgentEvent::Apply(apply) => self.apply(driver, *apply),
+            // [SAFE-138]
+            AgentEvent::Hub(event) => {
+                if let Some(desk) = &self.desk {
+                    desk.on_event(driver, *event);
+                }
+            }
             AgentEvent::Revocations { number, .. } => {
                 tracing::info!(number, "list of revocations counts");
                 self.revocations.keep();
@@ -353,44 +367,6 @@ impl Dispatch {
 
     fn name(&self, channel: Channel) -> &str {
         self.functions.get(&channel).map_or("?", Name::as_str)
-    }
-}
-
-fn tell_shared(news: &SharedAddress) {
-    let (link, other) = &news.links;
-    match news.address {
-        Some(address) => {
-            let why = "what lies behind it takes both down";
-            tracing::warn!(%link, %other, %address, why, "two links leave through the same public address");
-        }
-        None => {
-            tracing::info!(%link, %other, "two links leave through addresses of their own again")
-        }
-    }
-}
-
-/// Past its budget a link goes on to carry control, and somebody pays for it.
-// [SAFE-112]
-fn tell_metered(driver: &Driver<Agent>, link: &Name, news: MeterNews) {
-    let meters = driver.with(|agent, _| agent.meters());
-    let Some(meter) = meters.iter().find(|meter| meter.link == *link) else {
-        return;
-    };
-    let used_mb = megabytes(meter.used_bytes);
-    let daily_mb = megabytes(meter.plan.bytes);
-    match news {
-        MeterNews::NewDay => tracing::info!(%link, daily_mb, "link has the budget of another day"),
-        MeterNews::Low => {
-            tracing::warn!(%link, used_mb, daily_mb, "link has used much of its daily budget");
-        }
-        MeterNews::WithoutTelemetry => {
-            let why = "the rest of its daily budget is kept for control";
-            tracing::warn!(%link, used_mb, daily_mb, why, "link carries no telemetry any more");
-        }
-        MeterNews::Spent => {
-            let why = "control goes on over it, without copies that are not needed";
-            tracing::error!(%link, used_mb, daily_mb, why, "link has used its daily budget");
-        }
     }
 }
 

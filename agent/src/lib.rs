@@ -20,7 +20,11 @@ mod dispatch;
 mod doctor;
 mod error;
 mod flags;
+mod hub_desk;
+mod hub_json;
 mod ledger;
+mod letters;
+mod link_news;
 pub mod local;
 mod metering;
 #[cfg(feature = "modem-manager")]

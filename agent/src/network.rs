@@ -29,8 +29,10 @@ use crate::config::Config;
 use crate::control_thread::{ControlInput, ControlOutput, ControlThread};
 use crate::dispatch::Dispatch;
 use crate::error::AgentError;
+use crate::hub_desk::HubDesk;
 use crate::ledger::Ledger;
 use crate::local::board::Board;
+use crate::local::post::Office;
 use crate::metering::{COUNTED_EVERY, Metering, Plans};
 use crate::modems::Modems;
 use crate::mqtt::{Farewell, Mqtt, Report, Workers};
@@ -52,6 +54,8 @@ pub(crate) struct Network {
     pub(crate) slots: Slots,
     /// Where the local API reads of leases and paths.
     pub(crate) board: Board,
+    /// What clients of the local API ask of the hub, and are told.
+    pub(crate) office: Option<Office>,
     pub(crate) control: ControlThread,
     pub(crate) outputs: Receiver<ControlOutput>,
     /// The bridges to MQTT, if there are any.
@@ -84,14 +88,18 @@ impl Network {
         let functions = self.config.functions();
         let functions = functions.map(|(channel, section)| (channel, section.name.clone()));
         let (bridges, reports, farewell) = split(self.mqtt);
-        let dispatch = Rc::new(Dispatch::new(
+        let me = self.identity.node();
+        let desk = self.office.as_ref();
+        let desk = desk.map(|office| Rc::new(HubDesk::new(me.clone(), office.shelf.clone())));
+        let dispatch = Dispatch::new(
             self.control.handle().clone(),
             store,
             black_box,
             RevocationFile::open(&self.config.state_directory, self.identity.fleet()),
             functions.collect(),
             bridges,
-        ));
+        );
+        let dispatch = Rc::new(dispatch.with_desk(desk.clone()));
         let driver = Driver::start(role, {
             let dispatch = Rc::clone(&dispatch);
             move |driver, event| dispatch.on_event(driver, event)
@@ -104,6 +112,10 @@ impl Network {
         driver.spawn(tell_persisted(driver.clone(), on_disk));
         if !self.config.local.is_empty() {
             driver.spawn(self.board.keep(driver.clone()));
+        }
+        if let (Some(desk), Some(office)) = (desk, self.office) {
+            desk.open(&driver);
+            driver.spawn(desk.serve(driver.clone(), office.asks));
         }
         let control_ended = carry(&driver, &dispatch, self.outputs, reports);
         tell_ready(&self.config, &self.identity, &routes);
@@ -189,6 +201,9 @@ impl Network {
             Box::new(SystemEntropy::new()),
             std::mem::take(&mut self.record),
         );
+        if self.config.hub.report {
+            agent.report_to_hub();
+        }
         let max_age = self.config.revocations_max_age();
         agent.set_revocations_max_age(max_age);
         agent.set_dictionaries(std::mem::take(&mut self.dictionaries));

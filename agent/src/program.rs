@@ -21,6 +21,7 @@ use crate::control_thread::{
 };
 use crate::error::AgentError;
 use crate::local::board::Board;
+use crate::local::post::{Office, post};
 use crate::local::{LocalFunction, Server};
 use crate::mqtt::{self, Lines};
 use crate::network::Network;
@@ -116,7 +117,7 @@ pub fn start(
     let (record, slots) = state.load()?;
     let (sink, outputs) = bounded_outputs();
     let board = Board::default();
-    let local = open_local(config, &identity, &board)?;
+    let (local, office) = open_local(config, &identity, &board)?.unzip();
     let (mqtt, lines) = mqtt::start(config, &identity.node().name)?.unzip();
     let lines = lines.unwrap_or_default();
     let control = guard(config, record.stop.latched, (local, lines), sink)?;
@@ -131,6 +132,7 @@ pub fn start(
         record,
         slots,
         board,
+        office,
         control,
         outputs,
         mqtt,
@@ -160,17 +162,19 @@ fn open_local(
     config: &Config,
     identity: &Identity,
     board: &Board,
-) -> Result<Option<Server>, AgentError> {
+) -> Result<Option<(Server, Office)>, AgentError> {
     if config.local.is_empty() {
         return Ok(None);
     }
     let vehicle = identity.node().name.clone();
-    Server::open(&config.local, vehicle, board.clone(), clock::now())
-        .map(Some)
-        .map_err(|(section, source)| AgentError::Local {
-            path: section.path().to_path_buf(),
-            source,
-        })
+    let opened = Server::open(&config.local, vehicle, board.clone(), clock::now());
+    let mut server = opened.map_err(|(section, source)| AgentError::Local {
+        path: section.path().to_path_buf(),
+        source,
+    })?;
+    let (post, office) = post();
+    server.set_post(post);
+    Ok(Some((server, office)))
 }
 
 /// Opens the devices and has the control thread guard them.

@@ -59,6 +59,7 @@ mod policy;
 mod renewal;
 mod revocation;
 mod two_controllers;
+mod vehicle_at_hub;
 mod wan_drive;
 mod wan_flap;
 mod wan_peers;

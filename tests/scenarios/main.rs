@@ -55,4 +55,5 @@ mod stop;
 mod swallowing_relay;
 mod twins;
 mod two_controllers;
+mod vehicle_at_hub;
 mod wrong_clocks;

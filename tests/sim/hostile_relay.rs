@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longrein_proto::base::limits::VERSION;
-use longrein_proto::base::{Channel, Class, Entropy, Flow, MonoTime, NodeName, PathId, SessionId};
+use longrein_proto::base::{
+    Channel, Class, Entropy, Flow, MonoTime, NodeKind, NodeName, PathId, SessionId,
+};
 use longrein_proto::leg::{Leg, Origin};
 use longrein_proto::role::{Input, Redial, Role, Transmit};
 use longrein_proto::wire::{
-    AckState, Chunk, Notice, Packet, Parcel, ParcelHead, RouteRefusal, Trail,
+    AckState, Chunk, FEATURE_HUB, Notice, Packet, Parcel, ParcelHead, RouteRefusal, Trail,
 };
 
+use crate::hostile_hub::HostileHub;
 use crate::{Chance, Tamper};
 
 /// A hostile relay.
@@ -30,6 +33,7 @@ pub struct HostileRelay {
     pub overheard: Vec<(NodeName, Arc<[u8]>)>,
     /// Second steps of handshakes that nobody here asked for.
     pub answers: Vec<Arc<[u8]>>,
+    hub: HostileHub,
 }
 
 struct Seat {
@@ -52,6 +56,7 @@ impl HostileRelay {
             tampered: 0,
             overheard: Vec::new(),
             answers: Vec::new(),
+            hub: HostileHub::default(),
         }
     }
 
@@ -100,6 +105,7 @@ impl HostileRelay {
                     leg_incarnation,
                 },
             );
+            self.hub.forget(node);
         }
         let Some(seat) = self.seats.get_mut(node) else {
             return;
@@ -109,7 +115,11 @@ impl HostileRelay {
             version: VERSION,
             node_incarnation: incarnation,
             leg_incarnation: seat.leg_incarnation,
-            features: 0,
+            features: if self.tamper == Tamper::Hub {
+                FEATURE_HUB
+            } else {
+                0
+            },
         };
         let packet = Packet {
             path_sequence: 0,
@@ -192,6 +202,12 @@ impl HostileRelay {
     fn do_harm(&mut self, now: MonoTime, to: &NodeName, bytes: Arc<[u8]>) {
         match self.tamper {
             Tamper::Nothing | Tamper::Handshake | Tamper::Refuse => self.pass(now, to, bytes),
+            Tamper::Hub => {
+                self.pass(now, to, bytes.clone());
+                if to.kind == NodeKind::Agent && self.tampered.is_multiple_of(HUB_WORDS_EVERY) {
+                    self.say_as_hub(now, to, &bytes);
+                }
+            }
             Tamper::Corrupt => self.pass(now, to, self.corrupt(&bytes)),
             Tamper::Forge => {
                 // A number far ahead, to shadow everything that comes.
@@ -248,6 +264,13 @@ impl HostileRelay {
                     self.pass(now, to, bytes);
                 }
             }
+        }
+    }
+
+    /// Says these bytes to a node in all words that a hub has.
+    pub fn say_as_hub(&mut self, now: MonoTime, to: &NodeName, payload: &[u8]) {
+        for word in self.hub.words(to, payload) {
+            self.pass(now, to, word);
         }
     }
 
@@ -428,5 +451,7 @@ const GHOST: &str = "agent/ghost";
 const BEATS: Flow = Flow::new(Channel::SESSION, Class::Latest);
 /// Below the time to live of a lease.
 const HOARD_INTERVAL: Duration = Duration::from_millis(300);
+/// Envelopes to a vehicle of which one is said to it as the hub too: some hundred words a second.
+const HUB_WORDS_EVERY: u64 = 4;
 /// More than an agent keeps half-open for one relay.
 const FORGED_HANDSHAKES: usize = 20;

@@ -16,6 +16,7 @@ mod chance;
 pub mod check;
 mod clock;
 mod cockpit;
+mod hostile_hub;
 mod hostile_relay;
 mod identity;
 mod ledger;

@@ -132,6 +132,8 @@ pub enum Tamper {
     /// Lets envelopes pass, but answers and repeats handshakes with steps of its own making, and floods the agent with
     /// others of the same session.
     Handshake,
+    /// Lets envelopes pass, and as the fleet's hub says those to vehicles once more, in all words that a hub has.
+    Hub,
     /// Lets envelopes pass, but refuses every route.
     Refuse,
     /// Hoards beats for nodes of this kind and lets them go one by one, 300 ms apart, so that dead ones seem to live.

@@ -7,6 +7,7 @@ use longrein_proto::base::{
     ApplicationId, Channel, Class, FencingToken, MonoTime, Name, NodeName, Refusal, Right, Stage,
 };
 use longrein_proto::control::{Actuation, ActuationConfig, Policy, WatchdogConfig};
+use longrein_proto::hub::CallerEvent;
 use longrein_proto::path::MeterNews;
 use longrein_proto::role::{
     Agent, AgentConfig, Apply, ClockDifference, FunctionConfig, Journey, LeaseEndReason,
@@ -52,6 +53,8 @@ pub struct Vehicle {
     pub ended: Option<MonoTime>,
     /// What an audit would want to know, in order.
     pub audit: Vec<Audit>,
+    /// What the hub said for the vehicle's own programs.
+    pub hub_events: Vec<CallerEvent>,
     /// The newest record that survives a power cut.
     pub disk: Vec<u8>,
     /// The newest list of revocations, on the same disk.
@@ -160,6 +163,7 @@ impl Vehicle {
             stops: Vec::new(),
             ended: None,
             audit: Vec::new(),
+            hub_events: Vec::new(),
             disk,
             revocations: Vec::new(),
         }

@@ -83,12 +83,7 @@ impl World {
     /// Adds a relay that is the fleet's hub. Its store takes everything at once, and nothing is read from it.
     pub fn hub(&mut self, name: &str) -> Station {
         let station = self.relay(name);
-        let run = self.entropy().next_u64();
-        if let Some(Body::Relay { role, .. }) =
-            self.stations.get_mut(station.0).map(|slot| &mut slot.body)
-        {
-            role.host(Hub::new(HubSettings::default(), Loaded::default(), run));
-        }
+        self.host_hub(station);
         station
     }
 
@@ -265,6 +260,19 @@ impl World {
             events: Vec::new(),
         };
         self.reconnect(station);
+    }
+
+    /// Starts a dead hub again, with nothing in its store.
+    pub fn restart_hub(&mut self, station: Station) {
+        self.restart_relay(station);
+        self.host_hub(station);
+    }
+
+    fn host_hub(&mut self, station: Station) {
+        let run = self.entropy().next_u64();
+        if let Body::Relay { role, .. } = &mut self.slot_mut(station).body {
+            role.host(Hub::new(HubSettings::default(), Loaded::default(), run));
+        }
     }
 
     /// Stops a station's process as SIGSTOP does: its packets queue up in its socket.
@@ -449,7 +457,8 @@ impl World {
         for part in &vehicle.revocations {
             fleet.take_revocations(part);
         }
-        let role = Agent::new(config, credential, fleet, self.entropy(), record);
+        let mut role = Agent::new(config, credential, fleet, self.entropy(), record);
+        role.report_to_hub();
         Body::Agent(Box::new(AgentBody::new(role, vehicle)))
     }
 

@@ -160,7 +160,7 @@ fn whole_ms(now: MonoTime, deadline: MonoTime) -> u64 {
     u64::try_from(deadline.since(now).as_millis()).unwrap_or(u64::MAX)
 }
 
-fn to_hex(bytes: &[u8]) -> String {
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
         let _ = write!(text, "{byte:02x}");

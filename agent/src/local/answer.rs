@@ -77,6 +77,18 @@ pub enum Trouble {
     WrongKind,
     /// The function has no watchdog, so nothing could resume.
     NoWatchdog,
+    /// No hub is reached, or nothing is reported to it.
+    NoHub,
+    /// The client takes no letters, or has done with this one.
+    NoSuchLetter,
+    /// As many items are reported as may be, or a mailbox is full.
+    Full,
+    /// It is longer than it may be.
+    TooLarge,
+    /// Too much waits; later there may be room.
+    Busy,
+    /// The hub does not do it, and why.
+    Refused(String),
     /// More messages than a client may send; the connection ends.
     TooOften,
     /// More clients than the socket has places for; the connection ends.
@@ -96,6 +108,12 @@ impl Trouble {
             Trouble::NotClaimed => "not_claimed",
             Trouble::WrongKind => "wrong_kind",
             Trouble::NoWatchdog => "no_watchdog",
+            Trouble::NoHub => "no_hub",
+            Trouble::NoSuchLetter => "no_such_letter",
+            Trouble::Full => "full",
+            Trouble::TooLarge => "too_large",
+            Trouble::Busy => "busy",
+            Trouble::Refused(_) => "refused",
             Trouble::TooOften => "too_often",
             Trouble::TooMany => "too_many",
         }
@@ -105,17 +123,22 @@ impl Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Trouble::Malformed(what) => what,
+            Trouble::Malformed(what) | Trouble::Refused(what) => what,
             Trouble::TooLong => "the message is longer than any may be",
             Trouble::NotAllowed => "this socket does not allow it",
             Trouble::NoSuchFunction => "there is no such function",
             Trouble::NotLocal => "the function's adapter is not \"local\"",
-            Trouble::Taken => "another client is the function's device",
+            Trouble::Taken => "another client is the function's device, or takes the letters",
             Trouble::NotClaimed => "this client is not the function's device",
             Trouble::WrongKind => {
                 "\"telemetry\" is for kind drive, \"telemetry_hex\" for kind opaque"
             }
             Trouble::NoWatchdog => "the function has no watchdog, so nothing could resume it",
+            Trouble::NoHub => "no hub is reached, or nothing is reported to it",
+            Trouble::NoSuchLetter => "this client has no such letter",
+            Trouble::Full => "as much is there as may be",
+            Trouble::TooLarge => "it is longer than it may be",
+            Trouble::Busy => "too much waits; try again later",
             Trouble::TooOften => "too many messages; the connection ends",
             Trouble::TooMany => "too many clients at this socket; the connection ends",
         })

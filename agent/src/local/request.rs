@@ -2,7 +2,10 @@
 
 use longrein_proto::wire::Telemetry;
 use serde::Deserialize;
+use serde_json::Value;
 
+use super::hub_request::{HUB_VERBS, RawHub};
+use super::post::HubAsk;
 use crate::adapter::word::{Answer, RawState};
 
 /// What a client says, and the number that its answer names.
@@ -32,6 +35,8 @@ pub enum Ask {
     MinimalRisk { function: String, why: String },
     /// The vehicle is to stop.
     Stop { why: String },
+    /// It asks something of the hub.
+    Hub(HubAsk),
 }
 
 impl Request {
@@ -60,6 +65,7 @@ impl Ask {
             Ask::Release { .. } => RELEASE,
             Ask::MinimalRisk { .. } => MINIMAL_RISK,
             Ask::Stop { .. } => STOP,
+            Ask::Hub(what) => what.word(),
         }
     }
 }
@@ -75,11 +81,34 @@ struct RawRequest {
     ack: Option<u64>,
     telemetry: Option<RawState>,
     telemetry_hex: Option<String>,
+    key: Option<String>,
+    value: Option<Value>,
+    letter: Option<u64>,
+    to: Option<Vec<String>>,
+    flow: Option<String>,
+    payload: Option<Value>,
+    ttl_ms: Option<u64>,
+    kept: Option<bool>,
 }
 
 impl RawRequest {
     fn ask(self) -> Result<Ask, String> {
         let says = self.ack.is_some() || self.telemetry.is_some() || self.telemetry_hex.is_some();
+        let hub = RawHub {
+            key: self.key,
+            value: self.value,
+            letter: self.letter,
+            to: self.to,
+            flow: self.flow,
+            payload: self.payload,
+            ttl_ms: self.ttl_ms,
+            kept: self.kept,
+        };
+        let is_hubs = |verb: &String| HUB_VERBS.contains(&verb.as_str());
+        if !hub.is_empty() && !self.verb.as_ref().is_some_and(is_hubs) {
+            let hub = HUB_VERBS.join(", ");
+            return Err(format!("a member that is for {hub} only"));
+        }
         let Some(verb) = self.verb else {
             if self.why.is_some() {
                 return Err("\"why\" is for \"stop\" and \"minimal_risk\" only".to_string());
@@ -106,6 +135,14 @@ impl RawRequest {
                 None => Ok(Ask::Stop { why }),
                 Some(_) => Err("\"stop\" is for the whole vehicle: without \"function\"".into()),
             };
+        }
+        if is_hubs(&verb) {
+            if self.function.is_some() {
+                return Err(format!(
+                    "\"{verb}\" is for the whole vehicle: without \"function\""
+                ));
+            }
+            return hub.ask(&verb, &why).map(Ask::Hub);
         }
         let function = self.function.ok_or_else(no_function)?;
         match verb.as_str() {

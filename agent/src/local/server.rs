@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags};
 use super::answer::{self, FunctionLine, Hello, Standing, StateLine, Trouble};
 use super::board::{Board, NetworkView};
 use super::client::Client;
+use super::post::{Asked, Desired, HubAsk, Post};
 use super::seat::Seat;
 use super::socket::{self, Door, Heard, MESSAGE_MAX};
 use crate::config::{LocalLevel, LocalSection};
@@ -28,6 +29,11 @@ pub struct Server {
     next_id: u64,
     functions: Vec<LocalFunction>,
     board: Board,
+    post: Option<Post>,
+    /// How the vehicle shall be, as far as that is known.
+    desired: Option<Desired>,
+    /// Clients that have gone and took letters.
+    gone: Vec<u64>,
     network: NetworkView,
     /// What every client was told last, and when.
     told: Option<(StateLine, MonoTime)>,
@@ -96,6 +102,9 @@ impl Server {
             next_id: 1,
             functions: Vec::new(),
             board,
+            post: None,
+            desired: None,
+            gone: Vec::new(),
             network: NetworkView::default(),
             told: None,
             lines: Budget::new(now, LINES_PER_S, LINES_BURST),
@@ -106,6 +115,11 @@ impl Server {
     /// The functions that there are.
     pub fn set_functions(&mut self, functions: Vec<LocalFunction>) {
         self.functions = functions;
+    }
+
+    /// Clients speak with the hub by this.
+    pub fn set_post(&mut self, post: Post) {
+        self.post = Some(post);
     }
 
     /// Lets clients in and hears them. `act` does what they want, or says why not.
@@ -123,6 +137,7 @@ impl Server {
 
     /// Tells every client how the vehicle stands, when that has changed or a second has passed.
     pub fn tell(&mut self, now: MonoTime, standings: impl Iterator<Item = FunctionStanding>) {
+        self.tell_of_hub(now);
         if let Some(view) = self.board.take() {
             self.network = view;
         }
@@ -141,6 +156,31 @@ impl Server {
                 client.send(&message);
             }
             self.told = Some((line, now));
+        }
+    }
+
+    /// Passes on what the network thread says of the hub: it is text for clients, and ends here.
+    // [SAFE-138]
+    fn tell_of_hub(&mut self, now: MonoTime) {
+        let Some(post) = &self.post else {
+            return;
+        };
+        self.gone.retain(|client| !post.ask(gone(*client)));
+        if let Some(words) = post.take() {
+            for (number, word) in words.own {
+                if let Some(client) = self.clients.iter_mut().find(|c| c.id == number) {
+                    client.note_hub_word(word);
+                }
+            }
+            if let Some(desired) = words.desired {
+                for client in &mut self.clients {
+                    client.note_desired(&desired.changed);
+                }
+                self.desired = Some(desired);
+            }
+        }
+        for client in &mut self.clients {
+            client.tell_of_hub(now, self.desired.as_ref());
         }
     }
 
@@ -207,6 +247,9 @@ impl Server {
         if let Some((line, _)) = &self.told {
             client.send(&answer::state(now.as_us(), line));
         }
+        if self.desired.is_some() {
+            client.note_desired([]);
+        }
         self.clients.push(client);
     }
 
@@ -261,6 +304,9 @@ impl Server {
         for seat in self.functions.iter().filter_map(|f| f.seat.as_ref()) {
             seat.leave(client.id);
         }
+        if client.asked_hub {
+            self.gone.push(client.id);
+        }
         if self.may_log(now) {
             tracing::info!(client = client.id, "local client is gone");
         }
@@ -293,6 +339,14 @@ impl Server {
     /// No client fills the log, which the control thread waits for.
     fn may_log(&mut self, now: MonoTime) -> bool {
         self.lines.try_spend(now, 1)
+    }
+}
+
+fn gone(client: u64) -> Asked {
+    Asked {
+        client,
+        id: None,
+        what: HubAsk::Gone,
     }
 }
 

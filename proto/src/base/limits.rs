@@ -501,6 +501,14 @@ pub const DOCUMENT_ITEM_BYTES: usize = 96;
 pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
 /// Documents of a hub: three of each node that can be there, and of as many rooms.
 pub const DOCUMENTS_MAX: usize = 65_536;
+/// Least time between two writes of what a node reports of itself: what changes faster is written as it is then.
+pub const REPORT_EVERY: Duration = Duration::from_millis(200);
+/// Until what the hub refused is reported again; each time twice as long, up to [`REPORT_AGAIN_MAX`].
+pub const REPORT_AGAIN_FIRST: Duration = Duration::from_secs(1);
+/// At most so long.
+pub const REPORT_AGAIN_MAX: Duration = Duration::from_secs(60);
+/// Items that the programs of a vehicle report of it: as many as its functions leave.
+pub const REPORT_OWN_ITEMS_MAX: usize = 32;
 /// Bytes of all documents, counted so; with what the maps take they are in memory at most three times as many.
 pub const DOCUMENTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Documents that one client watches.

@@ -64,6 +64,11 @@ impl Lease {
         self.state.tenure().map(|(who, _)| who)
     }
 
+    /// Whether somebody holds it: the token is stored.
+    pub const fn is_held(&self) -> bool {
+        matches!(self.state, State::Held { .. })
+    }
+
     /// The token of whoever holds the lease or is about to; while it is free, the newest one there was.
     pub fn token(&self) -> FencingToken {
         self.state.tenure().map_or(self.newest, |(_, token)| token)

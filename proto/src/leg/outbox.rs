@@ -48,6 +48,8 @@ struct Waiting {
     aim: Aim,
     /// See [`is_of_function`].
     of_function: bool,
+    /// Whether it is a piece of a message of the hub's.
+    is_hubs: bool,
     /// Session, flow and number, when it is a `latest` one.
     newest: Option<(SessionId, u8, u64)>,
     deadline: MonoTime,
@@ -131,6 +133,7 @@ impl Outbox {
             told: matches!(head, ParcelHead::Revocations | ParcelHead::Hub(_)),
             aim: Aim::of(&head),
             of_function: is_of_function(&head),
+            is_hubs: matches!(head, ParcelHead::Hub(_)),
             newest,
             deadline,
             origin,
@@ -339,7 +342,11 @@ impl Outbox {
     }
 
     fn insert(&mut self, waiting: Waiting) {
-        let place = Place::new(waiting.class, self.serial);
+        let place = if waiting.is_hubs {
+            Place::of_hub(self.serial)
+        } else {
+            Place::new(waiting.class, self.serial)
+        };
         self.serial += 1;
         self.deadlines.insert((waiting.deadline, place));
         match waiting.due {

@@ -22,6 +22,12 @@ impl Place {
         Place { rank, serial }
     }
 
+    /// The same of the hub's, whatever its class is: it is of less worth than what nodes say to each other.
+    // [WIRE-54] [SAFE-138]
+    pub(super) const fn of_hub(serial: u64) -> Place {
+        Place { rank: 4, serial }
+    }
+
     /// How urgent its class is where repeats are concerned: stops, then `latest`, then the rest.
     // [WIRE-54]
     pub(super) const fn urgency(self) -> u8 {

@@ -9,11 +9,13 @@ mod leases;
 mod metering;
 mod papers;
 mod persisting;
+mod reporting;
 mod requests;
 mod revocations;
 mod sessions;
 mod stopping;
 mod stops;
+mod telling;
 mod waiting;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -28,10 +30,12 @@ use self::guest::Guest;
 
 pub use self::journey::Journey;
 use self::persisting::Persisting;
+use self::reporting::Reporting;
 pub use self::stops::StopCounters;
 use self::stops::Stops;
 use super::calendar::Calendar;
 use super::halves::Halves;
+use super::hub_line::HubLine;
 use super::node::{Fact, Node, Way};
 use super::rates::Rates;
 use super::record::AgentRecord;
@@ -41,15 +45,13 @@ use super::{Input, NodeCounters, PathView, Redial, Role, Transmit};
 use crate::base::limits::{
     HALF_OPEN_PER_RELAY_MAX, HANDSHAKE_WORK_PER_S, TAKE_BURST, TAKES_PER_PEER_PER_S,
 };
-use crate::base::{
-    Channel, Class, Entropy, Flow, MonoTime, Name, NodeName, Refusal, Right, SessionId, Stage,
-};
+use crate::base::{Channel, Entropy, Flow, MonoTime, Name, NodeName, Refusal, SessionId, Stage};
 use crate::control::{LeaseEnd, Policy, SecondPerson, StopLatch};
 use crate::crypto::{Credential, Fleet};
 use crate::leg;
 use crate::path::Health;
 use crate::session::{Dictionaries, FlowStats};
-use crate::wire::{Notice, OfferEnd, Parcel, Reply, Telemetry};
+use crate::wire::{Notice, OfferEnd, Parcel, Reply};
 
 /// How an agent is set up.
 #[derive(Clone, Debug)]
@@ -96,6 +98,9 @@ pub struct Agent {
     wall: WallClock,
     calendar: Calendar,
     node: Node,
+    hub: HubLine,
+    /// What the hub is told of this vehicle; nothing unless its program wants that.
+    reporting: Option<Reporting>,
     halves: Halves,
     guests: BTreeMap<SessionId, Guest>,
     functions: Vec<Function>,
@@ -128,7 +133,9 @@ impl Agent {
         mut entropy: Box<dyn Entropy>,
         record: AgentRecord,
     ) -> Agent {
-        let node = Node::new(entropy.as_mut()).reading_addresses();
+        let node = Node::new(entropy.as_mut())
+            .reading_addresses()
+            .speaking_with_hub();
         let function = |config: FunctionConfig| {
             let token = record.tokens.get(&config.name).copied().unwrap_or_default();
             Function::new(config, token)
@@ -151,6 +158,8 @@ impl Agent {
             wall: WallClock::default(),
             calendar: Calendar::default(),
             node,
+            hub: HubLine::default(),
+            reporting: None,
             halves: Halves::new(HALF_OPEN_PER_RELAY_MAX, HANDSHAKE_WORK_PER_S),
             guests: BTreeMap::new(),
             functions,
@@ -177,67 +186,8 @@ impl Agent {
         if let Some(function) = function_mut(&mut self.functions, channel) {
             function.stage = stage;
             self.hasten_beats(now);
+            self.work_hub(now);
         }
-    }
-
-    /// Sends telemetry of a function to every session.
-    pub fn telemetry(
-        &mut self,
-        now: MonoTime,
-        channel: Channel,
-        class: Class,
-        telemetry: &Telemetry,
-    ) {
-        // [SAFE-110]
-        if self.node.withholds_telemetry() {
-            self.node.count_withheld();
-            return;
-        }
-        let flow = Flow::new(channel, class);
-        let bytes = telemetry.encode();
-        // [SAFE-81]
-        let watching = self.guests.values_mut();
-        for guest in watching.filter(|guest| guest.may(Right::Observe, channel)) {
-            guest.tell(now, flow, &bytes, &mut self.node);
-        }
-    }
-
-    /// Sends telemetry to the holder of the function's lease only: the answer of a device behind a tunnel.
-    pub fn telemetry_to_holder(
-        &mut self,
-        now: MonoTime,
-        channel: Channel,
-        class: Class,
-        telemetry: &Telemetry,
-    ) {
-        if self.node.withholds_telemetry() {
-            self.node.count_withheld();
-            return;
-        }
-        let holder =
-            function_mut(&mut self.functions, channel).and_then(|function| function.session());
-        if let Some(guest) = holder.and_then(|session| self.guests.get_mut(&session)) {
-            let flow = Flow::new(channel, class);
-            guest.tell(now, flow, &telemetry.encode(), &mut self.node);
-        }
-    }
-
-    /// Reports what devices said to every session that observes the function, so that it arrives within `ttl`.
-    pub fn report(&mut self, now: MonoTime, flow: Flow, ttl: Duration, telemetry: &Telemetry) {
-        let bytes = telemetry.encode();
-        // [SAFE-81]
-        let watching = self.guests.values_mut();
-        for guest in watching.filter(|guest| guest.may(Right::Observe, flow.channel)) {
-            guest.report(now, flow, ttl, &bytes, &mut self.node);
-        }
-    }
-
-    /// Whether every session that observes the function takes a report of so many envelopes now.
-    pub fn has_room(&self, flow: Flow, envelopes: u64) -> bool {
-        let watching = self.guests.values();
-        watching
-            .filter(|guest| guest.may(Right::Observe, flow.channel))
-            .all(|guest| guest.line.session.room(flow) >= envelopes)
     }
 
     /// Envelopes to a function that came before: copies over another relay, and what somebody replayed.
@@ -332,7 +282,8 @@ impl Agent {
     fn take_facts(&mut self, now: MonoTime) {
         while let Some(fact) = self.node.poll_fact() {
             match fact {
-                Fact::LegUp { relay, .. } => {
+                Fact::LegUp { relay, is_hub } => {
+                    self.hub.on_leg_up(&relay, is_hub);
                     for guest in self.guests.values_mut() {
                         guest.line.offer_to(now, &mut self.node, &relay);
                         guest.line.hasten_beat(now);
@@ -349,8 +300,9 @@ impl Agent {
                         self.tell_leased_to(now, &relay);
                     }
                     self.events.push_back(AgentEvent::Health { path, health });
+                    self.look_at_links();
                 }
-                Fact::Delivered { .. } => {}
+                Fact::Delivered { relay, parcel } => self.hub.on_delivered(&relay, &parcel),
                 Fact::Arrival { way, parcel } => self.on_parcel(now, way, &parcel),
             }
         }
@@ -386,13 +338,9 @@ impl Agent {
             Ok(Parcel::Notice(Notice::Seen { link, address })) => {
                 self.node.on_seen(&way.relay, link, address);
             }
-            Ok(
-                Parcel::Handshake { .. }
-                | Parcel::Signed { .. }
-                | Parcel::Notice(_)
-                | Parcel::Hub(_),
-            )
-            | Err(_) => {
+            // [SAFE-138] [WIRE-196] It leads to the program only.
+            Ok(Parcel::Hub(frame)) => self.hub.on_frame(&way.relay, &frame, &mut self.node),
+            Ok(Parcel::Handshake { .. } | Parcel::Signed { .. } | Parcel::Notice(_)) | Err(_) => {
                 self.node.count_malformed_parcel();
             }
         }
@@ -472,9 +420,15 @@ impl Role for Agent {
     fn handle(&mut self, now: MonoTime, input: Input<'_>) {
         self.lapse(now);
         match input {
-            Input::PathUp { path, link, peer } => self.node.on_path_up(now, path, link, peer),
+            Input::PathUp { path, link, peer } => {
+                self.node.on_path_up(now, path, link, peer);
+                self.look_at_links();
+            }
             Input::Remote { .. } => {}
-            Input::PathDown { path } => self.node.on_path_down(now, path),
+            Input::PathDown { path } => {
+                self.node.on_path_down(now, path);
+                self.look_at_links();
+            }
             Input::Packet { path, bytes } => self.node.on_packet(now, path, bytes),
             Input::Wall { unix_ms } => {
                 self.wall.on_reading(now, unix_ms);
@@ -489,6 +443,7 @@ impl Role for Agent {
         self.tell_metering();
         self.tell_shared_addresses();
         self.work_sessions(now);
+        self.work_hub(now);
     }
 
     fn poll_transmit(&mut self) -> Option<Transmit> {
@@ -506,7 +461,11 @@ impl Role for Agent {
     fn next_timeout(&self) -> Option<MonoTime> {
         let guests = self.guests.values().map(Guest::next_timeout);
         let leases = self.functions.iter().filter_map(Function::next_timeout);
-        guests.chain(leases).chain(self.node.next_timeout()).min()
+        guests
+            .chain(leases)
+            .chain(self.node.next_timeout())
+            .chain(self.next_hub_timeout())
+            .min()
     }
 }
 

@@ -283,6 +283,7 @@ impl AgentBody {
                 self.vehicle.revocations = parts;
                 self.vehicle.audit.push(Audit::Revocations(number));
             }
+            AgentEvent::Hub(event) => self.vehicle.hub_events.push(*event),
             AgentEvent::SessionUp { .. }
             | AgentEvent::Refused { .. }
             | AgentEvent::RelayUp { .. }

@@ -5,6 +5,7 @@ use longrein_proto::wire::{FunctionKind, Telemetry};
 
 use super::super::answer::{self, Trouble};
 use super::super::client::Client;
+use super::super::post::{Asked, HubAsk};
 use super::super::request::{Ask, Request};
 use super::super::seat::Seat;
 use super::{LocalFunction, Server, Wish};
@@ -27,6 +28,9 @@ impl Server {
             Ok(request) => request,
             Err((id, what)) => return client.complain(id, &Trouble::Malformed(what)),
         };
+        if let Ask::Hub(what) = request.ask {
+            return self.ask_hub(client, request.id, what);
+        }
         let (id, word) = (request.id, request.ask.word());
         let is_answered = !matches!(request.ask, Ask::Ack { .. } | Ask::Telemetry { .. });
         match self.carry_out(now, client, request.ask, act) {
@@ -37,6 +41,22 @@ impl Server {
                 }
             }
             Err(trouble) => client.complain(id, &trouble),
+        }
+    }
+
+    /// The answer comes from the network thread, with the hub's.
+    fn ask_hub(&self, client: &mut Client, id: Option<u64>, what: HubAsk) {
+        client.asked_hub = true;
+        let asked = Asked {
+            client: client.id,
+            id,
+            what,
+        };
+        match &self.post {
+            Some(post) if post.ask(asked) => client.praise(),
+            // It is no fault of the client's.
+            Some(_) => client.send(&answer::error(id, &Trouble::Busy)),
+            None => client.complain(id, &Trouble::NoHub),
         }
     }
 
@@ -87,6 +107,7 @@ impl Server {
                 let _ = act(Wish::Telemetry(function.channel, telemetry));
                 Ok(())
             }
+            Ask::Hub(_) => Err(Trouble::NoHub),
             Ask::Ack { function, seq } => {
                 let seat = self.seat(client, &function)?;
                 let is_own = seat.on_ack(client.id, seq);

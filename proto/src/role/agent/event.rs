@@ -8,6 +8,7 @@ use crate::base::{
     Channel, Class, FencingToken, Name, NodeName, PathId, Refusal, Right, SessionId,
 };
 use crate::control::Accepted;
+use crate::hub::CallerEvent;
 use crate::path::{Health, MeterNews};
 use crate::role::{ClockDifference, SharedAddress};
 use crate::wire::{Command, News, Removal};
@@ -17,6 +18,9 @@ use crate::wire::{Command, News, Removal};
 pub enum AgentEvent {
     /// A command passed the gate: apply it at once, then call [`crate::role::Agent::on_verdict`].
     Apply(Box<Apply>),
+    /// The hub says something for the vehicle's own programs. Nothing of it is a command.
+    // [SAFE-138]
+    Hub(Box<CallerEvent>),
     /// The emergency stop is latched: stop everything now.
     Stop {
         /// Who said it, the agent itself for the vehicle's own software; unknown when it was latched before the agent's start.

@@ -212,6 +212,7 @@ impl Agent {
         }
         match self.latch.on_reset(generation) {
             ResetOutcome::Cleared(generation) => {
+                self.note_stop_by(&author);
                 self.record.stop = self.latch.record();
                 self.persist(Pending::Reset {
                     author,

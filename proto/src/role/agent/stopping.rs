@@ -25,6 +25,7 @@ impl Agent {
         let mut id = StopId([0; 16]);
         self.entropy.fill(&mut id.0);
         self.latch.on_stop(id, Some(self.latch.generation()));
+        self.note_stop_by(&self.me.clone());
         self.events.push_back(AgentEvent::Stop {
             author: Some(self.me.clone()),
             generation: self.latch.generation(),
@@ -75,6 +76,7 @@ impl Agent {
                 return;
             }
             StopOutcome::Latched => {
+                self.note_stop_by(&heard.author);
                 // [SAFE-30] The stop takes effect before anything is written.
                 self.events.push_back(AgentEvent::Stop {
                     author: Some(heard.author.clone()),
