@@ -42,7 +42,7 @@ fn own_program(folder: &Folder) -> Program {
     let script = tests.join("processes/local_hub.py");
     let mut command = Command::new("python3");
     let arguments = [script, tests.join("../agent/examples"), socket(folder)];
-    let program = Program::run("python3", {
+    let mut program = Program::run("python3", {
         command.args(arguments);
         command
     });
@@ -169,7 +169,7 @@ fn how_a_vehicle_shall_be_and_letters_reach_a_program_on_it() {
             TargetOutcome::Kept
         );
 
-        let program = own_program(&folder);
+        let mut program = own_program(&folder);
         program.prints("\"flow\": \"early\"");
         assert_eq!(
             want("plan", false, Want::Applied).await,
@@ -216,7 +216,7 @@ fn how_a_vehicle_shall_be_and_letters_reach_a_program_on_it() {
             want("later", true, Want::Delivered).await,
             TargetOutcome::Kept
         );
-        let program = own_program(&folder);
+        let mut program = own_program(&folder);
         program.prints("\"mm_s\": 900");
         program.prints("\"flow\": \"later\"");
         alice.close().await;
