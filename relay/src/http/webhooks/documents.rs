@@ -7,7 +7,7 @@ use longrein_proto::wire::hub::{Item, Owner, Section, Tell};
 use tokio::time::sleep;
 
 use super::backoff;
-use super::section::Event;
+use super::section::{Event, WebhookSection};
 use super::sources::{FAILURES_MAX, Source};
 use crate::http::api::events::DocumentTold;
 use crate::hub::{Desk, DeskError};
@@ -103,8 +103,29 @@ async fn tell(source: &Source, changed: Changed) -> Result<(), DeskError> {
         return Ok(());
     }
     let stands = (own.name.to_string(), changed.revision.to_string());
-    let section = &own.hook.section;
+    let revision = changed.revision;
+    let events = events(&own.hook.section, changed, mark);
+    let last = events.len().saturating_sub(1);
+    for (number, (kind, told)) in events.iter().enumerate() {
+        // With the last of them the document is read up to here.
+        let mark = (number == last).then(|| stands.clone());
+        let sent = own.tell(kind, mark, None, told).await;
+        sent.map_err(|_| DeskError::Overrun)?;
+    }
+    if !events.is_empty() {
+        own.seen.set(&own.name, revision);
+    }
+    Ok(())
+}
+
+/// What is posted of a change to who has the document up to this revision.
+fn events(
+    section: &WebhookSection,
+    changed: Changed,
+    mark: u64,
+) -> Vec<(&'static str, DocumentTold)> {
     let revisions = (changed.after, changed.revision);
+    let owner = || Owner::Node(changed.node.clone());
     let mut events = Vec::new();
     for (event, key) in REPORTS {
         if changed.section != Section::Reported || !section.has(event) {
@@ -120,14 +141,12 @@ async fn tell(source: &Source, changed: Changed) -> Result<(), DeskError> {
         let removed = changed.removed.iter().filter(|name| is_of(name));
         let removed: Vec<Name> = removed.cloned().collect();
         if !set.is_empty() || !removed.is_empty() {
-            let owner = Owner::Node(node.clone());
-            let told = DocumentTold::of(owner, changed.section, revisions, set, removed);
+            let told = DocumentTold::of(owner(), changed.section, revisions, set, removed);
             events.push((key, told));
         }
     }
-    let is_whole = section.has(Event::Document) && section.has_part(changed.section);
-    if is_whole {
-        let owner = Owner::Node(node.clone());
+    if section.has(Event::Document) && section.has_part(changed.section) {
+        let owner = owner();
         let told = DocumentTold::of(
             owner,
             changed.section,
@@ -137,17 +156,7 @@ async fn tell(source: &Source, changed: Changed) -> Result<(), DeskError> {
         );
         events.push(("document", told));
     }
-    let last = events.len().saturating_sub(1);
-    for (number, (kind, told)) in events.iter().enumerate() {
-        // With the last of them the document is read up to here.
-        let mark = (number == last).then(|| stands.clone());
-        let sent = own.tell(kind, mark, None, told).await;
-        sent.map_err(|_| DeskError::Overrun)?;
-    }
-    if !events.is_empty() {
-        own.seen.set(&own.name, changed.revision);
-    }
-    Ok(())
+    events
 }
 
 pub(super) const fn part(section: Section) -> &'static str {
@@ -164,3 +173,54 @@ const REPORTS: [(Event, &str); 3] = [
     (Event::Stop, "stop"),
     (Event::Leases, "leases"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use longrein_proto::wire::hub::Bytes;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Kinds of events, and the items that they name.
+    fn posted(events_of: &str, after: u64, mark: u64) -> Vec<(&'static str, Vec<String>)> {
+        let text = format!(
+            "name = \"erp\"\nurl = \"https://x/\"\nsecret_file = \"/x\"\nservice = \"erp\"\nevents = [{events_of}]"
+        );
+        let section: WebhookSection = toml::from_str(&text).unwrap();
+        let items = [("leases", 4), ("speed", 4), ("stage", 2), ("stage.arm", 4)];
+        let changed = Changed {
+            node: "agent/truck-17".parse().unwrap(),
+            section: Section::Reported,
+            after,
+            revision: 4,
+            set: items
+                .map(|(key, revision)| Item {
+                    key: key.parse().unwrap(),
+                    revision,
+                    value: Bytes::from(b"1".as_slice()),
+                    by: "agent/truck-17".parse().unwrap(),
+                    at_ms: 0,
+                })
+                .into(),
+            removed: Vec::new(),
+        };
+        let events = events(&section, changed, mark).into_iter();
+        let shown = events.map(|(kind, told)| {
+            let told = serde_json::to_value(&told).unwrap_or(Value::Null);
+            let set = told["set"].as_object().unwrap();
+            (kind, set.keys().cloned().collect())
+        });
+        shown.collect()
+    }
+
+    #[test]
+    fn of_what_a_vehicle_reports_only_what_is_new_and_asked_for_is_posted() {
+        let stage = |items: &[&str]| ("stage", items.iter().map(ToString::to_string).collect());
+        assert_eq!(posted("\"stage\"", 0, 0), [stage(&["stage", "stage.arm"])]);
+        assert_eq!(posted("\"stage\"", 3, 3), [stage(&["stage.arm"])]);
+        assert!(posted("\"stop\"", 0, 0).is_empty());
+        let kinds: Vec<_> = posted("\"leases\", \"document\"", 3, 3);
+        let kinds: Vec<_> = kinds.into_iter().map(|(kind, _)| kind).collect();
+        assert_eq!(kinds, ["leases", "document"]);
+    }
+}

@@ -105,7 +105,7 @@ impl WebhookSection {
     /// What is wrong and what is allowed.
     pub fn check(&self) -> Result<(), String> {
         let uri: Option<Uri> = self.url.parse().ok();
-        if !uri.is_some_and(|uri| expect_safe(&uri).is_ok()) {
+        if uri.is_none_or(|uri| expect_safe(&uri).is_err()) {
             return Err("`url` must be https, or http of this machine".to_string());
         }
         if self.events.is_empty() {
