@@ -9,5 +9,5 @@ import schemathesis
 @schemathesis.hook
 def before_call(context, case, kwargs):
     key = (case.headers or {}).get("Idempotency-Key")
-    if isinstance(key, str) and re.fullmatch(r"[A-Za-z0-9._:-]{1,128}", key):
+    if isinstance(key, str) and re.fullmatch(r'([A-Za-z0-9._:-]{1,128}|"[A-Za-z0-9._:-]{1,128}")', key):
         case.headers["Idempotency-Key"] = str(uuid.uuid4())
