@@ -4,6 +4,7 @@
     dead_code,
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm
 )]
 
@@ -11,6 +12,7 @@ pub mod fleet;
 pub mod http;
 pub mod operator;
 pub mod program;
+pub mod tokens;
 
 use std::path::{Path, PathBuf};
 
