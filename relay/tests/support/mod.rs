@@ -4,6 +4,7 @@
     dead_code,
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm
 )]
 
@@ -12,6 +13,7 @@ pub mod http;
 pub mod operator;
 pub mod program;
 pub mod receiver;
+pub mod tokens;
 
 use std::path::{Path, PathBuf};
 

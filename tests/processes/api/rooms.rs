@@ -5,6 +5,7 @@ use longrein_io::runtime;
 use serde_json::{Value, json};
 
 use super::super::hub_rooms::{connect, name, soon, with_patience};
+use super::super::until::until;
 use super::scene::{ALL, Scene, Service, expect_problem};
 
 /// All pages of a list, one entry each.
@@ -165,11 +166,13 @@ fn presence_is_told_by_kind_and_page_by_page() {
             let all = pages(erp, "/v1/nodes?", "nodes");
             let names: Vec<&Value> = all.iter().map(|node| &node["node"]).collect();
             assert_eq!(names, ["agent/truck-17", "controller/alice"]);
-            let agents = pages(erp, "/v1/nodes?kind=agent&", "nodes");
-            assert_eq!(agents.len(), 1);
-            assert_eq!(agents[0]["present"], true);
-            let links = agents[0]["links"].as_array().unwrap();
-            assert_eq!(links.len(), 2, "{links:?}");
+            // Links are told a moment after they came.
+            until("the agent is here by both links", || {
+                let agents = pages(erp, "/v1/nodes?kind=agent&", "nodes");
+                assert_eq!(agents.len(), 1);
+                assert_eq!(agents[0]["present"], true);
+                (agents[0]["links"].as_array().unwrap().len() == 2).then_some(())
+            });
             let vehicle = erp.get("/v1/vehicles/truck-17").json();
             assert_eq!(vehicle["node"], "agent/truck-17");
             assert_eq!(vehicle["presence"]["present"], true);

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::super::fleet;
 use super::super::program::Program;
+use super::super::until::until;
 use super::super::web::{self, Answer, Events};
 
 /// A fleet, and a key whose tokens its relays believe.
@@ -68,7 +69,8 @@ impl Scene {
     /// Kills the hub, starts it again, and gives a service that asks it where it serves now.
     pub fn restart_hub(&mut self, name: &str) -> Service {
         self.fleet.kill_relay(0);
-        self.fleet.restart_relay(0).unwrap();
+        // The one that was killed may still be there for a moment, and have the store.
+        until("the hub starts again", || self.fleet.restart_relay(0).ok());
         self.address = fleet::http_address(&self.fleet, "relay-a");
         self.service(name, ALL)
     }

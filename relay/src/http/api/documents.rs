@@ -69,7 +69,7 @@ pub(super) struct ItemShown {
 struct Changes {
     /// Items and their values from now on. That of a `label.<key>` is a name.
     #[serde(default)]
-    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
+    #[schema(value_type = BTreeMap<Word, serde_json::Value>)]
     set: BTreeMap<Word, Box<RawValue>>,
     /// Items that go.
     #[serde(default)]

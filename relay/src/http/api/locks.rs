@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use longrein_proto::base::limits::LOCK_WAIT_MAX;
 use longrein_proto::wire::hub::{Answer, LockClaim, LockInfo, Owner, Request};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -15,7 +16,7 @@ use super::Api;
 use super::guard::Caller;
 use super::messages::unexpected;
 use super::pages::node;
-use super::refusal::accepted;
+use super::refusal::{accepted, unprocessable};
 use super::whole::whole;
 use super::words::{Kind, Node, Word};
 use crate::http::problem::{Json, Place, Problem, Query};
@@ -289,6 +290,9 @@ async fn take(
     lock: Word,
     wanted: NewLock,
 ) -> Result<Json<Held>, Problem> {
+    if Duration::from_millis(wanted.wait_ms.into()) > LOCK_WAIT_MAX {
+        return Err(unprocessable("`wait_ms` must be at most 60000"));
+    }
     // Whoever waits longer than its request may take would hold what it does not know of.
     let patience_ms = u32::try_from(api.patience.as_millis()).unwrap_or(u32::MAX);
     let wait_ms = wanted.wait_ms.min(patience_ms);

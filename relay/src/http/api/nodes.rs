@@ -102,7 +102,10 @@ pub(super) struct Chosen {
     #[param(inline)]
     room: Option<Word>,
     /// With these labels, as `key:value`, with commas between.
-    #[param(example = "site:north")]
+    #[param(
+        example = "site:north",
+        pattern = "^[a-z0-9][a-z0-9._-]{0,47}:[a-z0-9][a-z0-9._-]{0,47}(,[a-z0-9][a-z0-9._-]{0,47}:[a-z0-9][a-z0-9._-]{0,47}){0,15}$"
+    )]
     labels: Option<String>,
     /// `next` of the page before.
     #[param(inline)]

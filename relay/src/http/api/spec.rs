@@ -50,10 +50,16 @@ pub(super) fn text(description: utoipa::openapi::OpenApi) -> String {
     if let Some(all) = all.as_object_mut() {
         all.insert("security".to_string(), json!([{ "token": [] }]));
         let components = all.entry("components").or_insert_with(|| json!({}));
-        components["securitySchemes"] = json!({
+        let schemes = json!({
             "token": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" }
         });
-        components["schemas"]["Problem"] = problem();
+        if let Some(components) = components.as_object_mut() {
+            components.insert("securitySchemes".to_string(), schemes);
+            let schemas = components.entry("schemas").or_insert_with(|| json!({}));
+            if let Some(schemas) = schemas.as_object_mut() {
+                schemas.insert("Problem".to_string(), problem());
+            }
+        }
     }
     all.to_string()
 }

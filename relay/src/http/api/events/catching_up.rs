@@ -49,7 +49,7 @@ impl Asking {
             match told.map_err(unreached)? {
                 LocalTell::Own(Tell::Answer { ask, answer }) if ask == asked => return Ok(answer),
                 _ if self.aside.len() >= ASIDE_MAX => return Err(unreached(DeskError::Overrun)),
-                told => self.aside.push_back(told),
+                told @ (LocalTell::Own(_) | LocalTell::Line { .. }) => self.aside.push_back(told),
             }
         }
     }

@@ -52,7 +52,10 @@ pub(super) struct Wishes {
     #[param(inline)]
     room: Option<Word>,
     /// Of presence: only nodes with these labels, as `key:value`, with commas between.
-    #[param(example = "site:north")]
+    #[param(
+        example = "site:north",
+        pattern = "^[a-z0-9][a-z0-9._-]{0,47}:[a-z0-9][a-z0-9._-]{0,47}(,[a-z0-9][a-z0-9._-]{0,47}:[a-z0-9][a-z0-9._-]{0,47}){0,15}$"
+    )]
     labels: Option<String>,
     /// Documents whose changes are told, each as `kind/name/part`, with commas between: 16 at most.
     #[param(example = "agent/truck-17/reported")]
