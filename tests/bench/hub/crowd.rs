@@ -79,7 +79,10 @@ pub async fn measure(
         },
     };
     let answer = desk.ask(watch).await?;
-    anyhow::ensure!(matches!(answer, Answer::Done { .. }), "no watch: {answer:?}");
+    anyhow::ensure!(
+        matches!(answer, Answer::Done { .. }),
+        "no watch: {answer:?}"
+    );
     let until = Instant::now() + SETTLE_MAX;
     while wrong(&desk, &agents) > 0 && Instant::now() < until {
         sleep(LOOK).await;
