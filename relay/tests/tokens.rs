@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "support/tokens.rs"]
+mod making_tokens;
 mod support;
 
 use std::os::unix::fs::PermissionsExt;
@@ -9,13 +11,13 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use making_tokens::{now_s, pair, read, start, token};
 use ring::hmac;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 use support::Folder;
 use support::http::ask;
 use support::program::{Program, run};
-use support::tokens::{now_s, pair, read, start, token};
 
 const RELAY: &str = env!("CARGO_BIN_EXE_longrein-relay");
 

@@ -3,16 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod issuer;
+#[path = "support/tokens.rs"]
+mod making_tokens;
 mod support;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use making_tokens::{now_s, pair, read, start, token};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::json;
 use support::Folder;
 use support::program::run;
-use support::tokens::{now_s, pair, read, start, token};
 
 use issuer::Issuer;
 

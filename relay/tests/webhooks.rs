@@ -7,6 +7,8 @@
     clippy::wildcard_enum_match_arm
 )]
 
+#[path = "support/receiver.rs"]
+mod receiver;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,11 +18,11 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use receiver::{Received, Receiver};
 use serde_json::{Value, json};
 use support::Folder;
 use support::fleet::Fleet;
 use support::program::{Program, field, run};
-use support::receiver::{Received, Receiver};
 
 const RELAY: &str = env!("CARGO_BIN_EXE_longrein-relay");
 

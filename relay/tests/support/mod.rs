@@ -12,8 +12,6 @@ pub mod fleet;
 pub mod http;
 pub mod operator;
 pub mod program;
-pub mod receiver;
-pub mod tokens;
 
 use std::path::{Path, PathBuf};
 

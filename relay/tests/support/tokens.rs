@@ -8,10 +8,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::signature::Ed25519KeyPair;
 use serde_json::Value;
 
-use super::Folder;
-use super::fleet::Fleet;
-use super::http::{Answer, ask, bearer};
-use super::program::{Program, field};
+use crate::support::Folder;
+use crate::support::fleet::Fleet;
+use crate::support::http::{Answer, ask, bearer};
+use crate::support::program::{Program, field};
 
 /// A relay with these sections, and where it serves.
 pub fn start(folder: &Folder, sections: &str) -> (Program, String) {
