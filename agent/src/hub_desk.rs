@@ -321,6 +321,10 @@ fn declined(why: &str) -> Option<TargetOutcome> {
     why.parse().ok().map(TargetOutcome::Declined)
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the others have their own words"
+)]
 fn trouble(why: HubRefusal) -> Trouble {
     match why {
         HubRefusal::Full => Trouble::Full,

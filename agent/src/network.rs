@@ -104,11 +104,7 @@ impl Network {
             let dispatch = Rc::clone(&dispatch);
             move |driver, event| dispatch.on_event(driver, event)
         })?;
-        if available_parallelism().is_ok_and(|processors| processors.get() > 1) {
-            // On another processor the control thread wakes up while this one opens the packet.
-            let control = self.control.handle().clone();
-            driver.on_arrival(move || control.wake_ahead(clock::now()));
-        }
+        wake_ahead(&self.control, &driver);
         driver.spawn(tell_persisted(driver.clone(), on_disk));
         if !self.config.local.is_empty() {
             driver.spawn(self.board.keep(driver.clone()));
@@ -167,11 +163,7 @@ impl Network {
         if matches!(ended, Err(AgentError::ControlStuck)) {
             leave_stuck(self.control, &driver);
         } else {
-            let closed = close_devices(self.control, &driver);
-            tokio::select! {
-                () = closed => {}
-                signal = shutdown.wait() => tracing::info!(signal, "agent ends at once"),
-            }
+            close_unless_asked_again(self.control, &driver, &mut shutdown).await;
         }
         if let Some(farewell) = farewell {
             farewell.say().await;
@@ -263,6 +255,14 @@ fn leave_stuck(control: ControlThread, driver: &Driver<Agent>) {
     control.abandon();
 }
 
+/// Has the control thread wake up when packets arrive, if there is another processor for it while this one opens them.
+fn wake_ahead(control: &ControlThread, driver: &Driver<Agent>) {
+    if available_parallelism().is_ok_and(|processors| processors.get() > 1) {
+        let control = control.handle().clone();
+        driver.on_arrival(move || control.wake_ahead(clock::now()));
+    }
+}
+
 /// Stops the vehicle first, then tells the controllers, then waits for the devices.
 async fn close_devices(control: ControlThread, driver: &Driver<Agent>) {
     // A shutdown always arrives, unless the thread has ended already.
@@ -270,6 +270,19 @@ async fn close_devices(control: ControlThread, driver: &Driver<Agent>) {
     driver.with(|agent, now| agent.end(now));
     // A panic in there was logged by the thread itself.
     let _ = tokio::task::spawn_blocking(move || drop(control)).await;
+}
+
+/// The same; asked to end once more, it waits for nothing.
+async fn close_unless_asked_again(
+    control: ControlThread,
+    driver: &Driver<Agent>,
+    shutdown: &mut Shutdown,
+) {
+    let closed = close_devices(control, driver);
+    tokio::select! {
+        () = closed => {}
+        signal = shutdown.wait() => tracing::info!(signal, "agent ends at once"),
+    }
 }
 
 /// What of the bridges to MQTT goes where.

@@ -138,13 +138,14 @@ async fn serve(
     let hub: Rc<OnceCell<Host>> = Rc::default();
     let driver = Driver::start(role, {
         let (left, hub) = (Rc::clone(&left), Rc::clone(&hub));
-        move |driver, event| match event {
-            RelayEvent::Hub(effect) => {
+        move |driver, event| {
+            if let RelayEvent::Hub(effect) = event {
                 if let Some(host) = hub.get() {
                     host.on_effect(driver, effect);
                 }
+            } else {
+                on_event(driver, &event, &left, &revocations);
             }
-            event => on_event(driver, &event, &left, &revocations),
         }
     })?;
     let beside = opened.as_mut().map(Opened::take_beside).unwrap_or_default();
@@ -212,6 +213,21 @@ async fn serve(
     };
     tracing::info!(signal, "relay drains");
     manager.stopping();
+    drain(&driver, &left, &mut shutdown).await;
+    ledger.tell_all();
+    if let Some(http) = http {
+        http.end().await;
+    }
+    driver.close().await;
+    // The store's threads end with it, when what waits is stored.
+    drop(driver);
+    drop(hub);
+    tracing::info!("relay ended");
+    Ok(())
+}
+
+/// Asks all nodes to leave, and waits until they have.
+async fn drain(driver: &Driver<Relay>, left: &Notify, shutdown: &mut Shutdown) {
     driver.with(|relay, now| relay.drain(now));
     let all_left = async {
         while driver.with(|relay, _| relay.nodes().next().is_some()) {
@@ -223,16 +239,6 @@ async fn serve(
         _ = timeout(GRACE, all_left) => {}
         signal = shutdown.wait() => tracing::info!(signal, "relay ends at once"),
     }
-    ledger.tell_all();
-    if let Some(http) = http {
-        http.end().await;
-    }
-    driver.close().await;
-    // The store's threads end with it, when what waits is stored.
-    drop(driver);
-    drop(hub);
-    tracing::info!("relay ended");
-    Ok(())
 }
 
 fn open(

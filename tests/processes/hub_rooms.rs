@@ -94,6 +94,10 @@ fn yard(role: RoomRole) -> JoinOptions {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one conversation, from joining to being removed"
+)]
 fn two_operators_speak_in_a_room_in_each_class_and_in_private() {
     let fleet = start();
     runtime::run(async || {

@@ -1,6 +1,11 @@
 //! The real programs as processes, with real programs of others as their peers. `./dev test` builds what they start.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm
+)]
 
 mod applied_log;
 mod child_log;

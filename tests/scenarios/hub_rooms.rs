@@ -20,7 +20,7 @@ struct Room {
 }
 
 fn name(text: &str) -> Name {
-    text.parse().unwrap()
+    text.parse().expect("a name")
 }
 
 impl Room {
@@ -79,7 +79,7 @@ impl Room {
         world.with_controller(member, |controller, now| {
             controller
                 .with_hub(now, |caller| caller.ask(request))
-                .unwrap()
+                .expect("few requests are open")
         });
     }
 
@@ -124,7 +124,7 @@ impl Room {
                 } = event
                 {
                     let field = |at: usize| {
-                        u64::from_be_bytes(post.payload.0[at..at + 8].try_into().unwrap())
+                        u64::from_be_bytes(post.payload.0[at..at + 8].try_into().expect("8 bytes"))
                     };
                     self.heard[place].push((field(0), now_us.saturating_sub(field(8))));
                 }

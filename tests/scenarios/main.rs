@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::wildcard_enum_match_arm,
     reason = "a scenario asks for the events that it knows"
 )]

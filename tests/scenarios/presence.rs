@@ -35,7 +35,11 @@ impl Yard {
 
     fn presence(&self, world: &World, truck: Station) -> NodePresence {
         let relay = world.relay_role(self.relay);
-        relay.hub().unwrap().presence().of(world.name_of(truck))
+        relay
+            .hub()
+            .expect("it is the hub")
+            .presence()
+            .of(world.name_of(truck))
     }
 
     fn is_here(&self, world: &World, truck: Station) -> bool {
@@ -44,7 +48,11 @@ impl Yard {
 
     /// How often a node that was here was told away so far, while each has one link.
     fn times_away(&self, world: &World) -> u64 {
-        let presence = world.relay_role(self.relay).hub().unwrap().presence();
+        let presence = world
+            .relay_role(self.relay)
+            .hub()
+            .expect("it is the hub")
+            .presence();
         let newest = presence.told_after(0).last();
         let told = newest.map_or(0, |(revision, _)| revision);
         // All came once, and an absence is two changes.
@@ -71,7 +79,7 @@ fn told_after(world: &mut World, yard: &Yard, truck: Station) -> Duration {
         !world
             .relay_role(yard.relay)
             .hub()
-            .unwrap()
+            .expect("it is the hub")
             .presence()
             .is_here(&node)
     };

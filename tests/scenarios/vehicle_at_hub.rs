@@ -19,13 +19,14 @@ fn with_hub(world: &mut World) -> StageSet {
 }
 
 fn truck() -> NodeName {
-    "agent/truck-17".parse().unwrap()
+    "agent/truck-17".parse().expect("a name")
 }
 
 /// What the hub answers to an operator.
 fn ask(world: &mut World, controller: Station, request: Request) -> Answer {
     let asked = world.with_controller(controller, |role, now| {
-        role.with_hub(now, |hub| hub.ask(request)).unwrap()
+        role.with_hub(now, |hub| hub.ask(request))
+            .expect("few requests are open")
     });
     let mut answer = None;
     world.run_until(Duration::from_secs(20), |world| {
@@ -58,7 +59,7 @@ fn reported(world: &mut World, controller: Station) -> Vec<(String, String)> {
     items
         .map(|item| {
             assert_eq!(item.by, truck());
-            let value = String::from_utf8(item.value.0.to_vec()).unwrap();
+            let value = String::from_utf8(item.value.0.to_vec()).expect("text");
             (item.key.to_string(), value)
         })
         .collect()
@@ -211,7 +212,7 @@ fn commands_take_effect_at_the_same_times_with_a_hub_without_one_and_while_it_is
 /// A genuine stop of an operator's, which goes no other way.
 fn unsaid_stop(world: &mut World) -> Arc<[u8]> {
     let credential = world.stolen_credential(NodeKind::Controller, "alice");
-    let author = "controller/alice".parse().unwrap();
+    let author = "controller/alice".parse().expect("a name");
     let mut id = [0; 16];
     world.branch().fill(&mut id);
     let statement = Statement::Stop {

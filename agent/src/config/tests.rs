@@ -110,7 +110,7 @@ fn an_unknown_key_names_file_key_and_what_is_allowed() {
         (
             "state_directory",
             "state_folder",
-            "agent.toml:7: unknown key `state_folder`; allowed here: `state_directory`, `reset_by_two`, `revocations_max_age_h`, `identity`, `record`, `log`, `relay`, `link`, `function`, `allow`, `local`, `dictionary`, `mqtt`, `operator`",
+            "agent.toml:7: unknown key `state_folder`; allowed here: `state_directory`, `reset_by_two`, `revocations_max_age_h`, `identity`, `record`, `log`, `relay`, `link`, `function`, `allow`, `local`, `dictionary`, `hub`, `mqtt`, `operator`",
         ),
         (
             "lease_ttl_ms",

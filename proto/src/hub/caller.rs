@@ -486,6 +486,10 @@ impl Caller {
     }
 
     /// What is not asked for again, as the hub refused it.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "every other request is asked once"
+    )]
     fn lose(&mut self, request: &Request) -> Option<Source> {
         match request {
             Request::Join { room, .. } => {

@@ -42,6 +42,9 @@ pub(super) enum Warmth {
     Warm,
 }
 
+/// A message as it goes on legs.
+pub(super) type Pieces = Vec<Arc<[u8]>>;
+
 /// A message as it goes to everybody.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
@@ -189,7 +192,7 @@ impl Feed {
     }
 
     /// The pieces of a message that is not kept, and its number.
-    pub(super) fn live(&mut self, post: &Post) -> (u64, Arc<[u8]>, Vec<Arc<[u8]>>) {
+    pub(super) fn live(&mut self, post: &Post) -> (u64, Arc<[u8]>, Pieces) {
         self.live += 1;
         let message = encode(&LineMessage::Post(post.clone()));
         let pieces = cut(self.line, Class::Unordered, self.live, &message);

@@ -137,12 +137,11 @@ impl Reported {
 
     /// The request was asked, by this number.
     pub fn on_asked(&mut self, now: MonoTime, ask: u32, request: &Request) {
-        self.step = match request {
-            Request::Set { changes, .. } => {
-                self.not_before = now + REPORT_EVERY;
-                Step::Write(ask, changes.clone())
-            }
-            _ => Step::Read(ask),
+        self.step = if let Request::Set { changes, .. } = request {
+            self.not_before = now + REPORT_EVERY;
+            Step::Write(ask, changes.clone())
+        } else {
+            Step::Read(ask)
         };
     }
 

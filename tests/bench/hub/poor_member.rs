@@ -177,7 +177,7 @@ impl PoorFigures {
             })
         };
         let json = serde_json::json!({
-            "seed": self.seed, "loss_pct": LOSS * 100.0, "delay_ms": DELAY.as_millis() as u64, "clean": turn(&self.clean), "poor": turn(&self.poor),
+            "seed": self.seed, "loss_pct": LOSS * 100.0, "delay_ms": DELAY.as_secs_f64() * 1e3, "clean": turn(&self.clean), "poor": turn(&self.poor),
         });
         let poor = &self.poor;
         let text = format!(

@@ -172,10 +172,10 @@ pub async fn join(node: &Node, room: &Name) -> anyhow::Result<()> {
         }],
         create: Some(settings()),
     };
-    match node.ask(join).await? {
-        Answer::Joined { .. } => Ok(()),
-        other => anyhow::bail!("not joined: {other:?}"),
-    }
+    let answer = node.ask(join).await?;
+    let is_joined = matches!(answer, Answer::Joined { .. });
+    anyhow::ensure!(is_joined, "not joined: {answer:?}");
+    Ok(())
 }
 
 /// Publishes so many bytes, which begin with the time.

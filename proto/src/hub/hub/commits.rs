@@ -105,8 +105,13 @@ impl Hub {
     // [WIRE-194]
     pub fn on_committed(&mut self, at: Moment, ticket: u64, heads: &[(Arc<str>, JournalHead)]) {
         self.is_degraded = false;
-        while let Some(first) = self.pending.pop_front_if(|first| first.ticket <= ticket) {
-            for then in first.then {
+        while self
+            .pending
+            .front()
+            .is_some_and(|first| first.ticket <= ticket)
+        {
+            let first = self.pending.pop_front();
+            for then in first.into_iter().flat_map(|first| first.then) {
                 self.on_stored(at, then);
             }
         }
@@ -127,9 +132,17 @@ impl Hub {
         self.is_degraded = true;
         self.generation += 1;
         // What came later may have built on what came before: the newest is undone first.
-        while let Some(last) = self.pending.pop_back_if(|last| last.ticket >= ticket) {
+        while self
+            .pending
+            .back()
+            .is_some_and(|last| last.ticket >= ticket)
+        {
+            let last = self.pending.pop_back();
             self.counters.failed_commits += 1;
-            for then in last.then.into_iter().rev() {
+            for then in last
+                .into_iter()
+                .flat_map(|last| last.then.into_iter().rev())
+            {
                 self.on_not_stored(at, then);
             }
         }

@@ -1,3 +1,5 @@
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test knows what is asked")]
+
 use super::*;
 use crate::base::limits::REPORT_EVERY;
 use crate::wire::hub::Item;

@@ -41,11 +41,17 @@ struct Seat {
     is_mute: bool,
 }
 
+/// The next number, and what is there by number.
+type Journal = (u64, BTreeMap<u64, Entry>);
+
+/// The revision, and the value.
+type Record = (u64, Arc<[u8]>);
+
 /// What is stored.
 #[derive(Clone, Default)]
 pub(super) struct Memory {
-    pub(super) journals: BTreeMap<Arc<str>, (u64, BTreeMap<u64, Entry>)>,
-    pub(super) records: BTreeMap<(Table, String), (u64, Arc<[u8]>)>,
+    pub(super) journals: BTreeMap<Arc<str>, Journal>,
+    pub(super) records: BTreeMap<(Table, String), Record>,
 }
 
 impl Rig {
