@@ -158,7 +158,8 @@ impl Scene {
             }
             let status = self.status();
             assert!(Instant::now() < deadline, "never: {fact}: {status}");
-            std::thread::yield_now();
+            // As often as a service may ask.
+            std::thread::sleep(LOOK);
         }
     }
 }
@@ -418,4 +419,5 @@ fn what_is_wrong_with_a_webhook_is_one_plain_line_without_the_secret() {
 
 const ALL: &str = "hub.read hub.join hub.send hub.write hub.manage";
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const LOOK: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(60);

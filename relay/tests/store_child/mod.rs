@@ -109,9 +109,12 @@ pub fn fill_and_empty(directory: &Path) {
     let mut store = Sqlite::open(&directory.join("hub"), Sync::Full).unwrap();
     store.load().unwrap();
     let (keeper, outcomes) = keep(store);
-    let commit = |number: u64| {
+    let mut tries = 0;
+    // Each try is a generation: after a failure the hub says anew what is to be stored.
+    let mut commit = |number: u64| {
+        tries += 1;
         let batch = vec![append("a", number)];
-        keeper.try_commit(Ticket(number), number, batch).unwrap();
+        keeper.try_commit(Ticket(tries), tries, batch).unwrap();
         outcomes.recv().unwrap().result
     };
     commit(1).unwrap();
