@@ -68,6 +68,13 @@ pub(crate) struct Network {
 }
 
 impl Network {
+    /// Who speaks with the hub, if anybody on the vehicle does.
+    fn desk(&self) -> Option<Rc<HubDesk>> {
+        let me = self.identity.node().clone();
+        let office = self.office.as_ref()?;
+        Some(Rc::new(HubDesk::new(me, office.shelf.clone())))
+    }
+
     /// Until the end; tells a handle to the role once it runs.
     pub(crate) async fn serve(
         mut self,
@@ -76,6 +83,7 @@ impl Network {
         let mut shutdown = Shutdown::new()?;
         let mut hangup = signal(SignalKind::hangup())?;
         let routes = self.config.routes()?;
+        let desk = self.desk();
         let (written, on_disk) = watch::channel(0);
         let credential: Arc<dyn Credential> = self.identity.credential();
         let role = self.role(Arc::clone(&credential));
@@ -88,9 +96,6 @@ impl Network {
         let functions = self.config.functions();
         let functions = functions.map(|(channel, section)| (channel, section.name.clone()));
         let (bridges, reports, farewell) = split(self.mqtt);
-        let me = self.identity.node();
-        let desk = self.office.as_ref();
-        let desk = desk.map(|office| Rc::new(HubDesk::new(me.clone(), office.shelf.clone())));
         let dispatch = Dispatch::new(
             self.control.handle().clone(),
             store,
