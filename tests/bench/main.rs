@@ -6,6 +6,7 @@ mod flood;
 mod hub;
 mod idle;
 mod latency;
+mod process;
 mod raw;
 mod redundancy;
 mod relay;

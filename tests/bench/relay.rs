@@ -17,8 +17,10 @@ use longrein_io::socket::Bind;
 use longrein_proto::base::{Channel, Class, Flow, NodeKind, NodeName, SessionId};
 use longrein_proto::wire::{Notice, Parcel, SealedHeader};
 use longrein_tests::RawNode;
+use longrein_tests::wan::resident_kib;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::process::{processor_us, raise_file_limit};
 use super::weak::quinn_datagrams::{self, Client};
 
 #[derive(Debug, clap::Args)]
@@ -198,21 +200,21 @@ async fn load(
 
 async fn idle_kib(count: usize) -> anyhow::Result<f64> {
     let empty = Nodes::start(0, 0).await?;
-    let before = resident_kib(empty.relay.id())?;
+    let before = resident_kib(empty.relay.id())? as f64;
     let nodes = Nodes::start(count, 0).await?;
     sleep(SETTLE).await;
-    let after = resident_kib(nodes.relay.id())?;
+    let after = resident_kib(nodes.relay.id())? as f64;
     Ok((after - before) / count as f64)
 }
 
 async fn idle_plain_kib(count: usize) -> anyhow::Result<f64> {
     let (relay, _) = plain(std::iter::empty()).await?;
-    let before = resident_kib(relay.id())?;
+    let before = resident_kib(relay.id())? as f64;
     // They send nothing, so the name does not matter.
     let names = std::iter::repeat_n(String::from("vehicle-0"), count);
     let (relay, clients) = plain(names).await?;
     sleep(SETTLE).await;
-    let after = resident_kib(relay.id())?;
+    let after = resident_kib(relay.id())? as f64;
     drop(clients);
     Ok((after - before) / count as f64)
 }
@@ -325,34 +327,6 @@ fn name(kind: NodeKind, number: u32) -> anyhow::Result<NodeName> {
 
 fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(UdpSocket::bind("127.0.0.1:0")?.local_addr()?)
-}
-
-/// Processor time of a process, user and system, in µs (proc(5): fields 14 and 15, in ticks of 10 ms).
-fn processor_us(process: u32) -> anyhow::Result<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    let (_, fields) = stat.rsplit_once(") ").context("a process has a name")?;
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    let ticks: Result<Vec<u64>, _> = ticks.map(str::parse).collect();
-    Ok(ticks?.iter().sum::<u64>() * 10_000)
-}
-
-fn resident_kib(process: u32) -> anyhow::Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line
-        .and_then(|line| line.split_whitespace().next())
-        .context("a process has memory")?;
-    Ok(kib.parse()?)
-}
-
-/// Each node has a socket and a timer.
-fn raise_file_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if setrlimit(Resource::Nofile, limit).is_err() {
-        eprintln!("The limit of open files stays as it is.");
-    }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

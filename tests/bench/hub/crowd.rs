@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::fleet::{Door, Hub, Node, names};
 use super::pair::Pair;
 use super::verdict::Verdict;
+use crate::process::processor_us;
 use crate::spread::Spread;
 
 /// What one run showed.
@@ -89,10 +90,10 @@ pub async fn measure(
     }
     let mut bad = wrong(&desk, &agents);
     pair.take();
-    let before_us = super::processor_us(here.relay.id())?;
+    let before_us = processor_us(here.relay.id())?;
     let began = Instant::now();
     sleep(span).await;
-    let spent_us = super::processor_us(here.relay.id())? - before_us;
+    let spent_us = processor_us(here.relay.id())? - before_us;
     let relay_cpu_pct = 100.0 * spent_us as f64 / began.elapsed().as_micros() as f64;
 
     let revisions: Vec<u64> = agents

@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::fleet::{Hub, names};
 use super::pair::Pair;
 use super::verdict::Verdict;
+use crate::process::processor_us;
 use crate::spread::Spread;
 
 /// What one run showed.
@@ -81,7 +82,7 @@ pub async fn measure(span: Duration) -> anyhow::Result<HttpFigures> {
         node.driver.with(|member, _| member.clear());
     }
 
-    let before_us = super::processor_us(hub.relay.id())?;
+    let before_us = processor_us(hub.relay.id())?;
     let began = Instant::now();
     let per_connection = u32::try_from(span.as_millis())? * RATE_HZ / 1_000 / CONNECTIONS;
     let senders: Vec<JoinHandle<anyhow::Result<Sender>>> = (0..CONNECTIONS)
@@ -105,7 +106,7 @@ pub async fn measure(span: Duration) -> anyhow::Result<HttpFigures> {
         failed += sender.failed;
     }
     let took = began.elapsed();
-    let spent_us = super::processor_us(hub.relay.id())? - before_us;
+    let spent_us = processor_us(hub.relay.id())? - before_us;
     let beside = pair.spread();
     sleep(DRAIN).await;
     let (mut delays, mut heard) = (Vec::new(), 0);

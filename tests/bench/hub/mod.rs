@@ -21,6 +21,7 @@ use self::fleet::{Hub, names};
 use self::poor_member::Way;
 use self::room::{Load, RoomFigures, Targets, broadcast};
 use self::verdict::Verdict;
+use crate::process::raise_file_limit;
 
 #[derive(Debug, clap::Args)]
 pub struct HubArgs {
@@ -158,25 +159,6 @@ async fn run_rooms(load: Load) -> anyhow::Result<RoomFigures> {
     let nodes = hub.connect_all(&nodes).await?;
     let figures = broadcast(&hub, &nodes, load).await;
     figures.with_context(|| hub.relay.log())
-}
-
-/// Processor time of a process, user and system, in µs (proc(5): fields 14 and 15, in ticks of 10 ms).
-fn processor_us(process: u32) -> anyhow::Result<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    let (_, fields) = stat.rsplit_once(") ").context("a process has a name")?;
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    let ticks: Result<Vec<u64>, _> = ticks.map(str::parse).collect();
-    Ok(ticks?.iter().sum::<u64>() * 10_000)
-}
-
-/// Each node has a socket and a timer.
-fn raise_file_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if setrlimit(Resource::Nofile, limit).is_err() {
-        eprintln!("The limit of open files stays as it is.");
-    }
 }
 
 const RUNS: usize = 5;

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::fleet::{Hub, Node};
 use super::verdict::Verdict;
+use crate::process::processor_us;
 use crate::spread::Spread;
 
 /// What a room did in one run.
@@ -87,7 +88,7 @@ pub async fn broadcast(hub: &Hub, nodes: &[Node], load: Load) -> anyhow::Result<
     for node in nodes {
         node.driver.with(|member, _| member.clear());
     }
-    let before_us = super::processor_us(hub.relay.id())?;
+    let before_us = processor_us(hub.relay.id())?;
     let began = Instant::now();
     let ticks = u32::try_from(load.span.as_millis())? * load.messages_per_s / 1_000;
     let gap = Duration::from_secs(1) / load.messages_per_s;
@@ -109,7 +110,7 @@ pub async fn broadcast(hub: &Hub, nodes: &[Node], load: Load) -> anyhow::Result<
     }
     let took = began.elapsed();
     sleep(DRAIN).await;
-    let spent_us = super::processor_us(hub.relay.id())? - before_us;
+    let spent_us = processor_us(hub.relay.id())? - before_us;
     let (mut delays, mut heard, mut gaps) = (Vec::new(), 0_u64, 0);
     for node in nodes {
         node.driver.with(|member, _| {
