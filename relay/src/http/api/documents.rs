@@ -254,7 +254,8 @@ async fn shadow(
     }))
 }
 
-async fn read(
+/// A document as it is.
+pub(super) async fn read(
     api: &Api,
     caller: &Caller,
     owner: Owner,

@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::documents::DocumentShown;
+use super::documents::{self, DocumentShown};
 use super::guard::Caller;
 use super::messages::unexpected;
 use super::pages::{Limit, node};
@@ -131,13 +131,7 @@ async fn list(
     let request = Request::Presence {
         after: chosen.cursor.map(|node| node.0),
         count: Limit::of(chosen.limit),
-        of: Selector {
-            nodes: Vec::new(),
-            kind: chosen.kind.map(NodeKind::from),
-            group: chosen.group.map(|group| group.0),
-            room: chosen.room.map(|room| room.0),
-            labels: labels(chosen.labels.as_deref())?,
-        },
+        of: selector(chosen.kind, chosen.group, chosen.room, chosen.labels)?,
     };
     let Answer::Presence { nodes, more } = api.speakers.ask(&caller, request).await? else {
         return Err(unexpected());
@@ -189,18 +183,13 @@ async fn vehicle(
 ) -> Result<Json<Vehicle>, Problem> {
     let agent = NodeName::new(NodeKind::Agent, name.0);
     let (presence, rooms) = look(&api, &caller, agent.clone()).await?;
-    let request = Request::Document {
-        owner: Owner::Node(agent.clone()),
-        section: Section::Reported,
-    };
-    let Answer::Document(document) = api.speakers.ask(&caller, request).await? else {
-        return Err(unexpected());
-    };
+    let owner = Owner::Node(agent.clone());
+    let reported = documents::read(&api, &caller, owner, Section::Reported).await?;
     Ok(Json(Vehicle {
         node: Node(agent),
         presence,
         rooms,
-        reported: document.into(),
+        reported: reported.into(),
     }))
 }
 
@@ -219,8 +208,23 @@ async fn look(
     ))
 }
 
-/// Labels as a query has them.
-pub(super) fn labels(text: Option<&str>) -> Result<Vec<Label>, Problem> {
+/// Whom a query is about.
+pub(super) fn selector(
+    kind: Option<Kind>,
+    group: Option<Word>,
+    room: Option<Word>,
+    labels_text: Option<String>,
+) -> Result<Selector, Problem> {
+    Ok(Selector {
+        nodes: Vec::new(),
+        kind: kind.map(NodeKind::from),
+        group: group.map(|group| group.0),
+        room: room.map(|room| room.0),
+        labels: labels(labels_text.as_deref())?,
+    })
+}
+
+fn labels(text: Option<&str>) -> Result<Vec<Label>, Problem> {
     let label = |text: &str| {
         let (key, value) = text.split_once(':')?;
         Some(Label {

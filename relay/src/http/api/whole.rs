@@ -9,8 +9,7 @@ use serde::{Deserialize, Deserializer};
 pub(super) fn whole<'de, D: Deserializer<'de>, T: TryFrom<u64>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
-    let Whole(number) = Whole::deserialize(deserializer)?;
-    T::try_from(number).map_err(|_| D::Error::custom(format!("{number} is too large")))
+    Whole::deserialize(deserializer)?.fit()
 }
 
 /// The same, or none.
@@ -18,13 +17,17 @@ pub(super) fn whole_or_none<'de, D: Deserializer<'de>, T: TryFrom<u64>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     let number = Option::<Whole>::deserialize(deserializer)?;
-    let read = |Whole(number)| {
-        T::try_from(number).map_err(|_| D::Error::custom(format!("{number} is too large")))
-    };
-    number.map(read).transpose()
+    number.map(Whole::fit).transpose()
 }
 
 struct Whole(u64);
+
+impl Whole {
+    fn fit<T: TryFrom<u64>, E: Error>(self) -> Result<T, E> {
+        let too_large = |_| E::custom(format!("{} is too large", self.0));
+        T::try_from(self.0).map_err(too_large)
+    }
+}
 
 struct Reader;
 

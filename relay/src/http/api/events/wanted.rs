@@ -1,12 +1,12 @@
 //! What a client wants to hear of.
 
-use longrein_proto::base::{Name, NodeKind};
+use longrein_proto::base::Name;
 use longrein_proto::wire::hub::{Owner, Section, Selector};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::position::Positions;
-use crate::http::api::nodes::labels;
+use crate::http::api::nodes::selector;
 use crate::http::api::refusal::bad_request;
 use crate::http::api::words::{Kind, Part, Word};
 use crate::http::problem::Problem;
@@ -95,13 +95,7 @@ impl Wanted {
             bad_request("`documents` is up to 16 of `kind/name/part` with commas between")
         })?;
         let presence = wishes.presence.unwrap_or(false);
-        let selector = Selector {
-            nodes: Vec::new(),
-            kind: wishes.kind.map(NodeKind::from),
-            group: wishes.group.map(|group| group.0),
-            room: wishes.room.map(|room| room.0),
-            labels: labels(wishes.labels.as_deref())?,
-        };
+        let selector = selector(wishes.kind, wishes.group, wishes.room, wishes.labels)?;
         if !presence && selector != Selector::default() {
             return Err(bad_request(
                 "`kind`, `group`, `room` and `labels` go with `presence=true`",
