@@ -39,8 +39,8 @@ struct Lane {
     heard: RefCell<Vec<(usize, Cursor)>>,
 }
 
-/// A sender publishes on some topics and into a mailbox as fast as it is acknowledged. A reader reads all of it, dies now and then, and
-/// goes on behind what it has kept. The hub is killed with SIGKILL after any acknowledgement or message.
+/// A sender publishes on some topics and into a mailbox as fast as it is acknowledged. A reader reads all of it, takes what it has read
+/// out of its mailbox, dies now and then, and goes on behind what it has kept. The hub is killed with SIGKILL after any acknowledgement or message.
 #[test]
 fn over_any_kill_of_the_hub_what_it_acknowledged_is_there_and_comes_once() {
     let (mut chance, rounds) = rounds_or(ROUNDS);
@@ -125,6 +125,12 @@ async fn read(settings: Settings, seen: &Seen, chance: &mut Chance) {
             };
             let heard = timeout(PATIENCE, next).await;
             left -= u64::from(heard.expect("something happens"));
+            let letter = seen.lanes[MAILBOX].last();
+            if let Some(letter) = letter
+                && chance.happens(TAKES)
+            {
+                mailbox.taken(letter).await.unwrap();
+            }
         }
         // It dies without a word to the hub, and with what waits for it.
         drop((room, mailbox, hub, connection));
@@ -204,12 +210,13 @@ impl Lane {
         self.acknowledged.borrow().len()
     }
 
+    fn last(&self) -> Option<Cursor> {
+        self.heard.borrow().last().map(|(_, cursor)| *cursor)
+    }
+
     /// Behind what was heard.
     fn place(&self) -> Start {
-        let heard = self.heard.borrow();
-        heard
-            .last()
-            .map_or(Start::Oldest, |(_, cursor)| Start::After(*cursor))
+        self.last().map_or(Start::Oldest, Start::After)
     }
 
     /// Each message came once, in order, and from the place that its sender was told.
@@ -246,6 +253,8 @@ const READER: &str = "controller/desk";
 const HOUR: Duration = Duration::from_secs(3_600);
 /// Kills in the usual run.
 const ROUNDS: u64 = 15;
+/// How often a reader has what came out of its mailbox taken.
+const TAKES: f64 = 0.1;
 /// Facts between two kills, at most.
 const FACTS: u64 = 150;
 /// Messages of a reader's life, at most.

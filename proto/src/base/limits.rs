@@ -108,6 +108,9 @@ pub const HUB_OWN_BYTES_MAX: usize = 1024 * 1024;
 pub const HUB_PIECE_TTL: Duration = Duration::from_secs(30);
 /// Until a piece that a leg had no room for is tried again.
 pub const HUB_PIECE_WAIT: Duration = Duration::from_millis(50);
+/// How much longer than a path explains the acknowledgement of a piece may take before it counts as lost: where a relay tells a thousand
+/// the same, theirs wait for each other. Repeats before that make it worse: measured, 15 packets for each message that arrived.
+pub const HUB_PATIENCE: Duration = Duration::from_millis(100);
 /// Pieces that the hub puts on legs before whoever drives has a turn: a third of a millisecond of a relay's processor.
 pub const HUB_PIECES_PER_TURN: usize = 16;
 /// Messages of a topic in memory: what members that lag a little read without the disk.
@@ -135,6 +138,9 @@ pub const ROOMS_PER_NODE_MAX: usize = 256;
 pub const MAILBOX_MESSAGES_MAX: u64 = 1_000;
 /// Bytes of these.
 pub const MAILBOX_BYTES_MAX: u64 = 1024 * 1024;
+/// Names of messages that were taken out of a mailbox and are remembered over a death of the hub: a sender who has not heard by then
+/// that its message was kept sends it again, and has few on the way.
+pub const MAILBOX_TAKEN_MAX: usize = 128;
 /// Life of a message that is kept: a week, after which a vehicle that was away hears from a person.
 pub const KEPT_TTL_MAX: Duration = Duration::from_secs(7 * 86_400);
 /// Life of a message that is not kept.

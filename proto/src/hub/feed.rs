@@ -4,9 +4,11 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::carrier::cut;
-use super::{Entry, JournalHead, Page, StoreOp};
+use super::{Entry, JournalHead, Page, StoreOp, Table};
 use crate::base::Class;
-use crate::base::limits::{FEED_IDS_MAX, FEED_RING_BYTES_MAX, FEED_RING_MESSAGES_MAX};
+use crate::base::limits::{
+    FEED_IDS_MAX, FEED_RING_BYTES_MAX, FEED_RING_MESSAGES_MAX, MAILBOX_TAKEN_MAX,
+};
 use crate::wire::hub::{Cursor, Line, LineMessage, MessageId, Post, Retention, encode};
 
 /// Names a client of the hub: a program of a node, or somebody at the HTTP API.
@@ -28,6 +30,8 @@ pub(super) struct Feed {
     ring_bytes: usize,
     /// Of the newest messages, also those that are not stored yet.
     ids: VecDeque<(MessageId, u64)>,
+    /// Of the record with the names of messages that were taken.
+    taken_revision: u64,
     live: u64,
     pub(super) readers: BTreeSet<ClientId>,
     pub(super) warmth: Warmth,
@@ -68,6 +72,7 @@ impl Feed {
             ring: VecDeque::new(),
             ring_bytes: 0,
             ids: VecDeque::new(),
+            taken_revision: 0,
             live: 0,
             readers: BTreeSet::new(),
             warmth: Warmth::Warm,
@@ -260,6 +265,35 @@ impl Feed {
             bytes_max: self.retention.bytes_max,
             not_before_ms: unix_ms.saturating_sub(self.retention.age_max_s.saturating_mul(1_000)),
         })
+    }
+
+    /// What takes away the messages below a number that a mailbox's reader has taken, but for the newest of their names.
+    // [WIRE-193]
+    pub(super) fn take(&mut self, below: u64) -> Option<[StoreOp; 2]> {
+        let journal = self.journal.clone()?;
+        let taken = self.ids.iter().rev().filter(|(_, number)| *number < below);
+        let names: Vec<MessageId> = taken.take(MAILBOX_TAKEN_MAX).map(|(id, _)| *id).collect();
+        self.taken_revision += 1;
+        let put = StoreOp::Put {
+            table: Table::Taken,
+            key: journal.to_string(),
+            revision: self.taken_revision,
+            value: encode(&names),
+        };
+        Some([put, StoreOp::Discard { journal, below }])
+    }
+
+    /// What was to be taken is still there: that it goes could not be stored.
+    pub(super) const fn give_up_take(&mut self) {
+        self.taken_revision -= 1;
+    }
+
+    /// The record of what was taken, as the store has it: the newest name first.
+    pub(super) fn load_taken(&mut self, revision: u64, names: Vec<MessageId>) {
+        self.taken_revision = revision;
+        for id in names.into_iter().rev() {
+            self.note(id, 0);
+        }
     }
 
     fn note(&mut self, id: MessageId, number: u64) {

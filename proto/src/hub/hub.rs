@@ -234,6 +234,31 @@ impl Hub {
                 self.counters.unreadable_records += 1;
             }
         }
+        for (table, journal, revision, names) in &loaded.records {
+            if *table == Table::Taken && self.load_taken(journal, *revision, names).is_none() {
+                self.counters.unreadable_records += 1;
+            }
+        }
+    }
+
+    /// Takes the names of what was taken out of a mailbox; none when there is no such mailbox, or it says nothing.
+    fn load_taken(&mut self, journal: &str, revision: u64, names: &[u8]) -> Option<()> {
+        let line = self.line_of(journal)?;
+        let feed = self.feeds.get_mut(&line)?;
+        feed.load_taken(revision, decode(names).ok()?);
+        Some(())
+    }
+
+    /// The line of a journal, by its name in the store.
+    fn line_of(&self, journal: &str) -> Option<Line> {
+        let (kind, rest) = journal.split_once('/')?;
+        if kind == MAIL {
+            let node: NodeName = rest.parse().ok()?;
+            return self.mailboxes.get(&node).copied();
+        }
+        let (room, topic) = rest.split_once('/')?;
+        let (room, topic): (Name, Name) = (room.parse().ok()?, topic.parse().ok()?);
+        self.rooms.get(&room)?.topics.get(&topic).copied()
     }
 
     /// Takes a journal of the store; none when its name says nothing.

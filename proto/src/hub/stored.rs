@@ -18,15 +18,18 @@ pub enum Table {
     Webhooks = 3,
     /// Answers that were given to idempotency keys, by token and key.
     Answers = 4,
+    /// Names of the newest messages that were taken out of a mailbox, by the mailbox's journal.
+    Taken = 5,
 }
 
 impl Table {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Table; 4] = [
+    pub const ALL: [Table; 5] = [
         Table::Rooms,
         Table::Documents,
         Table::Webhooks,
         Table::Answers,
+        Table::Taken,
     ];
 
     /// Its number in stores, which none of another kind ever has.

@@ -1,6 +1,7 @@
 //! What was sent of one parcel.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::planner::PathView;
 use crate::base::limits::{COPIES_REMEMBERED_MAX, REPEAT_GAP_MAX};
@@ -13,9 +14,19 @@ pub struct Copies {
     sent: u32,
     /// How often all copies turned out to be lost.
     failures: u32,
+    /// How much longer than a path explains an acknowledgement may take.
+    patience: Duration,
 }
 
 impl Copies {
+    /// None yet, of a parcel whose acknowledgement may take so much longer than its path explains.
+    pub fn patient(patience: Duration) -> Copies {
+        Copies {
+            patience,
+            ..Copies::default()
+        }
+    }
+
     /// How many were sent.
     pub const fn sent(&self) -> u32 {
         self.sent
@@ -35,7 +46,7 @@ impl Copies {
         let before = self.recent.len();
         self.recent.retain(|(at, path)| {
             let view = views.iter().find(|view| view.path == *path);
-            view.is_some_and(|view| now < *at + view.horizon)
+            view.is_some_and(|view| now < *at + view.horizon + self.patience)
         });
         if before > 0 && self.recent.is_empty() {
             self.failures += 1;
@@ -65,9 +76,11 @@ impl Copies {
         doubt
     }
 
-    /// Loss of a path as this parcel met it: when all copies were lost, the estimate is out of date.
+    /// Loss of a path as this parcel met it: when all copies were lost, the estimate is out of date. Whoever is patient knows better
+    /// by then: the path's reports have told.
     pub fn loss_of(&self, view: &PathView) -> f64 {
         let met = match self.failures {
+            _ if self.patience > Duration::ZERO => 0.0,
             0 => 0.0,
             1 => 0.3,
             _ => 0.5,
@@ -79,7 +92,7 @@ impl Copies {
     pub fn overdue_at(&self, views: &[PathView]) -> Option<MonoTime> {
         let overdue = |(at, path): &(MonoTime, PathId)| {
             let view = views.iter().find(|view| view.path == *path)?;
-            Some(*at + view.horizon)
+            Some(*at + view.horizon + self.patience)
         };
         self.recent.iter().filter_map(overdue).min()
     }
@@ -87,8 +100,6 @@ impl Copies {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::path::{Carries, Health, LinkId};
 
@@ -138,6 +149,21 @@ mod tests {
             copies.on_sent(at(ms), PathId(1));
             assert!(close(copies.doubt(&clean), doubt), "{ms}");
         }
+    }
+
+    /// [WIRE-58] Where a thousand are told the same, the last acknowledgement comes long after the path would have brought it.
+    #[test]
+    fn who_is_patient_waits_longer_for_an_acknowledgement_and_doubts_no_estimate() {
+        let clean = [view(1, 1, 0.0005, true)];
+        let mut copies = Copies::patient(Duration::from_millis(100));
+        copies.on_sent(at(0), PathId(1));
+        assert_eq!(copies.overdue_at(&clean), Some(at(125)));
+        copies.forget_overdue(at(124), &clean);
+        assert!(close(copies.doubt(&clean), 0.0005));
+        copies.forget_overdue(at(125), &clean);
+        assert!(close(copies.doubt(&clean), 1.0));
+        copies.on_sent(at(125), PathId(1));
+        assert!(close(copies.doubt(&clean), 0.0005));
     }
 
     #[test]

@@ -126,19 +126,20 @@ impl Outbox {
             (_, Some((place, ..))) => self.remove(place),
             (_, None) => self.room.fits(head.class(), &origin, parcel.len())?,
         }
+        let aim = Aim::of(&head);
         self.insert(Waiting {
             parcel,
             class: head.class(),
             once,
             told: matches!(head, ParcelHead::Revocations | ParcelHead::Hub(_)),
-            aim: Aim::of(&head),
+            aim,
             of_function: is_of_function(&head),
             is_hubs: matches!(head, ParcelHead::Hub(_)),
             newest,
             deadline,
             origin,
             id: None,
-            copies: Copies::default(),
+            copies: Copies::patient(aim.patience),
             due: newest.map(|_| now),
         });
         Ok(match older {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::copies::Copies;
 use crate::base::limits::{
-    ACK_DELAY, BEAT_SPREAD, DOUBT_MAX, DOUBT_MAX_BEAT, DOUBT_MAX_URGENT, LATEST_SPREAD, REPEAT_GAP,
-    TTL_MAX,
+    ACK_DELAY, BEAT_SPREAD, DOUBT_MAX, DOUBT_MAX_BEAT, DOUBT_MAX_URGENT, HUB_PATIENCE,
+    LATEST_SPREAD, REPEAT_GAP, TTL_MAX,
 };
 use crate::base::{Class, MonoTime, PathId};
 use crate::path::{Carries, Health, LinkId, PathStatus};
@@ -99,6 +99,8 @@ pub struct Aim {
     pub doubt: f64,
     /// Its copies go within this time: until something newer comes, or as soon as they can.
     pub spread: Duration,
+    /// Its acknowledgement may take so much longer than the path explains.
+    pub patience: Duration,
 }
 
 impl Aim {
@@ -113,7 +115,16 @@ impl Aim {
             (Class::Stop, _) => (DOUBT_MAX_URGENT, Duration::ZERO),
             (Class::Unordered | Class::Reliable, _) => (DOUBT_MAX, Duration::ZERO),
         };
-        Aim { doubt, spread }
+        let patience = if matches!(head, ParcelHead::Hub(_)) {
+            HUB_PATIENCE
+        } else {
+            Duration::ZERO
+        };
+        Aim {
+            doubt,
+            spread,
+            patience,
+        }
     }
 }
 

@@ -42,6 +42,8 @@ pub(super) enum Then {
     },
     /// A message is in a mailbox.
     Kept { send: SendId, node: NodeName },
+    /// Messages are gone out of a mailbox.
+    Taken { asker: Asker, line: Line },
     /// A document is as it was written; it is as before if that could not be stored.
     Written {
         asker: Asker,
@@ -116,9 +118,8 @@ impl Hub {
             }
         }
         for (journal, head) in heads {
-            let feed = self.feeds.values_mut();
-            let mut own = feed.filter(|feed| feed.journal.as_ref() == Some(journal));
-            if let Some(feed) = own.next() {
+            let line = self.line_of(journal);
+            if let Some(feed) = line.and_then(|line| self.feeds.get_mut(&line)) {
                 feed.on_head(*head);
             }
         }
@@ -164,6 +165,10 @@ impl Hub {
                 self.sends
                     .add_result(at.now, send, &node, TargetOutcome::Kept);
             }
+            Then::Taken {
+                asker: (client, ask),
+                ..
+            } => self.answer(client, ask, Answer::Done { revision: 0 }),
             Then::Written {
                 asker: (client, ask),
                 owner,
@@ -196,6 +201,15 @@ impl Hub {
             Then::Kept { send, node } => {
                 let refused = TargetOutcome::Refused(HubRefusal::Degraded);
                 self.sends.add_result(at.now, send, &node, refused);
+            }
+            Then::Taken {
+                asker: (client, ask),
+                line,
+            } => {
+                if let Some(feed) = self.feeds.get_mut(&line) {
+                    feed.give_up_take();
+                }
+                self.answer(client, ask, Answer::Refused(HubRefusal::Degraded));
             }
             Then::Written {
                 asker: (client, ask),

@@ -461,15 +461,20 @@ impl Hub {
             .clone();
         let line = self.mailbox(&node);
         let feed = self.feeds.get(&line).ok_or(HubRefusal::NotFound)?;
-        let answer = Answer::Done { revision: 0 };
         if below <= feed.head.first || feed.head.count == 0 {
-            return Ok(Some(answer));
+            return Ok(Some(Answer::Done { revision: 0 }));
         }
-        let journal = feed.journal.clone().ok_or(HubRefusal::NotFound)?;
-        let below = below.min(feed.next());
+        // The names of what goes are known once the newest messages are read.
+        if feed.warmth != Warmth::Warm {
+            self.defer(line, asker, Request::Taken { below })?;
+            return Ok(None);
+        }
         self.may_commit()?;
-        let discard = StoreOp::Discard { journal, below };
-        self.commit(vec![discard], vec![Then::Answer { asker, answer }]);
+        let feed = self.feeds.get_mut(&line).ok_or(HubRefusal::NotFound)?;
+        let ops = feed
+            .take(below.min(feed.next()))
+            .ok_or(HubRefusal::NotFound)?;
+        self.commit(ops.into(), vec![Then::Taken { asker, line }]);
         Ok(None)
     }
 

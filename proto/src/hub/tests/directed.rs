@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::rig::{Rig, id, join, name};
 use crate::base::{Class, NodeKind, NodeName};
-use crate::hub::{CallerEvent, ClientId, Source};
+use crate::hub::{CallerEvent, ClientId, Source, Table};
 use crate::wire::hub::{
     Answer, Bytes, Direct, HubRefusal, LeaveReason, LineMessage, Publish, Request, Selector, Start,
     TargetOutcome, TargetResult, Targets, Tell, Want,
@@ -175,6 +175,62 @@ fn a_message_that_is_kept_waits_for_who_is_away_and_comes_once_and_in_order() {
         .filter_map(|(n, _)| n)
         .collect();
     assert_eq!(numbers, (15..=20).collect::<Vec<u64>>());
+}
+
+/// [WIRE-193] Its sender has not heard that it was kept, and its reader is done with it, when the hub dies.
+#[test]
+fn a_message_that_was_taken_out_of_its_mailbox_does_not_come_again() {
+    let letter = |number| {
+        let mut message = direct(number, &["controller/anna"], Want::Nothing);
+        message.ttl_ms = 3_600_000;
+        message.is_kept = true;
+        Request::Send(message)
+    };
+    let mut rig = Rig::new(6);
+    let (mut erp, mut anna) = (rig.add("service/erp"), rig.add("controller/anna"));
+    for below in [2, 4] {
+        for number in 1..=5 {
+            rig.answer(erp, letter(number));
+        }
+        // With the mailbox in memory, and with nothing of it there after a death.
+        for below in [below, below + 1] {
+            rig.answer(anna, Request::Taken { below });
+            let again = rig.kill_hub();
+            (erp, anna) = (again[&erp], again[&anna]);
+        }
+    }
+    for number in 1..=6 {
+        rig.answer(erp, letter(number));
+    }
+    rig.answer(
+        anna,
+        Request::Mailbox {
+            from: Start::Oldest,
+        },
+    );
+    rig.settle();
+    let numbers = rig.payloads(anna).into_iter().filter_map(|(n, _)| n);
+    // The one that was not taken, and the new one.
+    assert_eq!(numbers.collect::<Vec<u64>>(), [5, 6]);
+}
+
+/// What could not be taken, because the disk is full, stays and is taken later.
+#[test]
+fn what_a_broken_store_does_not_let_go_is_taken_when_it_works_again() {
+    let mut rig = Rig::new(6);
+    let (erp, anna) = (rig.add("service/erp"), rig.add("controller/anna"));
+    let mut message = direct(1, &["controller/anna"], Want::Nothing);
+    (message.ttl_ms, message.is_kept) = (3_600_000, true);
+    rig.answer(erp, Request::Send(message));
+    for (is_broken, answer) in [
+        (true, Answer::Refused(HubRefusal::Degraded)),
+        (false, Answer::Done { revision: 0 }),
+    ] {
+        rig.is_broken = is_broken;
+        assert_eq!(rig.answer(anna, Request::Taken { below: 2 }), answer);
+    }
+    let (revision, _) = &rig.store.records[&(Table::Taken, "mail/controller/anna".to_string())];
+    assert_eq!(*revision, 1);
 }
 
 #[test]
