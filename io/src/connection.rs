@@ -13,7 +13,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::rc::{Rc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// A connection of an [`Endpoint`], from its first packet until it is drained.
@@ -32,6 +32,8 @@ pub(crate) struct Connection {
     changed: Notify,
     listed: Cell<Option<Instant>>,
     datagrams: Cell<u64>,
+    /// When the last one came, and how many before it came in quick succession.
+    pace: Cell<(Option<Instant>, u8)>,
 }
 
 type Reader = Box<dyn Fn(&[u8])>;
@@ -78,7 +80,26 @@ impl Connection {
             changed: Notify::new(),
             listed: Cell::new(None),
             datagrams: Cell::new(0),
+            pace: Cell::new((None, 0)),
         })
+    }
+
+    /// Whether its handshake is over.
+    pub(crate) fn is_up(&self) -> bool {
+        self.state.get() != State::Handshake
+    }
+
+    /// Whether packets come in quick succession, as those of whoever drives do; one more comes now.
+    pub(crate) fn is_busy(&self, now: Instant) -> bool {
+        let (last, quick) = self.pace.get();
+        let is_quick = last.is_some_and(|last| now.saturating_duration_since(last) <= QUICK);
+        let quick = if is_quick {
+            quick.saturating_add(1).min(QUICK_MAX)
+        } else {
+            quick / 2
+        };
+        self.pace.set((Some(now), quick));
+        quick >= QUICK_MIN
     }
 
     /// Waits for the handshake's end.
@@ -259,6 +280,10 @@ impl Connection {
             More::Yes => Some(now),
             More::No => {
                 let timeout = self.quic.borrow_mut().poll_timeout();
+                let timeout = timeout.map(|at| match self.state.get() {
+                    State::Up => self.alarm.rounded(at),
+                    State::Handshake | State::Ended(_) => at,
+                });
                 let repeat = self.repeats.borrow().next_due();
                 timeout.into_iter().chain(repeat).min()
             }
@@ -399,6 +424,11 @@ impl Drop for Attempt {
     }
 }
 
+/// Between packets in quick succession: a command goes every 20 ms.
+const QUICK: Duration = Duration::from_millis(35);
+/// So many make a connection a busy one, and so many are counted: a pause or two do not make it a calm one.
+const QUICK_MIN: u8 = 4;
+const QUICK_MAX: u8 = 32;
 /// Packets sent at one go: more than the send buffer or a handshake ever holds. Others come in between then.
 const PACKETS_MAX: usize = 32;
 /// QUIC reports its send buffer's space less what the next entry itself would take.

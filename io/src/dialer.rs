@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::lookup_host;
 use tokio::task::JoinSet;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Keeps one route's connection up.
 pub(crate) struct Dialer<R: Role> {
@@ -260,19 +260,24 @@ impl<R: Role + 'static> Dialer<R> {
         let mut endpoints = Endpoints::new(engine, &link.wire);
         let mut attempts = JoinSet::new();
         let mut begun: Vec<Rc<Connection>> = Vec::new();
-        let mut pace = interval(ATTEMPT_EVERY);
+        let mut next = Instant::now();
         // Another address is first in the next round.
         let first = usize::try_from(self.unanswered).unwrap_or_default();
         let mut targets = addresses.iter().cycle().skip(first % addresses.len());
         let mut few = self.attempts();
         loop {
             tokio::select! {
-                _ = pace.tick() => {
+                () = sleep_until(next) => {
                     let answered = begun.iter().any(|connection| connection.datagrams() > 0);
                     if answered {
                         self.unanswered = 0;
                     }
                     let most = if answered { ATTEMPTS_ANSWERED_MAX } else { few };
+                    next += if begun.len() < most {
+                        gap_after(begun.len() + 1)
+                    } else {
+                        ATTEMPT_EVERY
+                    };
                     if begun.len() < most {
                         let Some(&target) = targets.next() else { continue };
                         let endpoint = endpoints.for_target(target, &self.route.bind)?;
@@ -456,10 +461,23 @@ pub(crate) fn endpoint_config() -> EndpointConfig {
     config
 }
 
+/// How long after so many attempts of a round the next one begins.
+fn gap_after(begun: usize) -> Duration {
+    let doublings = u32::try_from(begun.saturating_sub(ATTEMPTS_HASTY)).unwrap_or(u32::MAX);
+    ATTEMPT_EVERY
+        .saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX))
+        .min(ATTEMPT_EVERY_MAX)
+}
+
 /// Two bytes tell 65,536 connections apart; no two of a socket are the same.
 const CONNECTION_ID_BYTES: usize = 2;
 /// Between attempts: one goes on until the next begins.
 const ATTEMPT_EVERY: Duration = UNHEARD_MAX;
+/// Attempts of a round after which the time between them doubles with each: where so many do not get through, it may be because a
+/// thousand other nodes try as well.
+const ATTEMPTS_HASTY: usize = 4;
+/// The longest time between attempts.
+const ATTEMPT_EVERY_MAX: Duration = Duration::from_millis(2_400);
 /// After this an attempt only waits for its doubled timers.
 const ATTEMPT_LIFE: Duration = Duration::from_secs(2);
 /// Attempts of a round: of 40 handshakes at 80 % loss both ways none needed more than 3.

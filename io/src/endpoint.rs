@@ -33,10 +33,28 @@ pub(crate) struct Endpoint {
     this: Weak<Endpoint>,
     connections: RefCell<BTreeMap<ConnectionHandle, Rc<Connection>>>,
     incoming: RefCell<VecDeque<Incoming>>,
+    /// What came for connections that say little, and waits until the busy ones had their turn; at an end that listens.
+    calm: RefCell<VecDeque<Waiting>>,
+    calm_came: Notify,
+    is_listening: bool,
+    /// What came for handshakes, and waits until all paths had their turn.
+    handshakes: RefCell<VecDeque<Waiting>>,
+    handshake_came: Notify,
+    /// How many went on since the last began.
+    went_on: Cell<u32>,
+    has_turn: Notify,
     /// Somebody still dials or listens with it.
     wanted: Cell<bool>,
     changed: Notify,
     unclaimed: Cell<u64>,
+}
+
+/// A packet that is not urgent.
+struct Waiting {
+    connection: Rc<Connection>,
+    event: ConnectionEvent,
+    from: SocketAddr,
+    bytes: usize,
 }
 
 impl Endpoint {
@@ -51,6 +69,7 @@ impl Endpoint {
         on_arrival: OnArrival,
     ) -> io::Result<Rc<Endpoint>> {
         let port = Rc::new(Port::new(socket, wire)?);
+        let is_listening = server.is_some();
         let quic = quinn_proto::Endpoint::new(
             Arc::new(config),
             server.map(Arc::new),
@@ -66,6 +85,13 @@ impl Endpoint {
             this: Weak::clone(this),
             connections: RefCell::default(),
             incoming: RefCell::default(),
+            calm: RefCell::default(),
+            calm_came: Notify::new(),
+            is_listening,
+            handshakes: RefCell::default(),
+            handshake_came: Notify::new(),
+            went_on: Cell::new(0),
+            has_turn: Notify::new(),
             wanted: Cell::new(true),
             changed: Notify::new(),
             unclaimed: Cell::new(0),
@@ -148,6 +174,11 @@ impl Endpoint {
         self.port.send(&transmit, &answer);
     }
 
+    /// Says nothing at all.
+    pub(crate) fn ignore(&self, incoming: Incoming) {
+        self.quic.borrow_mut().ignore(incoming);
+    }
+
     /// Has the address prove itself first; one that did is refused.
     pub(crate) fn retry(&self, incoming: Incoming) {
         let mut answer = Vec::new();
@@ -195,6 +226,46 @@ impl Endpoint {
                 yield_now().await;
             }
         }
+    }
+
+    /// Handles what came for connections that say little, some packets at a time, so that what comes for busy ones is read in between: a
+    /// command does not wait for the heartbeats of thousands. Never ends.
+    pub(crate) async fn tend_calm(&self) {
+        loop {
+            if self.calm.borrow().is_empty() {
+                self.calm_came.notified().await;
+            }
+            for _ in 0..CALM_AT_ONCE {
+                let Some(waiting) = self.calm.borrow_mut().pop_front() else {
+                    break;
+                };
+                waiting.work();
+            }
+            yield_now().await;
+        }
+    }
+
+    /// Goes on with handshakes, one packet at a time: each may cost as much as twenty packets of paths, which are read in between. Never
+    /// ends.
+    pub(crate) async fn shake_hands(&self) {
+        loop {
+            let Some(waiting) = self.handshakes.borrow_mut().pop_front() else {
+                self.handshake_came.notified().await;
+                continue;
+            };
+            waiting.work();
+            self.went_on.set(self.went_on.get().saturating_add(1));
+            self.has_turn.notify_one();
+            yield_now().await;
+        }
+    }
+
+    /// Waits until a new handshake may begin: those that have begun go first, though not for ever.
+    pub(crate) async fn handshake_turn(&self) {
+        while !self.handshakes.borrow().is_empty() && self.went_on.get() < GO_ON_MAX {
+            self.has_turn.notified().await;
+        }
+        self.went_on.set(0);
     }
 
     /// A connection is of no use any more.
@@ -266,8 +337,21 @@ impl Endpoint {
         match event {
             Some(DatagramEvent::ConnectionEvent(handle, event)) => {
                 let connection = self.connections.borrow().get(&handle).cloned();
-                if let Some(connection) = connection {
-                    connection.on_event(event, meta.addr, datagram.len());
+                let Some(connection) = connection else {
+                    return;
+                };
+                let waiting = Waiting {
+                    connection,
+                    event,
+                    from: meta.addr,
+                    bytes: datagram.len(),
+                };
+                if !waiting.connection.is_up() {
+                    put_off(&self.handshakes, &self.handshake_came, waiting);
+                } else if self.is_listening && !waiting.connection.is_busy(now) {
+                    put_off(&self.calm, &self.calm_came, waiting);
+                } else {
+                    waiting.work();
                 }
             }
             Some(DatagramEvent::NewConnection(incoming)) => self.on_incoming(incoming),
@@ -294,6 +378,21 @@ impl Endpoint {
     }
 }
 
+impl Waiting {
+    fn work(self) {
+        self.connection.on_event(self.event, self.from, self.bytes);
+    }
+}
+
+/// A packet over the bound is lost, as on the way.
+fn put_off(queue: &RefCell<VecDeque<Waiting>>, came: &Notify, waiting: Waiting) {
+    let mut queue = queue.borrow_mut();
+    if queue.len() < PUT_OFF_MAX {
+        queue.push_back(waiting);
+        came.notify_one();
+    }
+}
+
 impl Drop for Endpoint {
     fn drop(&mut self) {
         for incoming in self.incoming.take() {
@@ -302,5 +401,11 @@ impl Drop for Endpoint {
     }
 }
 
-/// Full batches that are handled before others have their turn.
-const BATCHES_MAX: usize = 4;
+/// Full batches that are read before others have their turn: 512 packets, which take less than a millisecond when they are put off.
+const BATCHES_MAX: usize = 64;
+/// Packets of calm connections that are handled at one go: a quarter of a millisecond.
+const CALM_AT_ONCE: usize = 16;
+/// Packets that wait: the heartbeats of some thousand nodes, or those of some hundred handshakes (at most 3 MB).
+const PUT_OFF_MAX: usize = 2_048;
+/// Packets of handshakes that have begun before another one begins.
+const GO_ON_MAX: u32 = 8;

@@ -110,6 +110,10 @@ async fn tend(endpoint: Rc<Endpoint>) {
     // Reading is a task of its own, so that a packet wakes nothing else; it ends with the set.
     let mut reading = JoinSet::new();
     reading.spawn_local(Rc::clone(&endpoint).read());
+    let calm = Rc::clone(&endpoint);
+    reading.spawn_local(async move { calm.tend_calm().await });
+    let shaking = Rc::clone(&endpoint);
+    reading.spawn_local(async move { shaking.shake_hands().await });
     tokio::select! {
         () = endpoint.unused() => {}
         () = endpoint.port().keep_sending() => {}

@@ -8,13 +8,14 @@ use crate::ending::Ending;
 use crate::endpoint::Endpoint;
 use crate::keys::Identity;
 use crate::path::{CLOSE_DONE, CLOSE_PROTOCOL};
+use crate::repeats::UNHEARD_MAX;
 use crate::socket::{self, SocketError};
 pub use crate::sources::ListenLimits;
 use crate::sources::{Sources, Verdict, source};
 use crate::sparse::Sparse;
 use crate::tls;
 use crate::transport::transport;
-use longrein_proto::base::{Name, NodeName};
+use longrein_proto::base::{MonoTime, Name, NodeName};
 use longrein_proto::crypto::Fleet;
 use longrein_proto::role::Role;
 use quinn_proto::{EndpointConfig, HashedConnectionIdGenerator, Incoming, ServerConfig};
@@ -26,6 +27,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 /// Where a relay listens and how much it takes.
@@ -60,6 +63,8 @@ pub struct ListenCounts {
     pub refused_full: u64,
     /// Refused for the bounds of their address.
     pub refused_source: u64,
+    /// Not answered, as they had waited too long.
+    pub late: u64,
     /// Handshakes that failed, by reason.
     pub failed: BTreeMap<Ending, u64>,
     /// Handshakes that took too long, or were up and then said nothing.
@@ -118,7 +123,7 @@ pub fn listen<R: Role + 'static>(
     let mut config = ServerConfig::with_crypto(tls::server(identity)?);
     config
         .transport_config(transport(Fuse::default()))
-        .max_incoming(INCOMING_MAX)
+        .max_incoming(INCOMING_MAX + settings.limits.half_open)
         .incoming_buffer_size(INCOMING_BYTES)
         .incoming_buffer_size_total(INCOMING_BYTES_TOTAL);
     let other = |source| SocketError::Other {
@@ -149,7 +154,9 @@ pub fn listen<R: Role + 'static>(
         sources: RefCell::default(),
         refusals: RefCell::default(),
     });
-    driver.spawn(reception.receive());
+    let (admitted, waiting) = mpsc::channel(reception.limits.half_open.max(1));
+    driver.spawn(Rc::clone(&reception).receive(admitted));
+    driver.spawn(reception.begin_in_turn(waiting));
     Ok(listener)
 }
 
@@ -177,7 +184,7 @@ struct Reception<R: Role> {
 }
 
 impl<R: Role + 'static> Reception<R> {
-    async fn receive(self: Rc<Self>) {
+    async fn receive(self: Rc<Self>, admitted: mpsc::Sender<Admitted<R>>) {
         while let Some(incoming) = self.endpoint.incoming().await {
             self.counts.borrow_mut().offered += 1;
             let source = source(incoming.remote_address().ip());
@@ -191,7 +198,13 @@ impl<R: Role + 'static> Reception<R> {
             match verdict {
                 Verdict::Admit => {
                     let place = Place::take(Rc::clone(&self), source);
-                    tokio::task::spawn_local(Rc::clone(&self).welcome(incoming, place));
+                    // There is room for as many as may be half open; whoever is too many is dropped, and ignored by that.
+                    drop(admitted.try_send(Admitted {
+                        at: now,
+                        incoming: Some(incoming),
+                        place: Some(place),
+                        endpoint: Rc::clone(&self.endpoint),
+                    }));
                 }
                 Verdict::ProveAddress => {
                     self.counts.borrow_mut().retried += 1;
@@ -214,13 +227,34 @@ impl<R: Role + 'static> Reception<R> {
         }
     }
 
-    /// From the first packet of a connection to its end.
-    async fn welcome(self: Rc<Self>, incoming: Incoming, mut place: Place<R>) {
-        let remote = incoming.remote_address();
-        let attempt = match self.endpoint.accept(incoming) {
-            Ok(connection) => Attempt::new(connection),
-            Err(why) => return self.on_failed(why, remote),
-        };
+    /// Begins handshakes, one at a time, so that what arrives on paths meanwhile goes first. Whoever has waited for so long that the node
+    /// has begun another attempt since is not answered: under the storm of a thousand nodes that come back at once, the relay would
+    /// be busy with attempts that nobody waits for.
+    async fn begin_in_turn(self: Rc<Self>, mut admitted: mpsc::Receiver<Admitted<R>>) {
+        while let Some(mut next) = admitted.recv().await {
+            self.endpoint.handshake_turn().await;
+            if clock::now().since(next.at) >= UNHEARD_MAX {
+                self.counts.borrow_mut().late += 1;
+                continue;
+            }
+            let (Some(incoming), Some(place)) = (next.incoming.take(), next.place.take()) else {
+                continue;
+            };
+            let remote = incoming.remote_address();
+            match self.endpoint.accept(incoming) {
+                Ok(connection) => {
+                    let attempt = Attempt::new(connection);
+                    tokio::task::spawn_local(Rc::clone(&self).welcome(attempt, place));
+                }
+                Err(why) => self.on_failed(why, remote),
+            }
+            yield_now().await;
+        }
+    }
+
+    /// From the answer to the first packet of a connection to its end.
+    async fn welcome(self: Rc<Self>, attempt: Attempt, mut place: Place<R>) {
+        let remote = attempt.remote();
         match timeout(HANDSHAKE_MAX, attempt.established()).await {
             Ok(Ok(())) => place.open(),
             Ok(Err(why)) => {
@@ -287,6 +321,22 @@ impl<R: Role + 'static> Reception<R> {
         {
             self.counts.borrow_mut().replaced += 1;
             silent.close(CLOSE_DONE);
+        }
+    }
+}
+
+/// Somebody whose handshake is to begin.
+struct Admitted<R: Role> {
+    at: MonoTime,
+    incoming: Option<Incoming>,
+    place: Option<Place<R>>,
+    endpoint: Rc<Endpoint>,
+}
+
+impl<R: Role> Drop for Admitted<R> {
+    fn drop(&mut self) {
+        if let Some(incoming) = self.incoming.take() {
+            self.endpoint.ignore(incoming);
         }
     }
 }

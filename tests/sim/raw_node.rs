@@ -1,6 +1,6 @@
 //! A node with valid papers and bad intentions: it speaks the leg's language to one relay and sends what it likes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ pub struct RawNode {
     /// Parcels that its own leg had no room for.
     pub overflows: u64,
     transmits: VecDeque<Transmit>,
+    /// When each path that is not welcomed says hello again.
+    hellos: BTreeMap<PathId, MonoTime>,
 }
 
 impl RawNode {
@@ -30,6 +32,7 @@ impl RawNode {
             heard: Vec::new(),
             overflows: 0,
             transmits: VecDeque::new(),
+            hellos: BTreeMap::new(),
         }
     }
 
@@ -48,6 +51,7 @@ impl RawNode {
             return;
         };
         if let Some(Chunk::Welcome { .. }) = packet.chunks.first() {
+            self.hellos.remove(&path);
             self.leg.add_path(now, path);
             self.leg.set_share(path, UNBOUNDED_KBIT_S, 2_000);
         } else {
@@ -61,7 +65,8 @@ impl RawNode {
         self.collect();
     }
 
-    fn hello(&mut self, path: PathId) {
+    fn hello(&mut self, now: MonoTime, path: PathId) {
+        self.hellos.insert(path, now + HELLO_AGAIN);
         let hello = Chunk::Hello {
             version_min: VERSION,
             version_max: VERSION,
@@ -95,10 +100,17 @@ impl Role for RawNode {
 
     fn handle(&mut self, now: MonoTime, input: Input<'_>) {
         match input {
-            Input::PathUp { path, .. } => self.hello(path),
-            Input::PathDown { path } => self.leg.remove_path(now, path),
+            Input::PathUp { path, .. } => self.hello(now, path),
+            Input::PathDown { path } => {
+                self.hellos.remove(&path);
+                self.leg.remove_path(now, path);
+            }
             Input::Packet { path, bytes } => self.on_packet(now, path, bytes),
             Input::Timeout => {
+                let due = self.hellos.iter().filter(|(_, due)| **due <= now);
+                for path in due.map(|(path, _)| *path).collect::<Vec<_>>() {
+                    self.hello(now, path);
+                }
                 self.leg.on_timeout(now);
                 self.collect();
             }
@@ -119,9 +131,12 @@ impl Role for RawNode {
     }
 
     fn next_timeout(&self) -> Option<MonoTime> {
-        self.leg.next_timeout()
+        let hello = self.hellos.values().min().copied();
+        self.leg.next_timeout().into_iter().chain(hello).min()
     }
 }
 
 /// It keeps to no budget: more than any relay takes.
 const UNBOUNDED_KBIT_S: u32 = 1_000_000;
+/// Until a hello that was not answered is said again.
+const HELLO_AGAIN: Duration = Duration::from_millis(200);

@@ -331,29 +331,44 @@ pub const ROUTES_PER_NODE_MAX: usize = 64;
 pub const RELAYS_MAX: usize = 8;
 /// Rate at which two monotonic clocks drift apart at most, in parts per million (crystal oscillators: 20 to 100).
 pub const CLOCK_DRIFT_PPM: u64 = 200;
-/// Heartbeat of a path when nothing else is sent (5 Hz: measured, 20 of 20 connections survive 90 % loss).
-pub const HEARTBEAT: Duration = Duration::from_millis(200);
-/// A path from which nothing came for this long is suspect: three heartbeats.
+/// An allowance is told again with the first packet after so long.
+pub const ALLOWANCE_AGAIN: Duration = Duration::from_millis(200);
+/// Heartbeat of a path when nothing else is sent. Each costs a relay some ten microseconds, and thousands of nodes are idle at once.
+pub const HEARTBEAT: Duration = Duration::from_millis(400);
+/// Paths differ by so much in it.
+pub const HEARTBEAT_SPREAD: Duration = Duration::from_millis(50);
+/// The same after an answer to the peer's: so the peer is the one that goes first again, and one packet answers another.
+pub const HEARTBEAT_YIELDED: Duration = Duration::from_millis(450);
+/// A packet is answered at once when the last one of ours is so old: what answers carries QUIC's acknowledgement too.
+pub const HEARTBEAT_ANSWER: Duration = Duration::from_millis(200);
+/// Whoever hears nothing for so long asks the peer by hasty heartbeats: the peer's own is overdue by 100 ms, which a busy machine takes now
+/// and then, and asking a thousand nodes would not make it less busy.
+pub const ASK_AFTER: Duration = Duration::from_millis(550);
+/// A packet that left so long ago, and a round trip with its queues more, and is not reported by what arrives now, got lost. Whoever asks has
+/// missed it for that long: [`ASK_AFTER`] less [`HEARTBEAT_YIELDED`].
+pub const MISSING_SLACK: Duration = Duration::from_millis(100);
+/// A path from which nothing came for this long is suspect: a heartbeat was missed, and what was asked for since is missing too.
 pub const SUSPECT_AFTER: Duration = Duration::from_millis(600);
 /// A path from which nothing came for this long is down: more than forty heartbeats, as they hasten, which at 80 % loss are all
 /// lost once in 10,000 cases.
 pub const DOWN_AFTER: Duration = Duration::from_secs(3);
-/// Heartbeat of a path on which nothing new of its packets was reported for [`SUSPECT_AFTER`]: 13 kbit/s on the wire, which a path
-/// that only probes may send.
+/// Heartbeat of a path on which nothing new of its packets was reported for [`SUSPECT_AFTER`], nothing arrived for [`ASK_AFTER`], or a
+/// packet is missing: 13 kbit/s on the wire, which a path that only probes may send.
 pub const HEARTBEAT_HASTY: Duration = Duration::from_millis(50);
-/// After so long without an answer the heartbeat is a calm one again: the path is lost, whatever its losses were.
-pub const HASTE_MAX: Duration = Duration::from_secs(10);
-/// A path is lost when its silence is no more probable than this by the losses before.
-pub const LOST_DOUBT: f64 = 1e-4;
-/// Losses of a silent path are not taken to have been higher, so that it is lost within [`HASTE_MAX`].
-pub const LOST_LOSS_MAX: f64 = 0.95;
+/// Haste slows down to this while it does not help: where it is a relay that is too busy to answer, the haste of thousands would keep it so.
+pub const HEARTBEAT_WEARY: Duration = Duration::from_millis(200);
+/// A path is lost when its silence is no more probable than this by the losses before. The connection in its place is made before it is
+/// given up, so that an error costs a handshake.
+pub const LOST_DOUBT: f64 = 1e-3;
+/// A path that is silent for so long is lost, whatever its losses were.
+pub const LOST_AFTER_MAX: Duration = Duration::from_secs(5);
 /// A path that has not been welcomed for this long is lost: at 90 % loss both ways, 1,000 hellos with four welcomes each do not all
 /// fail.
 pub const WELCOME_MAX: Duration = Duration::from_secs(10);
 /// A node from which nothing comes after a cut is told away so long after it, while its losses do not explain more: the second that is
 /// promised, less 10 ms for timers.
 pub const SILENCE_TOLD: Duration = Duration::from_millis(990);
-/// Of this time the longest way here of the last packet before the cut: what is left are still more than four heartbeats.
+/// Of this time the longest way here of the last packet before the cut: what is left are still a heartbeat and five answers.
 pub const SILENCE_WAY_MAX: Duration = Duration::from_millis(90);
 /// A silence is told when it is no more probable than this by the losses before.
 pub const SILENCE_DOUBT: f64 = 1e-3;

@@ -1,7 +1,7 @@
 //! How fast the peer may send on a path: the node says it, the relay obeys.
 
 use crate::base::MonoTime;
-use crate::base::limits::HEARTBEAT;
+use crate::base::limits::ALLOWANCE_AGAIN;
 
 /// What is told to the peer and what the peer told. It is state: told again and again, the newest counts.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,7 +24,7 @@ impl Allowance {
     /// What the next packet should say.
     // [WIRE-123]
     pub fn due(&self, now: MonoTime) -> Option<u32> {
-        let due = self.said_at.is_none_or(|at| now >= at + HEARTBEAT);
+        let due = self.said_at.is_none_or(|at| now >= at + ALLOWANCE_AGAIN);
         self.granted_kbit_s.filter(|_| due)
     }
 

@@ -97,6 +97,11 @@ impl Estimate {
         self.reported
     }
 
+    /// Whether the peer has reported the last packet.
+    pub const fn is_all_reported(&self) -> bool {
+        self.reported.highest >= self.round_trip.last()
+    }
+
     /// Smoothed round trip.
     pub const fn rtt(&self) -> Option<Duration> {
         self.round_trip.smoothed()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::arrivals::low32;
 use super::traffic::Traffic;
 use super::{Allowance, Carries, Estimate, Fact, Health, Pace, Quiet, Signs, Silence, Strain};
-use crate::base::limits::LINK_BUDGET_BITS_PER_S_MAX;
+use crate::base::limits::{LINK_BUDGET_BITS_PER_S_MAX, MISSING_SLACK};
 use crate::base::{MonoTime, PathId};
 use crate::wire::{AckState, Chunk, Packet};
 
@@ -186,6 +186,9 @@ impl Path {
         if self.estimate.reported().highest > reported {
             self.silence.on_answered(now);
         }
+        if self.is_missing(now) {
+            self.silence.on_missing(now);
+        }
         for chunk in &packet.chunks {
             if let Chunk::Allowance { kbit_s } = chunk
                 && self.allowance.on_heard(packet.path_sequence)
@@ -199,6 +202,15 @@ impl Path {
             health: self.turn(Fact::Heard),
             bad_report,
         }
+    }
+
+    /// Whether our last packet got lost, as what arrives now does not report it.
+    // [WIRE-130]
+    fn is_missing(&self, now: MonoTime) -> bool {
+        let queues = self.estimate.queue() + self.estimate.queue_in();
+        let reported_by = |rtt_min| self.silence.sent_at() + rtt_min + queues + MISSING_SLACK;
+        let rtt_min = self.estimate.rtt_min();
+        !self.estimate.is_all_reported() && rtt_min.is_some_and(|rtt| reported_by(rtt) <= now)
     }
 
     /// The path's new health, if silence changed it.
@@ -241,6 +253,7 @@ impl Path {
         Quiet {
             heard_at: self.silence.heard_at(),
             loss: self.estimate.loss_in(),
+            loss_out: self.estimate.loss(),
             round_trip: self.estimate.rtt_min(),
         }
     }
@@ -332,12 +345,13 @@ mod tests {
     }
 
     #[test]
-    fn a_heartbeat_is_due_200_ms_after_the_last_packet() {
+    fn a_heartbeat_is_due_400_ms_after_the_last_packet_at_the_latest() {
         // [WIRE-50]
         let mut path = Path::new(at(1_150), PathId(1), LinkId(1));
         assert!(path.heartbeat_due(at(1_150)));
         path.open_packet(at(1_150), AckState::default());
-        assert!(!path.heartbeat_due(at(1_349)));
-        assert!(path.heartbeat_due(at(1_350)));
+        path.open_packet(at(1_160), AckState::default());
+        assert!(!path.heartbeat_due(at(1_509)));
+        assert!(path.heartbeat_due(at(1_560)));
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{Fact, Health};
 use crate::base::MonoTime;
 use crate::base::limits::{
-    DOWN_AFTER, HASTE_MAX, HEARTBEAT, HEARTBEAT_HASTY, LOST_DOUBT, LOST_LOSS_MAX, SUSPECT_AFTER,
+    ASK_AFTER, DOWN_AFTER, HEARTBEAT, HEARTBEAT_ANSWER, HEARTBEAT_HASTY, HEARTBEAT_SPREAD,
+    HEARTBEAT_WEARY, HEARTBEAT_YIELDED, LOST_AFTER_MAX, LOST_DOUBT, SUSPECT_AFTER,
 };
 
 /// What came and went on a path last: when its heartbeat is due, and whether it still works.
@@ -17,6 +18,12 @@ pub struct Silence {
     answered_at: MonoTime,
     /// When the last packet was sent; before the first, such that one is due.
     sent_at: MonoTime,
+    /// Whether it answered one of the peer's.
+    is_answer: bool,
+    /// Between two heartbeats.
+    period: Duration,
+    /// Since when it is known that a packet got lost, and no later one was reported.
+    missing_since: Option<MonoTime>,
 }
 
 impl Silence {
@@ -25,13 +32,22 @@ impl Silence {
         Silence {
             heard_at: now,
             answered_at: now,
-            sent_at: now.before(HEARTBEAT),
+            sent_at: now.before(HEARTBEAT_YIELDED),
+            is_answer: false,
+            period: HEARTBEAT - spread(now),
+            missing_since: None,
         }
     }
 
     /// A packet is sent.
-    pub const fn on_sent(&mut self, now: MonoTime) {
+    pub fn on_sent(&mut self, now: MonoTime) {
+        self.is_answer = self.answer_due().is_some();
         self.sent_at = now;
+    }
+
+    /// When the last packet was sent.
+    pub const fn sent_at(&self) -> MonoTime {
+        self.sent_at
     }
 
     /// A packet arrived.
@@ -42,6 +58,14 @@ impl Silence {
     /// One of our packets did, as the peer reports.
     pub const fn on_answered(&mut self, now: MonoTime) {
         self.answered_at = now;
+        self.missing_since = None;
+    }
+
+    /// What arrives says that the last packet got lost.
+    pub const fn on_missing(&mut self, now: MonoTime) {
+        if self.missing_since.is_none() {
+            self.missing_since = Some(now);
+        }
     }
 
     /// When the last packet arrived, or the path began.
@@ -74,13 +98,29 @@ impl Silence {
     /// both ends know sooner whether the path is dead or packets get lost.
     // [WIRE-50] [WIRE-130]
     pub fn heartbeat_at(&self) -> MonoTime {
-        let hasty = (self.sent_at + HEARTBEAT_HASTY).max(self.answered_at + SUSPECT_AFTER);
-        let calm = self.sent_at + HEARTBEAT;
-        if hasty < self.answered_at + HASTE_MAX {
-            calm.min(hasty)
+        let calm = if self.is_answer {
+            HEARTBEAT_YIELDED
         } else {
-            calm
-        }
+            self.period
+        };
+        let due = on_the_millisecond(self.sent_at + calm);
+        let due = self.answer_due().map_or(due, |answer| answer.min(due));
+        let from = self.hasty_from();
+        let hasty = from.max(self.sent_at + haste_gap(self.sent_at.since(from)));
+        due.min(hasty)
+    }
+
+    /// When the peer's last packet has to be answered, if it is the one that is to be.
+    fn answer_due(&self) -> Option<MonoTime> {
+        (self.heard_at >= self.sent_at + HEARTBEAT_ANSWER).then_some(self.heard_at)
+    }
+
+    /// From when on heartbeats hasten, as things stand.
+    fn hasty_from(&self) -> MonoTime {
+        let unheard = self.heard_at + ASK_AFTER;
+        let unanswered = self.answered_at + SUSPECT_AFTER;
+        let from = unheard.min(unanswered);
+        self.missing_since.map_or(from, |since| since.min(from))
     }
 
     /// Whether the silence is longer than losses explain, of which there were so many before.
@@ -90,12 +130,42 @@ impl Silence {
     }
 }
 
+/// By how much less than [`HEARTBEAT`] a path that begins now lets pass between two. The two ends differ in it, so that one goes first, and so
+/// do nodes that came back at once after a relay's restart.
+fn spread(began: MonoTime) -> Duration {
+    // The upper bits of a product with the golden ratio are as good as chance.
+    let scattered = began.as_us().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    let most_us = u64::try_from(HEARTBEAT_SPREAD.as_micros()).unwrap_or(1);
+    Duration::from_micros(scattered % most_us)
+}
+
+/// Of what falls due in the same millisecond all goes at once: a relay of thousands wakes for some.
+fn on_the_millisecond(due: MonoTime) -> MonoTime {
+    MonoTime::from_us(due.as_us() / 1_000 * 1_000)
+}
+
+/// The time from one hasty heartbeat to the next, when the first was so long ago.
+fn haste_gap(since: Duration) -> Duration {
+    (since / 2).clamp(HEARTBEAT_HASTY, HEARTBEAT_WEARY)
+}
+
+/// How long after the first hasty heartbeat each of them goes.
+pub fn haste() -> impl Iterator<Item = Duration> {
+    std::iter::successors(Some(Duration::ZERO), |since| {
+        Some(*since + haste_gap(*since))
+    })
+}
+
 /// So long that the losses before let all heartbeats of it get lost with a probability of [`LOST_DOUBT`] only. The peer hastens its
-/// heartbeats when it has heard nothing new of them for [`SUSPECT_AFTER`], which is up to [`HEARTBEAT`] later than here.
+/// heartbeats when it has heard nothing new of them for [`SUSPECT_AFTER`], which is some [`HEARTBEAT`] later than here.
 fn lost_after(loss: f64) -> Duration {
-    let heartbeats = LOST_DOUBT.ln() / loss.clamp(f64::MIN_POSITIVE, LOST_LOSS_MAX).ln();
-    let hasty = HEARTBEAT_HASTY.mul_f64(heartbeats);
-    DOWN_AFTER.max(SUSPECT_AFTER + 2 * HEARTBEAT + hasty)
+    let hastens = SUSPECT_AFTER + HEARTBEAT;
+    let each = -loss.clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON).ln();
+    let enough = |(number, _): &(u32, Duration)| f64::from(*number) * each >= -LOST_DOUBT.ln();
+    let hasty = (1..).zip(haste().take_while(|since| *since < LOST_AFTER_MAX));
+    let last = hasty.into_iter().find(enough).map(|(_, since)| since);
+    let after = last.map_or(LOST_AFTER_MAX, |since| hastens + since);
+    after.clamp(DOWN_AFTER, LOST_AFTER_MAX)
 }
 
 #[cfg(test)]
@@ -106,10 +176,18 @@ mod tests {
         MonoTime::ZERO + Duration::from_millis(ms)
     }
 
-    /// When heartbeats go after an answer at 1,000 ms, while nothing else goes.
+    /// Whoever heard, was answered and sent at this time, and did not answer by that.
+    fn calm(ms: u64) -> Silence {
+        let mut silence = Silence::new(at(0));
+        silence.on_sent(at(ms));
+        silence.on_heard(at(ms));
+        silence.on_answered(at(ms));
+        silence
+    }
+
+    /// When heartbeats go after an answer at 1,000 ms, while nothing comes and nothing else goes.
     fn heartbeats(until_ms: u64) -> Vec<u64> {
-        let mut silence = Silence::new(at(1_000));
-        silence.on_sent(at(1_000));
+        let mut silence = calm(1_000);
         let mut times = Vec::new();
         loop {
             let due = silence.heartbeat_at();
@@ -123,11 +201,62 @@ mod tests {
 
     // [WIRE-50] [WIRE-130]
     #[test]
-    fn heartbeats_hasten_while_no_answer_comes_and_calm_down_when_none_came_for_long() {
+    fn heartbeats_hasten_while_no_answer_comes_and_weary_when_that_does_not_help() {
         let times = heartbeats(30_000);
-        assert_eq!(times[..5], [1_200, 1_400, 1_600, 1_650, 1_700]);
-        let calm: Vec<u64> = times.into_iter().filter(|ms| *ms > 10_900).collect();
-        assert_eq!(calm[..3], [10_950, 11_150, 11_350]);
+        let hasty = [
+            1_400, 1_550, 1_600, 1_650, 1_700, 1_775, 1_887, 2_056, 2_256,
+        ];
+        assert_eq!(times[..hasty.len()], hasty);
+        let late = times.windows(2).filter(|pair| pair[0] > 2_256);
+        assert!(late.clone().count() > 100 && late.clone().all(|pair| pair[1] - pair[0] == 200));
+    }
+
+    // [WIRE-50]
+    #[test]
+    fn one_end_goes_first_and_the_other_answers_at_once_and_lets_it_go_first_again() {
+        let mut silence = calm(1_000);
+        silence.on_heard(at(1_199));
+        assert_eq!(silence.heartbeat_at(), at(1_400));
+        silence.on_heard(at(1_200));
+        assert_eq!(silence.heartbeat_at(), at(1_200));
+        silence.on_sent(at(1_200));
+        silence.on_answered(at(1_200));
+        assert_eq!(silence.heartbeat_at(), at(1_650));
+        silence.on_heard(at(1_600));
+        assert_eq!(silence.heartbeat_at(), at(1_600));
+        // Whoever has something else to say does not answer.
+        let mut silence = calm(1_000);
+        silence.on_sent(at(1_100));
+        silence.on_heard(at(1_250));
+        assert_eq!(silence.heartbeat_at(), at(1_500));
+    }
+
+    // [WIRE-50]
+    #[test]
+    fn paths_that_begin_together_do_not_beat_together() {
+        let periods: std::collections::BTreeSet<Duration> = (0..1_000)
+            .map(|us| Silence::new(MonoTime::from_us(1_000_000 + us)).period)
+            .collect();
+        assert!(periods.len() > 900, "{}", periods.len());
+        assert!(
+            periods
+                .iter()
+                .all(|period| *period <= HEARTBEAT && *period > HEARTBEAT - HEARTBEAT_SPREAD)
+        );
+    }
+
+    // [WIRE-130]
+    #[test]
+    fn what_got_lost_hastens_until_a_later_packet_is_reported() {
+        let mut silence = calm(1_000);
+        silence.on_heard(at(1_100));
+        silence.on_missing(at(1_100));
+        assert_eq!(silence.heartbeat_at(), at(1_100));
+        silence.on_sent(at(1_100));
+        silence.on_missing(at(1_140));
+        assert_eq!(silence.heartbeat_at(), at(1_150));
+        silence.on_answered(at(1_145));
+        assert_eq!(silence.heartbeat_at(), at(1_500));
     }
 
     // [WIRE-130]
@@ -138,10 +267,9 @@ mod tests {
         for (loss, after_ms) in [
             (0.0, 3_000),
             (0.5, 3_000),
-            (0.8, 3_064),
-            (0.9, 5_371),
-            (0.95, 9_978),
-            (1.0, 9_978),
+            (0.7, 4_106),
+            (0.8, 5_000),
+            (1.0, 5_000),
         ] {
             assert!(!silence.is_lost(at(1_000 + after_ms - 1), loss), "{loss}");
             assert!(silence.is_lost(at(1_000 + after_ms + 1), loss), "{loss}");
@@ -151,9 +279,10 @@ mod tests {
     #[test]
     fn an_answer_ends_the_haste() {
         let mut silence = Silence::new(at(0));
-        silence.on_sent(at(5_000));
-        assert_eq!(silence.heartbeat_at(), at(5_050));
-        silence.on_answered(at(5_010));
-        assert_eq!(silence.heartbeat_at(), at(5_200));
+        silence.on_sent(at(600));
+        assert_eq!(silence.heartbeat_at(), at(650));
+        silence.on_heard(at(610));
+        silence.on_answered(at(610));
+        assert_eq!(silence.heartbeat_at(), at(1_000));
     }
 }

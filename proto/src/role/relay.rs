@@ -299,10 +299,12 @@ impl Relay {
     }
 
     fn on_timeout(&mut self, now: MonoTime) {
-        while let Some((at, seat_id)) = self.timeouts.first().copied() {
-            if at > now {
+        // What is due beyond these waits for the next time, a moment later: who drives is not to wait for the heartbeats of thousands.
+        for _ in 0..TIMEOUTS_AT_ONCE {
+            let Some((at, seat_id)) = self.timeouts.first().copied().filter(|(at, _)| *at <= now)
+            else {
                 break;
-            }
+            };
             self.timeouts.remove(&(at, seat_id));
             if let Some(seat) = self.seats.get_mut(&seat_id) {
                 seat.timeout = None;
@@ -387,3 +389,6 @@ impl Role for Relay {
         own.chain(self.next_hub_timeout()).min()
     }
 }
+
+/// Seats whose time has come that are worked for at one go: a third of a millisecond of a relay's processor.
+const TIMEOUTS_AT_ONCE: usize = 32;

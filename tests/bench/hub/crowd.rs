@@ -1,16 +1,19 @@
 //! Thousands of vehicles at one relay: who is here, a part of them that leaves and comes back at once, and a pair that drives beside them.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use anyhow::Context;
+use longrein_io::dial::{Dialers, dial};
+use longrein_io::drive::Driver;
+use longrein_io::keys::Identity;
 use longrein_proto::base::{NodeKind, NodeName};
 use longrein_proto::wire::hub::{Answer, Request, Selector};
-use longrein_tests::RawNode;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::fleet::{Door, Hub, Node, names};
 use super::pair::Pair;
+use super::throng::Throng;
 use super::verdict::Verdict;
 use crate::process::processor_us;
 use crate::spread::Spread;
@@ -33,9 +36,8 @@ pub struct CrowdFigures {
 /// Vehicles that are connected, each with its papers, socket and QUIC connection.
 struct Crowd {
     door: Door,
-    names: Vec<NodeName>,
-    vehicles: Vec<Node<RawNode>>,
-    runs: u64,
+    driver: Driver<Throng>,
+    vehicles: VecDeque<(Identity, Dialers<Throng>)>,
 }
 
 /// Measures the pair while the crowd is at another relay of this machine, and while it is at its own.
@@ -64,7 +66,7 @@ pub async fn measure(
     elsewhere.churn(churned).await?;
     elsewhere.is_up().await?;
     let control = pair.spread();
-    drop(elsewhere);
+    elsewhere.end(vehicles).await?;
     drop(idle);
 
     let desk = here.door.connect(&watcher)?;
@@ -142,13 +144,11 @@ impl Crowd {
     async fn connect(door: &Door, names: &[NodeName]) -> anyhow::Result<Crowd> {
         let mut crowd = Crowd {
             door: door.clone(),
-            names: names.to_vec(),
-            vehicles: Vec::new(),
-            runs: 0,
+            driver: Driver::start(Throng::default(), |_, ()| {})?,
+            vehicles: VecDeque::new(),
         };
-        for number in 0..names.len() {
-            let vehicle = crowd.dial(number)?;
-            crowd.vehicles.push(vehicle);
+        for (number, name) in names.iter().enumerate() {
+            crowd.dial(door.identity(name)?)?;
             if number % 10 == 9 {
                 sleep(PAUSE).await;
             }
@@ -157,36 +157,39 @@ impl Crowd {
         Ok(crowd)
     }
 
-    fn dial(&mut self, number: usize) -> anyhow::Result<Node<RawNode>> {
-        self.runs += 1;
-        let (run, name) = (self.runs, self.names.get(number).context("a name")?);
-        self.door
-            .connect_as(name, self.door.address, |_| RawNode::new(run))
+    fn dial(&mut self, identity: Identity) -> anyhow::Result<()> {
+        let route = self.door.route(self.door.address)?;
+        let dialers = dial(&self.driver, &identity, vec![route], |_, _| {})?;
+        self.vehicles.push_back((identity, dialers));
+        Ok(())
     }
 
+    /// Waits until as many are connected as are to be.
     async fn is_up(&self) -> anyhow::Result<()> {
-        for vehicle in &self.vehicles {
-            vehicle.is_up().await?;
+        let until = Instant::now() + CONNECT_MAX;
+        while self.driver.paths().len() != self.vehicles.len() {
+            anyhow::ensure!(Instant::now() < until, "not all vehicles connect");
+            sleep(LOOK).await;
         }
         Ok(())
     }
 
+    /// The first so many end.
+    async fn end(&mut self, count: usize) -> anyhow::Result<Vec<Identity>> {
+        let mut ended = Vec::new();
+        for (identity, mut dialers) in self.vehicles.drain(..count) {
+            dialers.set_routes(&identity, Vec::new())?;
+            ended.push(identity);
+        }
+        self.is_up().await?;
+        Ok(ended)
+    }
+
     /// The first so many end, and begin anew at once.
     async fn churn(&mut self, count: usize) -> anyhow::Result<()> {
-        let rest = self.vehicles.split_off(count);
-        let ended: Vec<JoinHandle<()>> = self
-            .vehicles
-            .drain(..)
-            .map(|vehicle| tokio::task::spawn_local(async move { vehicle.driver.close().await }))
-            .collect();
-        for task in ended {
-            task.await?;
+        for identity in self.end(count).await? {
+            self.dial(identity)?;
         }
-        for number in 0..count {
-            let vehicle = self.dial(number)?;
-            self.vehicles.push(vehicle);
-        }
-        self.vehicles.extend(rest);
         Ok(())
     }
 }
@@ -225,6 +228,7 @@ impl CrowdFigures {
 }
 
 const LOOK: Duration = Duration::from_millis(10);
+const CONNECT_MAX: Duration = Duration::from_secs(60);
 const SETTLE_MAX: Duration = Duration::from_secs(30);
 const SETTLED_MS_MAX: u64 = 5_000;
 const RATIO_MAX: f64 = 2.0;

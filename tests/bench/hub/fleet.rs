@@ -38,7 +38,7 @@ pub struct Door {
     papers: Arc<FleetFolder>,
 }
 
-/// A node at the hub. It ends when this is dropped, without a word.
+/// A node at the hub, until its driver is closed or the runtime ends.
 pub struct Node<R: Role = Member> {
     pub driver: Driver<R>,
     _dialers: Dialers<R>,
@@ -75,7 +75,8 @@ impl Hub {
         let config = folder.path().join("relay.toml");
         let text = format!(
             "[identity]\ndirectory = {:?}\n[[listen]]\nname = \"main\"\naddress = \"{address}\"\n\
-             [connections]\nper_source = 8192\nhalf_open_per_source = 1024\n[log]\nlevel = \"warn\"\n\
+             [connections]\nper_source = 8192\nhalf_open_per_source = 1024\n\
+             handshakes_per_s_per_source = 5000\nhandshakes_per_s = 5000\n[log]\nlevel = \"info\"\n\
              [budget]\nsource_bytes_per_s = 20000000\ndestination_bytes_per_s = 20000000\n\
              [hub]\nenabled = true\ndirectory = {:?}\n{more}",
             papers.node(&relay),
@@ -144,19 +145,28 @@ impl Door {
         to: SocketAddr,
         role: impl FnOnce(&Identity) -> R,
     ) -> anyhow::Result<Node<R>> {
-        let identity = Identity::load(&self.papers.node(node))?;
+        let identity = self.identity(node)?;
         let driver = Driver::start(role(&identity), |_, ()| {})?;
-        let route = Route {
+        let dialers = dial(&driver, &identity, vec![self.route(to)?], |_, _| {})?;
+        Ok(Node {
+            driver,
+            _dialers: dialers,
+        })
+    }
+
+    /// The papers of a node.
+    pub fn identity(&self, node: &NodeName) -> anyhow::Result<Identity> {
+        Ok(Identity::load(&self.papers.node(node))?)
+    }
+
+    /// A way to the relay, or to what stands before it.
+    pub fn route(&self, to: SocketAddr) -> anyhow::Result<Route> {
+        Ok(Route {
             budget_kbit_s: 2_000,
             link: "cable".parse()?,
             bind: Bind::Any,
             relay: RELAY.parse()?,
             address: to.to_string(),
-        };
-        let dialers = dial(&driver, &identity, vec![route], |_, _| {})?;
-        Ok(Node {
-            driver,
-            _dialers: dialers,
         })
     }
 }
@@ -176,7 +186,17 @@ impl<R: Role + 'static> Node<R> {
 impl Node {
     /// Asks, and waits for the answer.
     pub async fn ask(&self, request: Request) -> anyhow::Result<Answer> {
-        let ask = self.driver.with(|member, now| member.ask(now, request))?;
+        let ask = self.begin(request)?;
+        self.answer(ask).await
+    }
+
+    /// Asks; returns the number of the request.
+    pub fn begin(&self, request: Request) -> anyhow::Result<u32> {
+        self.driver.with(|member, now| member.ask(now, request))
+    }
+
+    /// Waits for the answer to a request.
+    pub async fn answer(&self, ask: u32) -> anyhow::Result<Answer> {
         let until = Instant::now() + ANSWER_MAX;
         loop {
             if let Some(answer) = self.driver.with(|member, _| member.answer(ask)) {

@@ -9,6 +9,7 @@ mod pair;
 mod poor_member;
 mod room;
 mod start_up;
+mod throng;
 mod verdict;
 
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! Broadcasts in rooms: their delay, what they cost, and how many there can be.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use longrein_io::clock;
@@ -79,10 +80,19 @@ pub fn flatness(all: &[RoomFigures]) -> Verdict {
 
 /// Has members of rooms publish in turn, and counts what arrives.
 pub async fn broadcast(hub: &Hub, nodes: &[Node], load: Load) -> anyhow::Result<RoomFigures> {
+    let mut joining = VecDeque::new();
     for (place, node) in nodes.iter().enumerate() {
         for room in rooms_of(place, nodes.len(), load) {
-            join(node, &room_name(room)?).await?;
+            joining.push_back((node, node.begin(join_request(&room_name(room)?)?)?));
+            if joining.len() >= JOINING_MAX
+                && let Some((node, ask)) = joining.pop_front()
+            {
+                expect_joined(&node.answer(ask).await?)?;
+            }
         }
+    }
+    for (node, ask) in joining {
+        expect_joined(&node.answer(ask).await?)?;
     }
     sleep(SETTLE).await;
     for node in nodes {
@@ -164,7 +174,11 @@ impl RoomFigures {
 
 /// Joins a room, which is made if it is not there, and reads its topic.
 pub async fn join(node: &Node, room: &Name) -> anyhow::Result<()> {
-    let join = Request::Join {
+    expect_joined(&node.ask(join_request(room)?).await?)
+}
+
+fn join_request(room: &Name) -> anyhow::Result<Request> {
+    Ok(Request::Join {
         room: room.clone(),
         role: RoomRole::Driver,
         topics: vec![TopicFrom {
@@ -172,8 +186,10 @@ pub async fn join(node: &Node, room: &Name) -> anyhow::Result<()> {
             from: Start::Now,
         }],
         create: Some(settings()),
-    };
-    let answer = node.ask(join).await?;
+    })
+}
+
+fn expect_joined(answer: &Answer) -> anyhow::Result<()> {
     let is_joined = matches!(answer, Answer::Joined { .. });
     anyhow::ensure!(is_joined, "not joined: {answer:?}");
     Ok(())
@@ -245,4 +261,6 @@ const TOPIC: &str = "talk";
 /// Bytes of a message: a position with a few words.
 const BODY: usize = 200;
 const SETTLE: Duration = Duration::from_secs(2);
+/// Answers that are waited for at once.
+const JOINING_MAX: usize = 256;
 const DRAIN: Duration = Duration::from_secs(2);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::joined::{HERE, Joined, THERE, ms};
 use crate::base::PathId;
 use crate::path::Health;
+use crate::wire::Packet;
 
 #[test]
 fn heartbeats_keep_idle_paths_live() {
@@ -17,16 +18,18 @@ fn heartbeats_keep_idle_paths_live() {
         assert!(changes.iter().all(|change| change.health == Health::Live));
         for path in joined.legs[end].paths() {
             assert_eq!(path.health, Health::Live);
-            assert_eq!((path.sent_packets, path.received_packets), (301, 300));
+            assert_eq!(path.sent_packets, path.received_packets);
+            // A minute of one every 350 to 400 ms.
+            assert!((150..=172).contains(&path.sent_packets));
             assert_eq!(path.rtt_min, Some(ms(20)));
         }
     }
     let numbers = joined.sent[HERE].iter().filter(|sent| sent.1 == PathId(0));
-    assert!(numbers.map(|sent| sent.2.path_sequence).eq(2..=301));
-    let reports = joined.sent[HERE]
-        .iter()
-        .filter(|sent| sent.2.report.is_some());
-    assert_eq!(reports.count(), 600);
+    let numbers: Vec<u32> = numbers.map(|sent| sent.2.path_sequence).collect();
+    assert!(numbers.iter().copied().eq(2..=numbers.len() as u32 + 1));
+    let has_report = |sent: &&(_, _, Packet)| sent.2.report.is_some();
+    let reports = joined.sent[HERE].iter().filter(has_report).count();
+    assert_eq!(reports, joined.sent[HERE].len());
 }
 
 #[test]
@@ -61,5 +64,6 @@ fn a_heavily_lossy_path_stays_usable() {
     }
     assert!(down_steps < 600, "{down_steps}");
     let loss = joined.legs[HERE].paths()[0].loss;
-    assert!((loss - 0.8).abs() < 0.15, "{loss}");
+    // Of a handful of packets a second.
+    assert!((loss - 0.8).abs() < 0.25, "{loss}");
 }

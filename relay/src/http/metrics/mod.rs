@@ -179,6 +179,7 @@ fn write_listeners(page: &mut Page, counts: &Counts) {
             ("retried", counts.retried),
             ("refused_full", counts.refused_full),
             ("refused_source", counts.refused_source),
+            ("late", counts.late),
             ("failed", failed),
             ("silent", counts.silent),
             ("replaced", counts.replaced),
