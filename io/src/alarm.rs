@@ -123,5 +123,5 @@ impl Eq for Entry {}
 
 /// How much later at most: a sixth of the time that QUIC takes for an acknowledgement.
 const STEP: Duration = Duration::from_millis(4);
-/// Connections that act in one round: a third of a millisecond.
-const ROUND_MAX: usize = 64;
+/// Connections that act in one round: a quarter of a millisecond.
+const ROUND_MAX: usize = 24;

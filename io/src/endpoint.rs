@@ -401,8 +401,8 @@ impl Drop for Endpoint {
     }
 }
 
-/// Full batches that are read before others have their turn: 512 packets, which take less than a millisecond when they are put off.
-const BATCHES_MAX: usize = 64;
+/// Full batches that are read before others have their turn: 192 packets, which take less than a millisecond when they are put off.
+const BATCHES_MAX: usize = 24;
 /// Packets of calm connections that are handled at one go: a quarter of a millisecond.
 const CALM_AT_ONCE: usize = 16;
 /// Packets that wait: the heartbeats of some thousand nodes, or those of some hundred handshakes (at most 3 MB).

@@ -390,5 +390,5 @@ impl Role for Relay {
     }
 }
 
-/// Seats whose time has come that are worked for at one go: a third of a millisecond of a relay's processor.
-const TIMEOUTS_AT_ONCE: usize = 32;
+/// Seats whose time has come that are worked for at one go: a quarter of a millisecond of a relay's processor.
+const TIMEOUTS_AT_ONCE: usize = 16;
