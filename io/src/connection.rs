@@ -34,6 +34,8 @@ pub(crate) struct Connection {
     datagrams: Cell<u64>,
     /// When the last one came, and how many before it came in quick succession.
     pace: Cell<(Option<Instant>, u8)>,
+    /// Packets that its endpoint has put off.
+    pub(crate) waiting: Cell<u8>,
 }
 
 type Reader = Box<dyn Fn(&[u8])>;
@@ -81,6 +83,7 @@ impl Connection {
             listed: Cell::new(None),
             datagrams: Cell::new(0),
             pace: Cell::new((None, 0)),
+            waiting: Cell::new(0),
         })
     }
 

@@ -299,6 +299,7 @@ impl<R: Role + 'static> Dialer<R> {
                 () = link.hope.notified() => {
                     self.take_heart();
                     few = self.attempts();
+                    next = Instant::now();
                     // The old socket may be bound to what is gone.
                     endpoints = Endpoints::new(engine, &link.wire);
                 }

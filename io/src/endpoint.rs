@@ -235,7 +235,8 @@ impl Endpoint {
             if self.calm.borrow().is_empty() {
                 self.calm_came.notified().await;
             }
-            for _ in 0..CALM_AT_ONCE {
+            let at_once = CALM_AT_ONCE.max(self.calm.borrow().len() / CALM_TURNS);
+            for _ in 0..at_once {
                 let Some(waiting) = self.calm.borrow_mut().pop_front() else {
                     break;
                 };
@@ -380,14 +381,18 @@ impl Endpoint {
 
 impl Waiting {
     fn work(self) {
+        let waiting = &self.connection.waiting;
+        waiting.set(waiting.get().saturating_sub(1));
         self.connection.on_event(self.event, self.from, self.bytes);
     }
 }
 
-/// A packet over the bound is lost, as on the way.
+/// A packet over a bound is lost, as on the way.
 fn put_off(queue: &RefCell<VecDeque<Waiting>>, came: &Notify, waiting: Waiting) {
     let mut queue = queue.borrow_mut();
-    if queue.len() < PUT_OFF_MAX {
+    let own = waiting.connection.waiting.get();
+    if queue.len() < PUT_OFF_MAX && own < PUT_OFF_OF_ONE_MAX {
+        waiting.connection.waiting.set(own + 1);
         queue.push_back(waiting);
         came.notify_one();
     }
@@ -405,7 +410,11 @@ impl Drop for Endpoint {
 const BATCHES_MAX: usize = 24;
 /// Packets of calm connections that are handled at one go: a quarter of a millisecond.
 const CALM_AT_ONCE: usize = 16;
-/// Packets that wait: the heartbeats of some thousand nodes, or those of some hundred handshakes (at most 3 MB).
-const PUT_OFF_MAX: usize = 2_048;
+/// More where more wait, so that none waits for more turns than this: a stop may be among them.
+const CALM_TURNS: usize = 32;
+/// Packets that wait: the heartbeats of all nodes that a relay takes, or those of a thousand handshakes (12 MB at most, of full packets).
+const PUT_OFF_MAX: usize = 8_192;
+/// Of these, of one connection: nobody takes the others' places.
+const PUT_OFF_OF_ONE_MAX: u8 = 16;
 /// Packets of handshakes that have begun before another one begins.
 const GO_ON_MAX: u32 = 8;

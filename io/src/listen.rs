@@ -227,8 +227,8 @@ impl<R: Role + 'static> Reception<R> {
         }
     }
 
-    /// Begins handshakes, one at a time, so that what arrives on paths meanwhile goes first. Whoever has waited for so long that the node
-    /// has begun another attempt since is not answered: under the storm of a thousand nodes that come back at once, the relay would
+    /// Begins handshakes, one at a time, so that what arrives on paths meanwhile goes first. Whoever has waited for so long that most nodes
+    /// have begun another attempt since is not answered: under the storm of a thousand nodes that come back at once, the relay would
     /// be busy with attempts that nobody waits for.
     async fn begin_in_turn(self: Rc<Self>, mut admitted: mpsc::Receiver<Admitted<R>>) {
         while let Some(mut next) = admitted.recv().await {

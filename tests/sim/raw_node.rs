@@ -139,4 +139,4 @@ impl Role for RawNode {
 /// It keeps to no budget: more than any relay takes.
 const UNBOUNDED_KBIT_S: u32 = 1_000_000;
 /// Until a hello that was not answered is said again.
-const HELLO_AGAIN: Duration = Duration::from_millis(200);
+const HELLO_AGAIN: Duration = Duration::from_millis(500);

@@ -345,8 +345,8 @@ pub const HEARTBEAT_ANSWER: Duration = Duration::from_millis(200);
 /// and then, and asking a thousand nodes would not make it less busy.
 pub const ASK_AFTER: Duration = Duration::from_millis(550);
 /// A packet that left so long ago, and a round trip with its queues more, and is not reported by what arrives now, got lost. Whoever asks has
-/// missed it for that long: [`ASK_AFTER`] less [`HEARTBEAT_YIELDED`].
-pub const MISSING_SLACK: Duration = Duration::from_millis(100);
+/// missed it for longer: [`ASK_AFTER`] less [`HEARTBEAT_YIELDED`].
+pub const MISSING_SLACK: Duration = Duration::from_millis(60);
 /// A path from which nothing came for this long is suspect: a heartbeat was missed, and what was asked for since is missing too.
 pub const SUSPECT_AFTER: Duration = Duration::from_millis(600);
 /// A path from which nothing came for this long is down: more than forty heartbeats, as they hasten, which at 80 % loss are all
@@ -355,13 +355,15 @@ pub const DOWN_AFTER: Duration = Duration::from_secs(3);
 /// Heartbeat of a path on which nothing new of its packets was reported for [`SUSPECT_AFTER`], nothing arrived for [`ASK_AFTER`], or a
 /// packet is missing: 13 kbit/s on the wire, which a path that only probes may send.
 pub const HEARTBEAT_HASTY: Duration = Duration::from_millis(50);
-/// Haste slows down to this while it does not help: where it is a relay that is too busy to answer, the haste of thousands would keep it so.
+/// Haste slows down to this where losses of at most [`SILENCE_LOSS_MEASURED`] do not explain that it does not help: it may be a relay that is too
+/// busy to answer, and the haste of thousands would keep it so.
 pub const HEARTBEAT_WEARY: Duration = Duration::from_millis(200);
-/// A path is lost when its silence is no more probable than this by the losses before. The connection in its place is made before it is
-/// given up, so that an error costs a handshake.
-pub const LOST_DOUBT: f64 = 1e-3;
-/// A path that is silent for so long is lost, whatever its losses were.
-pub const LOST_AFTER_MAX: Duration = Duration::from_secs(5);
+/// After so long without an answer all haste has slowed down to that: the path is lost, whatever its losses were.
+pub const HASTE_MAX: Duration = Duration::from_secs(10);
+/// A path is lost when its silence is no more probable than this by the losses before.
+pub const LOST_DOUBT: f64 = 1e-4;
+/// Losses of a silent path are not taken to have been higher, so that it is lost within [`HASTE_MAX`].
+pub const LOST_LOSS_MAX: f64 = 0.95;
 /// A path that has not been welcomed for this long is lost: at 90 % loss both ways, 1,000 hellos with four welcomes each do not all
 /// fail.
 pub const WELCOME_MAX: Duration = Duration::from_secs(10);

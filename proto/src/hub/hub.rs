@@ -245,8 +245,11 @@ impl Hub {
     fn load_taken(&mut self, journal: &str, revision: u64, names: &[u8]) -> Option<()> {
         let line = self.line_of(journal)?;
         let feed = self.feeds.get_mut(&line)?;
-        feed.load_taken(revision, decode(names).ok()?);
-        Some(())
+        let names = decode(names);
+        let is_read = names.is_ok();
+        // What follows it is written by its revision, whatever it says.
+        feed.load_taken(revision, names.unwrap_or_default());
+        is_read.then_some(())
     }
 
     /// The line of a journal, by its name in the store.

@@ -35,5 +35,5 @@ pub use path::{LinkId, Path, PathStatus, Received};
 pub use quiet::{Quiet, is_silent, look_again_at};
 pub use rate::{Rate, Signs, Strain};
 pub use round_trip::RoundTrip;
-pub use silence::Silence;
+pub use silence::{Haste, Silence};
 pub use tokens::Tokens;

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::arrivals::low32;
 use super::traffic::Traffic;
-use super::{Allowance, Carries, Estimate, Fact, Health, Pace, Quiet, Signs, Silence, Strain};
+use super::{
+    Allowance, Carries, Estimate, Fact, Haste, Health, Pace, Quiet, Signs, Silence, Strain,
+};
 use crate::base::limits::{LINK_BUDGET_BITS_PER_S_MAX, MISSING_SLACK};
 use crate::base::{MonoTime, PathId};
 use crate::wire::{AckState, Chunk, Packet};
@@ -181,7 +183,8 @@ impl Path {
         let transit = self
             .estimate
             .on_packet(now, packet.path_sequence, packet.tx_time_us);
-        self.silence.on_heard(now);
+        let round_trip = self.estimate.rtt().unwrap_or_default();
+        self.silence.on_heard(now, round_trip);
         self.is_lost = false;
         if self.estimate.reported().highest > reported {
             self.silence.on_answered(now);
@@ -222,7 +225,7 @@ impl Path {
 
     /// When the heartbeat is due or silence changes the health.
     pub fn next_timeout(&self) -> MonoTime {
-        let heartbeat = self.silence.heartbeat_at();
+        let heartbeat = self.silence.heartbeat_at(self.haste());
         let worse = self.silence.worsens_at(self.health);
         worse.map_or(heartbeat, |worse| heartbeat.min(worse))
     }
@@ -230,7 +233,11 @@ impl Path {
     /// Whether nothing was sent for so long that a heartbeat is due, whatever the health.
     // [WIRE-50]
     pub fn heartbeat_due(&self, now: MonoTime) -> bool {
-        now >= self.silence.heartbeat_at()
+        now >= self.silence.heartbeat_at(self.haste())
+    }
+
+    fn haste(&self) -> Haste {
+        Haste::at(self.estimate.loss(), self.estimate.loss_in())
     }
 
     /// Which one.

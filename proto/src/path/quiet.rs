@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::Loss;
-use super::silence::haste;
+use super::{Haste, Loss};
 use crate::base::MonoTime;
 use crate::base::limits::{
     ASK_AFTER, DOWN_AFTER, HEARTBEAT_HASTY, HEARTBEAT_YIELDED, SILENCE_DOUBT,
@@ -35,17 +34,20 @@ impl Quiet {
     fn probability(&self, now: MonoTime) -> f64 {
         let (here, there) = (judged(self.loss), judged(self.loss_out));
         let silence = now.since(self.heard_at).saturating_sub(SILENCE_SLACK);
+        // A longer one is told in any case.
+        let silence = silence.min(DOWN_AFTER);
+        let haste = Haste::at(self.loss_out, self.loss);
         let lost = |count: u32| here.powf(count.into());
         let Some(round_trip) = self.round_trip else {
             let heartbeats = silence.as_micros() / HEARTBEAT_YIELDED.as_micros();
             return lost(u32::try_from(heartbeats).unwrap_or(u32::MAX));
         };
         let (mut unaware, mut unheard) = (1.0, 0.0);
-        for answered in answered_from(round_trip) {
-            unheard += unaware * (1.0 - there) * lost(hasty(silence, answered));
+        for answered in answered_from(haste, round_trip) {
+            unheard += unaware * (1.0 - there) * lost(hasty(haste, silence, answered));
             unaware *= there;
         }
-        let own_accord = lost(hasty(silence, hastens(round_trip)));
+        let own_accord = lost(hasty(haste, silence, hastens(round_trip)));
         let heartbeat = lost(u32::from(silence >= HEARTBEAT_YIELDED));
         heartbeat * (unheard + unaware * own_accord)
     }
@@ -96,10 +98,11 @@ fn judged(loss: f64) -> f64 {
 }
 
 /// After how long a silence of a peer what each of our questions has it send would begin to arrive; later ones are of no use.
-fn answered_from(round_trip: Duration) -> impl Iterator<Item = Duration> {
+fn answered_from(haste: Haste, round_trip: Duration) -> impl Iterator<Item = Duration> {
     let first = ASK_AFTER + round_trip;
     let own = hastens(round_trip);
-    haste()
+    haste
+        .times()
         .map(move |since| first + since)
         .take_while(move |answered| *answered < own)
 }
@@ -110,9 +113,9 @@ fn hastens(round_trip: Duration) -> Duration {
 }
 
 /// Packets of a peer that is in haste since then.
-fn hasty(silence: Duration, since: Duration) -> u32 {
+fn hasty(haste: Haste, silence: Duration, since: Duration) -> u32 {
     silence.checked_sub(since).map_or(0, |span| {
-        let sent = haste().take_while(|sent| *sent <= span).count();
+        let sent = haste.times().take_while(|sent| *sent <= span).count();
         u32::try_from(sent).unwrap_or(u32::MAX)
     })
 }
@@ -171,17 +174,20 @@ mod tests {
     /// Of a peer that obeys the wire's rules: which question arrives first, if any, and when the peer had sent something before.
     #[test]
     fn nothing_is_missed_before_it_is_sent() {
-        for round_trip_ms in [2, 10, 20, 48, 50, 120, 200, 400] {
+        for (haste, round_trip_ms) in [2, 10, 20, 48, 50, 120, 200, 400]
+            .into_iter()
+            .flat_map(|ms| [(Haste::Wearing, ms), (Haste::Lasting, ms)])
+        {
             let round_trip = Duration::from_millis(round_trip_ms);
-            let questions: Vec<Duration> = answered_from(round_trip).collect();
+            let questions: Vec<Duration> = answered_from(haste, round_trip).collect();
             for heard in questions.iter().map(Some).chain([None]) {
                 let since = heard.copied().unwrap_or(hastens(round_trip));
                 for last_ms in [0, 100, 199, 200, 399] {
-                    let sent = sent_in_silence(round_trip / 2, last_ms, heard.copied());
+                    let sent = sent_in_silence(haste, round_trip / 2, last_ms, heard.copied());
                     for ms in 0..3_000 {
                         let silence = Duration::from_millis(ms);
                         let counted =
-                            u32::from(silence >= HEARTBEAT_YIELDED) + hasty(silence, since);
+                            u32::from(silence >= HEARTBEAT_YIELDED) + hasty(haste, silence, since);
                         let now = at(10_000) + silence + SILENCE_SLACK;
                         let here = |sent: &&MonoTime| **sent + round_trip / 2 <= now;
                         let would_be_here = sent.iter().filter(here).count();
@@ -197,12 +203,17 @@ mod tests {
 
     /// What a peer sends after a packet that arrives at 10 s, of which none arrives. It had heard something `last_ms` before that packet,
     /// and hears then only what would be answered after so long a silence.
-    fn sent_in_silence(way: Duration, last_ms: u64, answered: Option<Duration>) -> Vec<MonoTime> {
+    fn sent_in_silence(
+        haste: Haste,
+        way: Duration,
+        last_ms: u64,
+        answered: Option<Duration>,
+    ) -> Vec<MonoTime> {
         let last = at(10_000).before(way);
         let heard = last.before(Duration::from_millis(last_ms));
         let mut peer = crate::path::Silence::new(at(0));
         peer.on_sent(heard.before(HEARTBEAT_YIELDED));
-        peer.on_heard(heard);
+        peer.on_heard(heard, way * 2);
         peer.on_answered(heard);
         peer.on_sent(last);
         // The report of that packet comes as late as it may.
@@ -215,10 +226,10 @@ mod tests {
                 peer.on_answered(now);
             }
             if Some(now) == asked {
-                peer.on_heard(now);
+                peer.on_heard(now, way * 2);
                 peer.on_missing(now);
             }
-            if now >= peer.heartbeat_at() {
+            if now >= peer.heartbeat_at(haste) {
                 peer.on_sent(now);
                 sent.push(now);
             }
@@ -241,8 +252,8 @@ mod tests {
     fn above_it_is_told_as_late_as_losses_ask_for_and_never_later_than_a_path_is_down() {
         for (loss, told) in [
             (0.3, 980),
-            (0.5, 1_730),
-            (0.8, 3_000),
+            (0.5, 1_155),
+            (0.8, 2_305),
             (0.9, 3_000),
             (1.0, 3_000),
         ] {
@@ -264,7 +275,7 @@ mod tests {
     fn several_paths_are_told_sooner_than_one_and_count_from_the_last_packet_of_any() {
         let (one, other) = (quiet(1_000, 0.8, 20), quiet(900, 0.8, 60));
         let both = told_after(&[one, other]);
-        assert!((1_000..3_000).contains(&both), "{both}");
+        assert!((1_000..1_900).contains(&both), "{both}");
         let clean = quiet(0, 0.0, 20);
         assert_eq!(told_after(&[clean, quiet(1_000, 0.0, 100)]), 940);
         assert!(!is_silent(at(9_000), &[]));
