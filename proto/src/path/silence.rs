@@ -17,7 +17,7 @@ pub struct Silence {
     heard_at: MonoTime,
     /// When the peer last reported that one of our packets arrived, or the path began.
     answered_at: MonoTime,
-    /// When the last packet was sent; before the first, such that one is due.
+    /// When the last packet was sent, or the path began.
     sent_at: MonoTime,
     /// Whether what arrived last is to be answered.
     is_asked: bool,
@@ -35,8 +35,8 @@ impl Silence {
         Silence {
             heard_at: now,
             answered_at: now,
-            sent_at: now.before(HEARTBEAT_YIELDED),
-            is_asked: false,
+            sent_at: now,
+            is_asked: true,
             is_answer: false,
             period: HEARTBEAT - spread(now),
             missing_since: None,
@@ -206,7 +206,9 @@ mod tests {
     /// Whoever heard, was answered and sent at this time, and did not answer by that.
     fn calm(ms: u64) -> Silence {
         let mut silence = Silence::new(at(0));
-        silence.on_sent(at(ms));
+        for _ in 0..2 {
+            silence.on_sent(at(ms));
+        }
         silence.on_heard(at(ms), RTT);
         silence.on_answered(at(ms));
         silence
@@ -324,6 +326,7 @@ mod tests {
     #[test]
     fn an_answer_ends_the_haste() {
         let mut silence = Silence::new(at(0));
+        silence.on_sent(at(0));
         silence.on_sent(at(600));
         assert_eq!(silence.heartbeat_at(Haste::Wearing), at(650));
         silence.on_heard(at(610), RTT);
