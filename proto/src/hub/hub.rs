@@ -26,8 +26,8 @@ use super::{
 use crate::base::limits::RETENTION_EVERY;
 use crate::base::{Class, MonoTime, Name, NodeName};
 use crate::wire::hub::{
-    Answer, Ask, Frame, HubRefusal, LeaveReason, Line, Request, Retention, RoomSettings, Tell,
-    decode, encode,
+    Answer, Ask, Frame, HubRefusal, Journal, LeaveReason, Line, Request, Retention, RoomSettings,
+    Tell, decode, encode,
 };
 
 /// What a hub is set to.
@@ -254,25 +254,21 @@ impl Hub {
 
     /// The line of a journal, by its name in the store.
     fn line_of(&self, journal: &str) -> Option<Line> {
-        let (kind, rest) = journal.split_once('/')?;
-        if kind == MAIL {
-            let node: NodeName = rest.parse().ok()?;
-            return self.mailboxes.get(&node).copied();
+        match named(journal)? {
+            Journal::Mailbox { node } => self.mailboxes.get(&node).copied(),
+            Journal::Topic { room, topic } => self.rooms.get(&room)?.topics.get(&topic).copied(),
         }
-        let (room, topic) = rest.split_once('/')?;
-        let (room, topic): (Name, Name) = (room.parse().ok()?, topic.parse().ok()?);
-        self.rooms.get(&room)?.topics.get(&topic).copied()
     }
 
     /// Takes a journal of the store; none when its name says nothing.
     fn load_journal(&mut self, journal: &Arc<str>, head: JournalHead) -> Option<()> {
-        let (kind, rest) = journal.split_once('/')?;
-        if kind == MAIL {
-            self.open_mailbox(&rest.parse().ok()?, Some(head));
-            return Some(());
-        }
-        let (room, topic) = rest.split_once('/')?;
-        let (room, topic): (Name, Name) = (room.parse().ok()?, topic.parse().ok()?);
+        let (room, topic) = match named(journal)? {
+            Journal::Mailbox { node } => {
+                self.open_mailbox(&node, Some(head));
+                return Some(());
+            }
+            Journal::Topic { room, topic } => (room, topic),
+        };
         let retention = self.rooms.get(&room)?.settings.retention;
         let line = self.new_line();
         let feed = Feed::stored(line, self.epoch, Arc::clone(journal), Some(head), retention);
@@ -599,6 +595,20 @@ impl Hub {
         self.last_line += 1;
         Line(self.last_line)
     }
+}
+
+/// The journal that has this name in the store; none when it says nothing.
+fn named(journal: &str) -> Option<Journal> {
+    let (kind, rest) = journal.split_once('/')?;
+    if kind == MAIL {
+        let node = rest.parse().ok()?;
+        return Some(Journal::Mailbox { node });
+    }
+    let (room, topic) = rest.split_once('/')?;
+    Some(Journal::Topic {
+        room: room.parse().ok()?,
+        topic: topic.parse().ok()?,
+    })
 }
 
 /// Names of journals begin so: of mailboxes, and of topics.

@@ -11,7 +11,7 @@ use longrein_proto::base::{NodeKind, NodeName};
 use longrein_proto::wire::hub::{Answer, Request, Selector};
 use tokio::time::{Instant, sleep};
 
-use super::fleet::{Door, Hub, Node, names};
+use super::fleet::{CONNECT_MAX, Door, Hub, Node, names};
 use super::pair::Pair;
 use super::throng::Throng;
 use super::verdict::Verdict;
@@ -228,7 +228,6 @@ impl CrowdFigures {
 }
 
 const LOOK: Duration = Duration::from_millis(10);
-const CONNECT_MAX: Duration = Duration::from_secs(60);
 const SETTLE_MAX: Duration = Duration::from_secs(30);
 const SETTLED_MS_MAX: u64 = 5_000;
 const RATIO_MAX: f64 = 2.0;

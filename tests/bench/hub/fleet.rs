@@ -76,7 +76,7 @@ impl Hub {
         let text = format!(
             "[identity]\ndirectory = {:?}\n[[listen]]\nname = \"main\"\naddress = \"{address}\"\n\
              [connections]\nper_source = 8192\nhalf_open_per_source = 1024\n\
-             handshakes_per_s_per_source = 5000\nhandshakes_per_s = 5000\n[log]\nlevel = \"info\"\n\
+             handshakes_per_s_per_source = 5000\nhandshakes_per_s = 5000\n[log]\nlevel = \"warn\"\n\
              [budget]\nsource_bytes_per_s = 20000000\ndestination_bytes_per_s = 20000000\n\
              [hub]\nenabled = true\ndirectory = {:?}\n{more}",
             papers.node(&relay),
@@ -240,7 +240,7 @@ pub fn names(kind: NodeKind, count: usize) -> anyhow::Result<Vec<NodeName>> {
 
 const RELAY: &str = "east";
 const SETTLE: Duration = Duration::from_secs(1);
-const CONNECT_MAX: Duration = Duration::from_secs(60);
+pub const CONNECT_MAX: Duration = Duration::from_secs(60);
 const ANSWER_MAX: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(10);
 /// After ten of them: 125 handshakes a second.
