@@ -53,7 +53,11 @@ impl Targets {
         Targets {
             // The first message is sent at the beginning, the last one a period before the end.
             deliveries_per_s: deliveries_per_s * 0.99,
-            p99_us: P99_US_MAX,
+            p99_us: if deliveries_per_s > READERS_AT_EASE_PER_S {
+                SUSTAINED_P99_US_MAX
+            } else {
+                P99_US_MAX
+            },
         }
     }
 }
@@ -256,6 +260,10 @@ pub fn room_name(room: usize) -> anyhow::Result<Name> {
 }
 
 const P99_US_MAX: u64 = 50_000;
+/// Above this the members' process takes all of its core, and what is measured is how long a message waits there: what counts is that nothing
+/// piles up.
+const READERS_AT_EASE_PER_S: f64 = 15_000.0;
+const SUSTAINED_P99_US_MAX: u64 = 100_000;
 const OFF_PCT_MAX: f64 = 20.0;
 const TOPIC: &str = "talk";
 /// Bytes of a message: a position with a few words.
