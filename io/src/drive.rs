@@ -8,12 +8,12 @@ use crate::connection::Connection;
 use crate::engine::Engine;
 use crate::path::{CLOSE_DONE, Path};
 use crate::remote::{Call, Remote};
-use longrein_proto::base::{MonoTime, Name, PathId};
+use longrein_proto::base::{MonoTime, Name, NodeName, PathId};
 use longrein_proto::crypto::Peer;
 use longrein_proto::role::{Input, Role, Transmit};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io;
 use std::rc::{Rc, Weak};
@@ -29,6 +29,8 @@ struct Inner<R: Role> {
     role: RefCell<R>,
     on_event: RefCell<EventHandler<R>>,
     paths: RefCell<BTreeMap<PathId, Rc<Path>>>,
+    /// The same by node: a relay looks at one node's whenever one comes up.
+    by_peer: RefCell<BTreeSet<(NodeName, PathId)>>,
     engine: Engine,
     tasks: RefCell<Vec<JoinHandle<()>>>,
     calls: mpsc::Sender<Call<R>>,
@@ -78,6 +80,7 @@ impl<R: Role + 'static> Driver<R> {
             role: RefCell::new(role),
             on_event: RefCell::new(Box::new(on_event)),
             paths: RefCell::default(),
+            by_peer: RefCell::default(),
             engine: Engine::new()?,
             tasks: RefCell::default(),
             calls,
@@ -142,6 +145,14 @@ impl<R: Role + 'static> Driver<R> {
     /// The paths that are up, by number.
     pub fn paths(&self) -> Vec<Rc<Path>> {
         self.0.paths.borrow().values().cloned().collect()
+    }
+
+    /// The paths to a node that are up, by number.
+    pub fn paths_to(&self, node: &NodeName) -> Vec<Rc<Path>> {
+        let by_peer = self.0.by_peer.borrow();
+        let from = (node.clone(), PathId(0));
+        let own = by_peer.range(from..).take_while(|(peer, _)| peer == node);
+        own.filter_map(|(_, id)| self.path(*id)).collect()
     }
 
     /// What was counted so far.
@@ -215,6 +226,8 @@ impl<R: Role + 'static> Driver<R> {
             Rc::clone(&connection),
         ));
         self.0.paths.borrow_mut().insert(id, Rc::clone(&path));
+        let by_peer = (path.peer().clone(), id);
+        self.0.by_peer.borrow_mut().insert(by_peer);
         self.count(|counts| counts.paths_up += 1);
         tracing::info!(path = id.0, %link, node = %path.peer(), remote = %path.remote(), "path is up");
         tokio::task::spawn_local(self.clone().see_off(Rc::clone(&path)));
@@ -242,6 +255,8 @@ impl<R: Role + 'static> Driver<R> {
     async fn see_off(self, path: Rc<Path>) {
         let ending = path.connection().ended().await;
         self.0.paths.borrow_mut().remove(&path.id());
+        let by_peer = (path.peer().clone(), path.id());
+        self.0.by_peer.borrow_mut().remove(&by_peer);
         self.count(|counts| {
             counts.paths_down += 1;
             counts.datagrams += path.datagrams();

@@ -314,8 +314,7 @@ impl<R: Role + 'static> Reception<R> {
 
     /// An old connection of a node that is cut off counts as up until its idle timeout: it gives way.
     fn make_room(&self, node: &NodeName) {
-        let mut paths = self.driver.paths();
-        paths.retain(|path| path.peer() == node);
+        let paths = self.driver.paths_to(node);
         if paths.len() >= self.limits.connections_per_node
             && let Some(silent) = paths.iter().min_by_key(|path| path.heard())
         {
