@@ -14,12 +14,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
+use longrein_io::priority;
 use longrein_proto::base::{Channel, FencingToken, MonoTime, Refusal, Stage};
 use longrein_proto::control::{Accepted, ActuationConfig, TICK};
 use longrein_proto::wire::{Command, Drive, Telemetry};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::setpriority_process;
-use tracing::{error, info};
+use tracing::error;
 
 use crate::adapter::Adapter;
 use crate::applied_log::{AppliedLog, Journey};
@@ -204,7 +204,7 @@ struct Runner {
 
 impl Runner {
     fn run(mut self) {
-        raise_priority();
+        priority::go_first("control", NICE);
         while !self.shared.is_shut_down() {
             self.turn();
             self.wait();
@@ -374,19 +374,9 @@ impl Drop for Runner {
     }
 }
 
-/// Before other threads of the machine where the system allows it (`CAP_SYS_NICE` or `LimitNICE=`). A nice value and not
-/// `SCHED_FIFO`: an adapter with a fault must not starve the machine.
-fn raise_priority() {
-    // On Linux a nice value belongs to the calling thread (setpriority(2), "C library/kernel differences").
-    match setpriority_process(None, NICE) {
-        Ok(()) => info!(nice = NICE, "control thread runs before others"),
-        Err(why) => info!(%why, "control thread runs at normal priority"),
-    }
-}
-
 /// The longest sleep while nothing can be late: half of what [`longrein_proto::control::Progress`] looks for.
 const REST: Duration = Duration::from_millis(50);
-/// Nice value of the control thread.
+/// Nice value of the control thread. Not `SCHED_FIFO`: an adapter with a fault must not starve the machine.
 pub(crate) const NICE: i32 = -15;
 /// Commands that may wait: five seconds of 50 Hz, of which the deadlines will have refused most.
 const COMMANDS_WAITING_MAX: usize = 256;

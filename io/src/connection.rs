@@ -34,8 +34,10 @@ pub(crate) struct Connection {
     datagrams: Cell<u64>,
     /// When the last one came, and how many before it came in quick succession.
     pace: Cell<(Option<Instant>, u8)>,
-    /// Packets that its endpoint has put off.
+    /// Packets of it that wait for their turn.
     pub(crate) waiting: Cell<u8>,
+    /// Whether it has a lane, or its endpoint tries to give it one.
+    pub(crate) has_lane: Cell<bool>,
 }
 
 type Reader = Box<dyn Fn(&[u8])>;
@@ -84,6 +86,7 @@ impl Connection {
             datagrams: Cell::new(0),
             pace: Cell::new((None, 0)),
             waiting: Cell::new(0),
+            has_lane: Cell::new(false),
         })
     }
 
@@ -92,8 +95,13 @@ impl Connection {
         self.state.get() != State::Handshake
     }
 
-    /// Whether packets come in quick succession, as those of whoever drives do; one more comes now.
-    pub(crate) fn is_busy(&self, now: Instant) -> bool {
+    /// Whether packets come in quick succession, as those of whoever drives do.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.pace.get().1 >= QUICK_MIN
+    }
+
+    /// A packet comes now.
+    pub(crate) fn keep_pace(&self, now: Instant) {
         let (last, quick) = self.pace.get();
         let is_quick = last.is_some_and(|last| now.saturating_duration_since(last) <= QUICK);
         let quick = if is_quick {
@@ -102,7 +110,6 @@ impl Connection {
             quick / 2
         };
         self.pace.set((Some(now), quick));
-        quick >= QUICK_MIN
     }
 
     /// Waits for the handshake's end.

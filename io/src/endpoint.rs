@@ -4,9 +4,11 @@ use crate::alarm::Alarm;
 use crate::connection::Connection;
 use crate::ending::Ending;
 use crate::engine::OnArrival;
+use crate::lane::Lanes;
 use crate::path::CLOSE_DONE;
 use crate::port::{Inbox, Port, Received, ecn};
 use crate::repeats::{Effort, Repeats};
+use crate::turns::{Turns, Waiting};
 use crate::wire_bytes::WireBytes;
 use quinn_proto::{
     ClientConfig, ConnectError, ConnectionEvent, ConnectionHandle, DatagramEvent, EndpointConfig,
@@ -34,12 +36,11 @@ pub(crate) struct Endpoint {
     connections: RefCell<BTreeMap<ConnectionHandle, Rc<Connection>>>,
     incoming: RefCell<VecDeque<Incoming>>,
     /// What came for connections that say little, and waits until the busy ones had their turn; at an end that listens.
-    calm: RefCell<VecDeque<Waiting>>,
-    calm_came: Notify,
+    calm: Turns,
     is_listening: bool,
+    lanes: Lanes,
     /// What came for handshakes, and waits until all paths had their turn.
-    handshakes: RefCell<VecDeque<Waiting>>,
-    handshake_came: Notify,
+    handshakes: Turns,
     /// How many went on since the last began.
     went_on: Cell<u32>,
     has_turn: Notify,
@@ -47,14 +48,6 @@ pub(crate) struct Endpoint {
     wanted: Cell<bool>,
     changed: Notify,
     unclaimed: Cell<u64>,
-}
-
-/// A packet that is not urgent.
-struct Waiting {
-    connection: Rc<Connection>,
-    event: ConnectionEvent,
-    from: SocketAddr,
-    bytes: usize,
 }
 
 impl Endpoint {
@@ -85,11 +78,10 @@ impl Endpoint {
             this: Weak::clone(this),
             connections: RefCell::default(),
             incoming: RefCell::default(),
-            calm: RefCell::default(),
-            calm_came: Notify::new(),
+            calm: Turns::default(),
             is_listening,
-            handshakes: RefCell::default(),
-            handshake_came: Notify::new(),
+            lanes: Lanes::default(),
+            handshakes: Turns::default(),
             went_on: Cell::new(0),
             has_turn: Notify::new(),
             wanted: Cell::new(true),
@@ -111,6 +103,11 @@ impl Endpoint {
     /// Datagrams that no connection took: garbage, connections that are not known here, and new ones that QUIC refused.
     pub(crate) fn unclaimed(&self) -> u64 {
         self.unclaimed.get()
+    }
+
+    /// Datagrams of connections that were lost here, as too many waited for their turn.
+    pub(crate) fn overflowed(&self) -> u64 {
+        self.calm.dropped() + self.handshakes.dropped()
     }
 
     /// Begins a connection; its first packet is sent.
@@ -192,6 +189,7 @@ impl Endpoint {
     /// Closes all connections and takes no more.
     pub(crate) fn close(&self) {
         self.release();
+        self.lanes.close();
         let connections: Vec<Rc<Connection>> =
             self.connections.borrow().values().cloned().collect();
         for connection in connections {
@@ -219,10 +217,7 @@ impl Endpoint {
     /// Reads its socket until that fails.
     pub(crate) async fn read(self: Rc<Self>) {
         while self.port.readable().await.is_ok() {
-            if let Some(hook) = self.on_arrival.get() {
-                hook();
-            }
-            if self.receive() == Received::More {
+            if self.receive(&self.port, AT_ONCE) == Received::More {
                 yield_now().await;
             }
         }
@@ -232,12 +227,11 @@ impl Endpoint {
     /// command does not wait for the heartbeats of thousands. Never ends.
     pub(crate) async fn tend_calm(&self) {
         loop {
-            if self.calm.borrow().is_empty() {
-                self.calm_came.notified().await;
-            }
-            let at_once = CALM_AT_ONCE.max(self.calm.borrow().len() / CALM_TURNS);
-            for _ in 0..at_once {
-                let Some(waiting) = self.calm.borrow_mut().pop_front() else {
+            let first = self.calm.next().await;
+            let at_once = CALM_AT_ONCE.max(self.calm.len() / CALM_TURNS);
+            first.work();
+            for _ in 1..at_once {
+                let Some(waiting) = self.calm.pop() else {
                     break;
                 };
                 waiting.work();
@@ -250,11 +244,7 @@ impl Endpoint {
     /// ends.
     pub(crate) async fn shake_hands(&self) {
         loop {
-            let Some(waiting) = self.handshakes.borrow_mut().pop_front() else {
-                self.handshake_came.notified().await;
-                continue;
-            };
-            waiting.work();
+            self.handshakes.next().await.work();
             self.went_on.set(self.went_on.get().saturating_add(1));
             self.has_turn.notify_one();
             yield_now().await;
@@ -263,7 +253,7 @@ impl Endpoint {
 
     /// Waits until a new handshake may begin: those that have begun go first, though not for ever.
     pub(crate) async fn handshake_turn(&self) {
-        while !self.handshakes.borrow().is_empty() && self.went_on.get() < GO_ON_MAX {
+        while self.handshakes.len() > 0 && self.went_on.get() < GO_ON_MAX {
             self.has_turn.notified().await;
         }
         self.went_on.set(0);
@@ -309,17 +299,26 @@ impl Endpoint {
         connection
     }
 
-    /// Handles what is there, up to a bound.
-    fn receive(&self) -> Received {
+    /// Handles what is there at one of its ports, until it was so many datagrams.
+    pub(crate) fn receive(&self, port: &Port, at_once: usize) -> Received {
+        if let Some(hook) = self.on_arrival.get() {
+            hook();
+        }
         let mut inbox = self.inbox.borrow_mut();
-        for _ in 0..BATCHES_MAX {
-            let received = self.port.receive(&mut inbox);
+        let mut handled = 0;
+        // What the network says of packets that left comes as a batch without any.
+        for _ in 0..at_once {
+            let received = port.receive(&mut inbox);
             let now = Instant::now();
             for (meta, datagram) in inbox.datagrams() {
                 self.on_datagram(now, meta, datagram);
+                handled += 1;
             }
             if received == Received::All {
                 return Received::All;
+            }
+            if handled >= at_once {
+                break;
             }
         }
         Received::More
@@ -348,16 +347,28 @@ impl Endpoint {
                     bytes: datagram.len(),
                 };
                 if !waiting.connection.is_up() {
-                    put_off(&self.handshakes, &self.handshake_came, waiting);
-                } else if self.is_listening && !waiting.connection.is_busy(now) {
-                    put_off(&self.calm, &self.calm_came, waiting);
+                    self.handshakes.push(waiting);
+                    return;
+                }
+                waiting.connection.keep_pace(now);
+                if self.is_listening && !waiting.connection.is_busy() {
+                    self.calm.push(waiting);
                 } else {
-                    waiting.work();
+                    self.work_at_once(waiting, meta);
                 }
             }
             Some(DatagramEvent::NewConnection(incoming)) => self.on_incoming(incoming),
             Some(DatagramEvent::Response(transmit)) => self.on_stray(Some((transmit, answer))),
             None => self.on_stray(None),
+        }
+    }
+
+    fn work_at_once(&self, waiting: Waiting, meta: &RecvMeta) {
+        let connection = Rc::clone(&waiting.connection);
+        waiting.work();
+        // It is there only when a packet from there has opened: nobody gets a socket in another's name.
+        if self.is_listening && connection.remote() == meta.addr {
+            self.lanes.open(&self.this, &self.port, &connection, meta);
         }
     }
 
@@ -379,25 +390,6 @@ impl Endpoint {
     }
 }
 
-impl Waiting {
-    fn work(self) {
-        let waiting = &self.connection.waiting;
-        waiting.set(waiting.get().saturating_sub(1));
-        self.connection.on_event(self.event, self.from, self.bytes);
-    }
-}
-
-/// A packet over a bound is lost, as on the way.
-fn put_off(queue: &RefCell<VecDeque<Waiting>>, came: &Notify, waiting: Waiting) {
-    let mut queue = queue.borrow_mut();
-    let own = waiting.connection.waiting.get();
-    if queue.len() < PUT_OFF_MAX && own < PUT_OFF_OF_ONE_MAX {
-        waiting.connection.waiting.set(own + 1);
-        queue.push_back(waiting);
-        came.notify_one();
-    }
-}
-
 impl Drop for Endpoint {
     fn drop(&mut self) {
         for incoming in self.incoming.take() {
@@ -406,15 +398,11 @@ impl Drop for Endpoint {
     }
 }
 
-/// Full batches that are read before others have their turn: 192 packets, which take less than a millisecond when they are put off.
-const BATCHES_MAX: usize = 24;
+/// Datagrams that are read before others have their turn: a quarter of a millisecond when they are put off.
+const AT_ONCE: usize = 64;
 /// Packets of calm connections that are handled at one go: a quarter of a millisecond.
 const CALM_AT_ONCE: usize = 16;
 /// More where more wait, so that none waits for more turns than this: a stop may be among them.
 const CALM_TURNS: usize = 32;
-/// Packets that wait: the heartbeats of all nodes that a relay takes, or those of a thousand handshakes (12 MB at most, of full packets).
-const PUT_OFF_MAX: usize = 8_192;
-/// Of these, of one connection: nobody takes the others' places.
-const PUT_OFF_OF_ONE_MAX: u8 = 16;
 /// Packets of handshakes that have begun before another one begins.
 const GO_ON_MAX: u32 = 8;

@@ -51,6 +51,8 @@ pub struct ListenCounts {
     pub datagrams: u64,
     /// Those of them that no connection took: garbage, connections that are not known here.
     pub unclaimed: u64,
+    /// Those of connections that were lost here, as too many waited for their turn.
+    pub overflowed: u64,
     /// Packets that never left, as the kernel took none and enough of them waited.
     pub unsent: u64,
     /// First packets of connections.
@@ -99,6 +101,7 @@ impl Listener {
         ListenCounts {
             datagrams: self.endpoint.port().received(),
             unclaimed: self.endpoint.unclaimed(),
+            overflowed: self.endpoint.overflowed(),
             unsent: self.endpoint.port().dropped(),
             ..self.counts.borrow().clone()
         }

@@ -2,6 +2,7 @@
 
 use crate::backlog::Backlog;
 use crate::clock;
+use crate::socket;
 use crate::sparse::Sparse;
 use crate::wire_bytes::WireBytes;
 use quinn_proto::{EcnCodepoint, Transmit};
@@ -26,7 +27,7 @@ pub(crate) struct Port {
     address: SocketAddr,
     backlog: RefCell<Backlog>,
     blocked: Notify,
-    received: Cell<u64>,
+    received: Rc<Cell<u64>>,
     /// Nothing leaves by it any more.
     stranded: Cell<bool>,
     failures: RefCell<Sparse>,
@@ -53,11 +54,22 @@ impl Port {
             quic,
             backlog: RefCell::default(),
             blocked: Notify::new(),
-            received: Cell::new(0),
+            received: Rc::default(),
             stranded: Cell::new(false),
             failures: RefCell::default(),
             wire,
         })
+    }
+
+    /// A port of its own for what `far` sends to `local` here, as if by this one: what arrives there is counted here.
+    ///
+    /// # Errors
+    /// When the system gives no such socket.
+    pub(crate) fn beside(&self, local: SocketAddr, far: SocketAddr) -> io::Result<Port> {
+        let socket = socket::beside(self.socket.get_ref(), local, far)?;
+        let mut port = Port::new(socket, Rc::clone(&self.wire))?;
+        port.received = Rc::clone(&self.received);
+        Ok(port)
     }
 
     /// Where it is bound.
@@ -104,8 +116,10 @@ impl Port {
             filled = self
                 .quic
                 .recv(socket.into(), &mut slices, metas.as_mut_slice());
-            match filled {
+            match &filled {
                 Ok(BATCH) => Ok(()),
+                // The network said something about what was sent before. That is told once, and ahead of what has arrived.
+                Err(error) if error.kind() != ErrorKind::WouldBlock => Ok(()),
                 Ok(_) | Err(_) => Err(ErrorKind::WouldBlock.into()),
             }
         });
@@ -189,7 +203,7 @@ impl Port {
 /// Whether a socket may hold more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Received {
-    /// The batch was full.
+    /// The batch was full, or something came before it.
     More,
     /// It is empty.
     All,
@@ -304,6 +318,95 @@ mod tests {
             assert_eq!(port.wire.total(), bytes as u64);
             // An empty datagram is counted, and nobody else has to look at it.
             assert_eq!(got, sent[1..]);
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn what_comes_for_a_port_beside_another_waits_behind_nobody_else() {
+        runtime::run(async || {
+            let main = port();
+            let [driver, stranger] =
+                [(); 2].map(|()| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+            let far = driver.local_addr().unwrap();
+            driver.send_to(&[1], main.address()).unwrap();
+
+            let lane = main.beside(main.address(), far).unwrap();
+            for _ in 0..BATCH * 3 {
+                stranger.send_to(&[2], main.address()).unwrap();
+            }
+            driver.send_to(&[3], main.address()).unwrap();
+
+            let mut inbox = Inbox::new();
+            lane.readable().await.unwrap();
+            assert_eq!(lane.receive(&mut inbox), Received::All);
+            let got: Vec<u8> = inbox.datagrams().map(|(_, bytes)| bytes[0]).collect();
+            assert_eq!(got, [3]);
+
+            let mut got = Vec::new();
+            main.readable().await.unwrap();
+            while main.receive(&mut inbox) == Received::More {
+                got.extend(inbox.datagrams().map(|(_, bytes)| bytes[0]));
+            }
+            got.extend(inbox.datagrams().map(|(_, bytes)| bytes[0]));
+            let mut sent = vec![2; BATCH * 3 + 1];
+            sent[0] = 1;
+            assert_eq!(got, sent, "nobody else's goes there, and nothing is lost");
+            assert_eq!(main.received(), BATCH as u64 * 3 + 2, "both are counted");
+
+            drop(lane);
+            driver.send_to(&[4], main.address()).unwrap();
+            main.readable().await.unwrap();
+            assert_eq!(main.receive(&mut inbox), Received::All);
+            assert_eq!(inbox.datagrams().count(), 1, "it comes here again");
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn what_the_network_says_of_packets_that_left_hides_none_that_arrived() {
+        runtime::run(async || {
+            let main = port();
+            let far = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let address = far.local_addr().unwrap();
+            let lane = main.beside(main.address(), address).unwrap();
+            drop(far);
+            // Nobody is there any more, and the machine says so.
+            let transmit = Transmit {
+                destination: address,
+                ecn: None,
+                size: 1,
+                segment_size: None,
+                src_ip: None,
+            };
+            lane.send(&transmit, &[1]);
+            let far = UdpSocket::bind(address).unwrap();
+            far.send_to(&[2], main.address()).unwrap();
+
+            let mut inbox = Inbox::new();
+            lane.readable().await.unwrap();
+            let mut got = Vec::new();
+            while lane.receive(&mut inbox) == Received::More {
+                got.extend(inbox.datagrams().map(|(_, bytes)| bytes[0]));
+            }
+            got.extend(inbox.datagrams().map(|(_, bytes)| bytes[0]));
+            assert_eq!(got, [2]);
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_port_with_others_beside_it_is_still_taken_for_everybody_else() {
+        runtime::run(async || {
+            let main = port();
+            let far = (Ipv4Addr::LOCALHOST, 9).into();
+            let lane = main.beside(main.address(), far).unwrap();
+            let second = socket::open(main.address(), None, socket::NODE_BUFFER_BYTES);
+            assert!(matches!(
+                second,
+                Err(socket::SocketError::PortInUse { local }) if local == main.address()
+            ));
+            drop(lane);
         })
         .unwrap();
     }

@@ -1,6 +1,6 @@
 //! UDP sockets, bound to an address or to an interface.
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -71,6 +71,35 @@ pub fn open(
         }
         Err(source) => Err(SocketError::Other { local, source }),
     }
+}
+
+/// Opens a socket beside `main`, for what `far` sends to `local`, which is an address of `main`: the kernel has it wait there and no more
+/// behind what all others send. Until both are bound it may get packets of others, and others that were on their way come by `main`: who
+/// reads one reads both.
+///
+/// # Errors
+/// When the port needs a privilege that the program has no more, or no descriptor is left.
+pub(crate) fn beside(
+    main: &UdpSocket,
+    local: SocketAddr,
+    far: SocketAddr,
+) -> io::Result<UdpSocket> {
+    let main = SockRef::from(main);
+    let socket = Socket::new(
+        Domain::for_address(local),
+        Type::DGRAM.nonblocking().cloexec(),
+        Some(Protocol::UDP),
+    )?;
+    if let Some(interface) = main.device()? {
+        socket.bind_device(Some(&interface))?;
+    }
+    // Of `main` only now: a second program that wants the port is still refused, as it binds without.
+    main.set_reuse_port(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_recv_buffer_size(NODE_BUFFER_BYTES)?;
+    socket.bind(&local.into())?;
+    socket.connect(&far.into())?;
+    Ok(socket.into())
 }
 
 /// The address that packets to `far` have when they leave by an interface, any port. A socket that is bound to it never changes it:
@@ -189,9 +218,9 @@ pub enum SocketError {
     },
 }
 
-/// Bytes of kernel buffer for the sockets of a node: 200 packets, more than any burst of one link.
+/// Bytes of kernel buffer for a socket of one node: 200 packets, more than any burst of one link.
 pub const NODE_BUFFER_BYTES: usize = 256 * 1024;
-/// Bytes of kernel buffer for a relay's one socket: 20 ms at 100,000 packets a second.
+/// Bytes of kernel buffer for a relay's socket that all its nodes send to: 20 ms at 100,000 packets a second.
 pub const RELAY_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 const ENODEV: i32 = 19;

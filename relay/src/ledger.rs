@@ -127,6 +127,7 @@ fn tell_listener(listener: &str, counts: &ListenCounts) {
     let ListenCounts {
         datagrams,
         unclaimed,
+        overflowed,
         unsent,
         offered,
         accepted,
@@ -142,6 +143,7 @@ fn tell_listener(listener: &str, counts: &ListenCounts) {
         listener,
         datagrams,
         unclaimed,
+        overflowed,
         unsent,
         offered,
         accepted,

@@ -18,7 +18,7 @@ use longrein_io::listen::{ListenError, Listener, listen};
 use longrein_io::revocation_file::RevocationFile;
 use longrein_io::service_manager::ServiceManager;
 use longrein_io::shutdown::Shutdown;
-use longrein_io::{clock, date, known_time, log, runtime};
+use longrein_io::{clock, date, known_time, log, priority, runtime};
 use longrein_proto::base::NodeKind;
 use longrein_proto::role::{Relay, RelayEvent};
 use tokio::signal::unix::{SignalKind, signal};
@@ -188,6 +188,8 @@ async fn serve(
     if let Some(http) = &http {
         tracing::info!(address = %http.address(), "http is served");
     }
+    // After the threads of the store and of HTTP were started: they need not hurry.
+    priority::go_first("drive loop", NICE);
     tell_ready(identity, &listeners);
     manager.ready();
     let mut ledger = Ledger::new(driver.clone(), listeners);
@@ -329,6 +331,8 @@ fn on_event(
     }
 }
 
+/// Nice value of the thread that forwards: behind an agent's control thread, should both share a machine.
+const NICE: i32 = -10;
 /// How often counters are logged, when they changed.
 const COUNTS_EVERY: Duration = Duration::from_secs(60);
 /// Between telling the nodes and closing: two round trips of a slow mobile network.

@@ -1,8 +1,9 @@
-use crate::echo::{Echo, Event, Node, any_port, caller, relay, route, until};
+use crate::echo::{Echo, Event, Node, any_port, caller, relay, relay_at, route, until};
 use crate::fleet::Fleet;
 use longrein_io::runtime;
 use longrein_io::socket::Bind;
-use std::net::UdpSocket;
+use std::fs::read_to_string;
+use std::net::{SocketAddr, UdpSocket};
 
 #[test]
 fn datagrams_go_both_ways_and_each_end_knows_the_other() {
@@ -85,6 +86,107 @@ fn all_that_reaches_the_port_is_counted_and_garbage_is_not_taken_for_a_paths() {
     })
     .unwrap();
 }
+
+#[test]
+fn a_connection_on_which_much_comes_gets_a_socket_of_its_own_at_every_kind_of_address() {
+    runtime::run(async || {
+        let fleet = Fleet::new();
+        for (bound, called) in [
+            ("127.0.0.1:0", "127.0.0.1"),
+            ("0.0.0.0:0", "127.0.0.1"),
+            ("[::]:0", "::1"),
+            ("[::]:0", "127.0.0.1"),
+        ] {
+            let (_relay, listener) = relay_at(&fleet, "east", bound.parse().unwrap());
+            let port = listener.address().port();
+            let called = SocketAddr::new(called.parse().unwrap(), port);
+            let truck = caller(&fleet, "agent/truck-17", "east", called);
+            let what = format!("a socket beside {bound} for what comes to {called}");
+            until(
+                &what,
+                || connected_at(port) == 1,
+                || (truck.events(), connected_at(port)),
+            )
+            .await;
+            let so_far = truck.got("agent/truck-17");
+            until(
+                "more of the echo",
+                || truck.got("agent/truck-17") > so_far + 10,
+                || truck.events(),
+            )
+            .await;
+            assert_eq!(truck.driver.paths().len(), 1, "the same path goes on");
+            assert_eq!(listener.counts().accepted, 1);
+        }
+    })
+    .unwrap();
+}
+
+#[test]
+fn sockets_of_busy_connections_are_few_and_given_back() {
+    runtime::run(async || {
+        let fleet = Fleet::new();
+        let (_relay, listener) = relay(&fleet, "east");
+        let port = listener.address().port();
+        let trucks: Vec<Node> = (0..=LANES_MAX)
+            .map(|number| {
+                let name = format!("agent/truck-{number}");
+                caller(&fleet, &name, "east", listener.address())
+            })
+            .collect();
+        let heard = |truck: &Node| {
+            truck
+                .driver
+                .paths()
+                .first()
+                .map_or(0, |path| path.counts().received)
+        };
+        until(
+            "a socket for all but one",
+            || connected_at(port) == LANES_MAX && trucks.iter().all(|truck| heard(truck) > 50),
+            || connected_at(port),
+        )
+        .await;
+        assert_eq!(connected_at(port), LANES_MAX, "and no more");
+
+        // One ends and the others fall silent, but for the keep-alive of QUIC.
+        trucks[0].driver.close().await;
+        for truck in &trucks[1..] {
+            truck.driver.with(|echo, _| echo.says = None);
+        }
+        until("none", || connected_at(port) == 0, || connected_at(port)).await;
+
+        let so_far = heard(&trucks[1]);
+        let path = trucks[1].driver.paths()[0].id();
+        trucks[1]
+            .driver
+            .with(|echo, _| echo.send(path, b"again".to_vec()));
+        until(
+            "an answer over the relay's own socket",
+            || heard(&trucks[1]) > so_far,
+            || heard(&trucks[1]),
+        )
+        .await;
+    })
+    .unwrap();
+}
+
+/// UDP sockets at a port of this machine that hear one peer only, as proc(5) tells.
+fn connected_at(port: u16) -> usize {
+    let local = format!(":{port:04X}");
+    let tables = ["/proc/net/udp", "/proc/net/udp6"].map(|path| read_to_string(path).unwrap());
+    let rows = tables.iter().flat_map(|table| table.lines());
+    rows.filter(|row| {
+        let mut columns = row.split_whitespace().skip(1);
+        let is_local = columns.next().is_some_and(|own| own.ends_with(&local));
+        let is_connected = columns.nth(1) == Some("01");
+        is_local && is_connected
+    })
+    .count()
+}
+
+/// As `io/src/lane.rs` has it.
+const LANES_MAX: usize = 64;
 
 #[test]
 fn each_link_has_its_own_path_to_each_relay() {

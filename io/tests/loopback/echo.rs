@@ -195,8 +195,13 @@ impl Node {
 
 /// A relay that echoes, and what it needs to be started.
 pub fn relay(fleet: &Fleet, name: &str) -> (Node, Listener) {
+    relay_at(fleet, name, any_port())
+}
+
+/// A relay that says back what it hears, somewhere.
+pub fn relay_at(fleet: &Fleet, name: &str, address: SocketAddr) -> (Node, Listener) {
     let node = Node::start(Echo::answering());
-    let listener = node.listen(&fleet.identity(&format!("relay/{name}")), any_port());
+    let listener = node.listen(&fleet.identity(&format!("relay/{name}")), address);
     (node, listener)
 }
 

@@ -87,6 +87,7 @@ catalogue! {
     DELAY: histogram "longrein_relay_parcel_delay_seconds" "Where the time of forwarded parcels went until they left the relay, by part.";
     LISTENER_DATAGRAMS: counter "longrein_relay_listener_datagrams_total" "UDP datagrams at a listener's port, whatever was in them.";
     LISTENER_UNCLAIMED: counter "longrein_relay_listener_unclaimed_datagrams_total" "Those of them that no connection took.";
+    LISTENER_OVERFLOWED: counter "longrein_relay_listener_overflowed_datagrams_total" "Those of connections that were lost at the relay, as too many waited for their turn.";
     LISTENER_UNSENT: counter "longrein_relay_listener_unsent_packets_total" "Packets that never left, as the kernel took none and enough of them waited.";
     HANDSHAKES: counter "longrein_relay_handshakes_total" "Handshakes of connections at a listener, by outcome.";
     HANDSHAKE_FAILURES: counter "longrein_relay_handshake_failures_total" "Handshakes that failed, by reason.";

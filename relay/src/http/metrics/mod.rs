@@ -166,6 +166,10 @@ fn write_listeners(page: &mut Page, counts: &Counts) {
     for (name, counts) in listeners {
         page.sample(&[("listener", name)], counts.unclaimed);
     }
+    page.family(&all::LISTENER_OVERFLOWED);
+    for (name, counts) in listeners {
+        page.sample(&[("listener", name)], counts.overflowed);
+    }
     page.family(&all::LISTENER_UNSENT);
     for (name, counts) in listeners {
         page.sample(&[("listener", name)], counts.unsent);
