@@ -248,14 +248,16 @@ def check_local(checks):
 def check_priority(checks):
     facts = pathlib.Path("/proc/1/status").read_text()
     if not int(facts.split("CapEff:", 1)[1].split()[0], 16) >> CAP_SYS_RESOURCE & 1:
-        print("skipped the priority of the control thread: systemd may not raise it on this machine", flush=True)
+        print("skipped the priority of threads: systemd may not raise it on this machine", flush=True)
         return
-    for task in pathlib.Path(f"/proc/{show(AGENT, 'MainPID')}/task").iterdir():
-        if (task / "comm").read_text().strip() == "control":
-            nice = (task / "stat").read_text().rsplit(")", 1)[1].split()[16]
-            checks.equal("the control thread runs before others", nice, "-15")
-            return
-    checks.that("there is a control thread", False, "none")
+    for unit, thread, what, nice in (
+        (AGENT, "control", "the control thread runs before others", "-15"),
+        (RELAY, "longrein-relay", "the thread that forwards runs before others", "-10"),
+    ):
+        tasks = pathlib.Path(f"/proc/{show(unit, 'MainPID')}/task").iterdir()
+        found = [task for task in tasks if (task / "comm").read_text().strip() == thread]
+        nices = [(task / "stat").read_text().rsplit(")", 1)[1].split()[16] for task in found]
+        checks.equal(what, nices, [nice])
 
 
 def check_journal(checks):
