@@ -4,11 +4,12 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use longrein_io::files::{FileError, lock};
 use rusqlite::{Connection, OpenFlags};
 
-use super::limits::{BUSY_TIMEOUT, LOG_BYTES_KEPT, STATEMENTS_MAX};
+use super::limits::{BUSY_TIMEOUT, LOCK_PAUSE, LOCK_TRIES, LOG_BYTES_KEPT, STATEMENTS_MAX};
 use super::{OpenError, StoreError, Sync};
 
 /// Where a store is.
@@ -40,10 +41,16 @@ impl StoreFile {
     }
 
     /// Makes the folder when it is not there, and keeps every other program that opens stores out of it until what is returned is
-    /// dropped, or the process ends.
+    /// dropped, or the process ends. The system may take a moment to let go of what a program had that was killed: this waits for it.
     pub(super) fn lock(&self) -> Result<File, OpenError> {
         self.make_directory()?;
-        lock(&self.directory)?.ok_or_else(|| OpenError::InUse {
+        for _ in 0..LOCK_TRIES {
+            if let Some(locked) = lock(&self.directory)? {
+                return Ok(locked);
+            }
+            thread::sleep(LOCK_PAUSE);
+        }
+        Err(OpenError::InUse {
             directory: self.directory.clone(),
         })
     }

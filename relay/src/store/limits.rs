@@ -42,3 +42,7 @@ pub(super) const STATEMENTS_MAX: usize = 32;
 /// Openings that a restored store counts as having missed: as many starts between backup and restore leave what has the count in
 /// its upper bits growing.
 pub(super) const STARTS_PER_RESTORE: u32 = 4_096;
+/// How often the store's folder is tried before it counts as another program's: a second in all.
+pub(super) const LOCK_TRIES: u32 = 50;
+/// Between two tries.
+pub(super) const LOCK_PAUSE: Duration = Duration::from_millis(20);
